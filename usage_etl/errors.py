@@ -1,0 +1,88 @@
+"""Every error the product raises on purpose: one base class, culprits as data, one message each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class UsageEtlError(Exception):
+    """Base of all deliberate errors. ``is_permanent`` says whether trying again can help."""
+
+    is_permanent = True
+
+
+class ConfigError(UsageEtlError):
+    """The configuration cannot be used. The CLI answers with exit code 2.
+
+    ``problems`` holds one line per fault, each naming file, key and the allowed values.
+    """
+
+    def __init__(self, origin: str, problems: Sequence[str]) -> None:
+        self.origin = origin
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        super().__init__(f"{origin}: {len(self.problems)} problem(s) in the configuration{lines}")
+
+
+class MissingCredentialsError(ConfigError):
+    """One or more secrets that the configuration refers to are not set; all are named at once."""
+
+
+class ContractError(UsageEtlError):
+    """A frame broke its table's contract and the table declares no quarantine."""
+
+    def __init__(self, table: str, failures: dict[str, int], rows_count: int) -> None:
+        self.table = table
+        self.failures = failures
+        detail = ", ".join(f"{rule}={count}" for rule, count in sorted(failures.items()))
+        super().__init__(f"{table}: contract broken in {rows_count} row(s): {detail}; the last good version stays")
+
+
+class LakeError(UsageEtlError):
+    """Stored data is missing, changed or unreadable."""
+
+
+class IntegrityError(LakeError):
+    """Stored bytes, rows or totals are not what their manifest says."""
+
+    def __init__(self, key: str, what: str, expected: object, found: object) -> None:
+        self.key, self.what, self.expected, self.found = key, what, expected, found
+        super().__init__(f"{key}: {what} is {found}, its manifest says {expected}; restore it or rebuild the partition")
+
+
+class SourceError(UsageEtlError):
+    """A source could not be read; permanent unless it is a ``TransientSourceError``."""
+
+    def __init__(self, source: str, message: str) -> None:
+        self.source = source
+        super().__init__(f"source {source}: {message}")
+
+
+class TransientSourceError(SourceError):
+    """A source answered 408, 429 or 5xx, or the line broke: trying later can help."""
+
+    is_permanent = False
+
+
+class UnreadableDeliveryError(SourceError):
+    """A landed file is not what its source says; the file is quarantined whole, others go on."""
+
+
+class PriceBookError(UsageEtlError):
+    """A price source or an override file cannot be used."""
+
+
+class DirectoryError(ConfigError):
+    """A directory CSV has overlaps, unknown references or unreadable cells."""
+
+
+class ConservationError(UsageEtlError):
+    """Two totals that must be equal are not."""
+
+    def __init__(self, what: str, left: object, right: object) -> None:
+        self.what, self.left, self.right = what, left, right
+        super().__init__(f"{what}: {left} is not {right}; nothing was published")
+
+
+class DeliveryError(UsageEtlError):
+    """A report could not be handed over."""

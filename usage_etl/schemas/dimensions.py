@@ -1,0 +1,109 @@
+"""Directories and prices: who owned what when, and what a token cost when. Windows are half-open days or instants."""
+
+from __future__ import annotations
+
+import dataframely as dy
+
+from usage_etl.schemas.contract import Table, count, day, flag, instant, money, one_of, text
+from usage_etl.schemas.staged import PROCESSINGS
+
+
+class _Dated(dy.Schema):
+    valid_from = day("first day")
+    valid_to = day("first day no longer valid; null is open", nullable=True)
+
+
+class DimUser(_Dated):
+    """One user in one team for one span of days."""
+
+    user_id = text("as the logs spell it", nullable=False)
+    user_name = text("for people", sensitivity="personal")
+    user_email = text("for people", sensitivity="personal")
+    team_id = text("team in the span", nullable=False)
+
+
+class DimTeam(_Dated):
+    """One team with its department and cost center for one span of days."""
+
+    team_id = text("as the logs and directories spell it", nullable=False)
+    team_name = text("for people", nullable=False)
+    department_id = text("department in the span", nullable=False)
+    department_name = text("for people", nullable=False)
+    cost_center_id = text("cost center in the span", nullable=False)
+    cost_center_name = text("for people", nullable=False)
+    owner_email = text("who answers for the team's spend", sensitivity="personal")
+
+
+class DimApiKey(_Dated):
+    """One API key with its owning team for one span of days."""
+
+    api_key_id = text("id or hash as logged", nullable=False)
+    api_key_name = text("alias for people")
+    team_id = text("team in the span", nullable=False)
+
+
+class DimFeature(_Dated):
+    """One feature with its product for one span of days."""
+
+    feature_id = text("as the logs spell it", nullable=False)
+    feature_name = text("for people", nullable=False)
+    product_id = text("product in the span", nullable=False)
+    product_name = text("for people", nullable=False)
+
+
+class DimBudget(_Dated):
+    """One monthly budget of the organization, a department or a team for one span."""
+
+    scope_kind = text("what is budgeted", nullable=False, check=one_of("organization", "department", "team"))
+    scope_id = text("member of the scope", nullable=False)
+    monthly_budget = money("budget per calendar month", min=0)
+    currency = text("ISO 4217", nullable=False, regex=r"^[A-Z]{3}$")
+
+
+class DimPrice(dy.Schema):
+    """One price: a model's rates for one processing class, context band and span of time."""
+
+    price_id = text("stable key stamped on every priced row", nullable=False, unique=True)
+    provider = text("provider whose price list it is", nullable=False)
+    model_id = text("canonical model", nullable=False)
+    processing = text("price class", nullable=False, check=one_of(*PROCESSINGS))
+    context_min_tokens = count("applies to requests with more input tokens than this; 0 is the base band")
+    valid_from = instant("inclusive")
+    valid_to = instant("exclusive; null is open", nullable=True)
+    input_uncached_per_mtok = money("per million tokens", nullable=True, min=0)
+    cache_read_per_mtok = money("per million tokens", nullable=True, min=0)
+    cache_write_5m_per_mtok = money("per million tokens", nullable=True, min=0)
+    cache_write_1h_per_mtok = money("per million tokens", nullable=True, min=0)
+    output_per_mtok = money("per million tokens", nullable=True, min=0)
+    currency = text("ISO 4217", nullable=False, regex=r"^[A-Z]{3}$")
+    price_source = text("where the rates come from", nullable=False, check=one_of("contract", "genai-prices"))
+    price_source_version = text("version of that source", nullable=False)
+    is_processing_assumed = flag("the source has no rate for this processing class; the standard rate stands in")
+
+
+def _dated(name: str, schema: type[dy.Schema], grain: str, *keys: str) -> Table:
+    return Table(
+        name=name,
+        schema=schema,
+        grain=grain,
+        partition=None,
+        sort_by=(*keys, "valid_from"),
+        group="1_land",
+        owner="team:finops",
+    )
+
+
+DIM_USER = _dated("dim_user", DimUser, "one user in one team for one span of days", "user_id")
+DIM_TEAM = _dated("dim_team", DimTeam, "one team with its department and cost center for one span of days", "team_id")
+DIM_API_KEY = _dated("dim_api_key", DimApiKey, "one API key with its owning team for one span of days", "api_key_id")
+DIM_FEATURE = _dated("dim_feature", DimFeature, "one feature with its product for one span of days", "feature_id")
+DIM_BUDGET = _dated("dim_budget", DimBudget, "one monthly budget for one span", "scope_kind", "scope_id")
+DIM_PRICE = Table(
+    name="dim_price",
+    schema=DimPrice,
+    grain="one model's rates for one processing class, context band and span of time",
+    partition=None,
+    sort_by=("provider", "model_id", "processing", "context_min_tokens", "valid_from"),
+    group="1_land",
+    owner="team:finops",
+)

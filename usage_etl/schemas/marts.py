@@ -1,0 +1,229 @@
+"""Marts: the tables that reports, files and mail read."""
+
+from __future__ import annotations
+
+import dataframely as dy
+
+from usage_etl.schemas.contract import Table, count, day, flag, label, money, one_of, ratio, text, tokens
+
+SUMMARY_DIMENSIONS = (
+    "organization",
+    "department",
+    "team",
+    "cost_center",
+    "user",
+    "api_key",
+    "project",
+    "product",
+    "feature",
+    "provider",
+    "model",
+    "primitive",
+    "status",
+    "day",
+)
+"""Dimensions of mart_summary; organization has one member, day one per UTC day."""
+
+LINE_KINDS = ("allocated", "unallocated", "unexplained", "estimate")
+CHARGE_BASES = ("billed", "priced_usage")
+
+
+class MartSummary(dy.Schema):
+    """One (month, dimension, member): usage and cost, with the same days of the month before beside them."""
+
+    month = day("first day of the month")
+    through_date = day("last day with data that the row covers")
+    dimension = label("what the member is of", nullable=False, check=one_of(*SUMMARY_DIMENSIONS))
+    member_id = text("member", nullable=False)
+    member_name = text("for people", nullable=False)
+    requests_count = count("requests")
+    errors_count = count("failed requests")
+    cache_hits_count = count("requests answered by the gateway's cache")
+    active_users_count = count("distinct users, recomputed here, never added up")
+    input_tokens = tokens("all input classes")
+    cache_read_tokens = tokens("of input_tokens, read from a provider cache")
+    output_tokens = tokens("output, reasoning included")
+    total_tokens = tokens("input_tokens plus output_tokens")
+    units_count = count("native units other than tokens")
+    unpriced_requests_count = count("requests whose price is unknown")
+    unpriced_tokens = tokens("tokens whose price is unknown")
+    latency_ms_sum = count("sum of known durations", unit="ms")
+    latency_count = count("requests with a known duration")
+    effective_cost = money("priced usage; null when nothing in the row has a price", nullable=True)
+    currency = text("ISO 4217", nullable=False)
+    previous_has_data = flag("whether the same days of the previous month are covered by data")
+    previous_requests_count = count("requests, same days of the previous month", nullable=True)
+    previous_total_tokens = tokens("tokens, same days of the previous month", nullable=True)
+    previous_active_users_count = count("distinct users, same days of the previous month", nullable=True)
+    previous_effective_cost = money("priced usage, same days of the previous month", nullable=True)
+
+
+MART_SUMMARY = Table(
+    name="mart_summary",
+    schema=MartSummary,
+    grain="one month, dimension and member: usage and cost beside the same days of the month before",
+    partition="month",
+    sort_by=("dimension", "member_id"),
+    group="4_insights",
+    owner="team:finops",
+)
+
+
+class MartReconciliation(dy.Schema):
+    """One (provider, account, month, model): what was billed beside what we priced."""
+
+    month = day("first day of the billing month")
+    provider_name = text("who bills", nullable=False)
+    billing_account_id = text("billing account; null where no bill has arrived", nullable=True)
+    model_id = text("canonical model; null where the line names none")
+    billing_currency = text("ISO 4217", nullable=False)
+    billed_cost = money("usage charges of the provider's cost report; null where no bill has arrived", nullable=True)
+    priced_cost = money("our priced usage; null where the logs show none", nullable=True)
+    provider_usage_cost = money("the provider's own usage report at our prices; null where not delivered", nullable=True)
+    difference_cost = money("billed minus priced; null where either is missing", nullable=True)
+    difference_cause = text(
+        "named cause of the difference",
+        nullable=False,
+        check=one_of("matched", "within_tolerance", "billed_above_usage", "billed_below_usage", "no_usage_seen", "no_bill_yet"),
+    )
+
+
+MART_RECONCILIATION_MONTHLY = Table(
+    name="mart_reconciliation_monthly",
+    schema=MartReconciliation,
+    grain="one provider, account, billing month and model: billed beside priced",
+    partition="month",
+    sort_by=("provider_name", "billing_account_id", "model_id"),
+    group="3_allocate",
+    owner="team:finops",
+    control_totals=("billed_cost", "priced_cost"),
+)
+
+
+class MartChargeback(dy.Schema):
+    """One allocated line. Lines of charge_basis billed add up to the billed amount to the last minor unit."""
+
+    month = day("first day of the billing month")
+    line_id = text("stable id of the line", nullable=False, unique=True)
+    line_kind = text("who pays", nullable=False, check=one_of(*LINE_KINDS))
+    charge_basis = text(
+        "billed: share of a provider's bill. priced_usage: estimate, no bill delivered",
+        nullable=False,
+        check=one_of(*CHARGE_BASES),
+    )
+    charge_category = text("kind of charge", nullable=False, source="FOCUS ChargeCategory")
+    provider_name = text("who bills", nullable=False)
+    billing_account_id = text("billing account; null for estimates")
+    model_id = text("canonical model; null where the charge names none")
+    department_id = text("owner", nullable=False)
+    department_name = text("owner, for people", nullable=False)
+    team_id = text("owner", nullable=False)
+    team_name = text("owner, for people", nullable=False)
+    cost_center_id = text("owner", nullable=False)
+    cost_center_name = text("owner, for people", nullable=False)
+    requests_count = count("owner's requests behind the line")
+    total_tokens = tokens("owner's tokens behind the line")
+    metered_cost = money("owner's priced usage behind the line; the weight of the split", nullable=True)
+    allocated_cost = money("what the owner is charged, whole minor units")
+    billing_currency = text("ISO 4217", nullable=False)
+    allocation_rule = text("how the amount was found", nullable=False)
+    period_status = text("open, preliminary or closed", nullable=False, check=one_of("open", "preliminary", "closed"))
+
+
+MART_CHARGEBACK_MONTHLY = Table(
+    name="mart_chargeback_monthly",
+    schema=MartChargeback,
+    grain="one allocated line: a share of a bill, or an estimate where no bill was delivered",
+    partition="month",
+    sort_by=("provider_name", "billing_account_id", "charge_category", "model_id", "cost_center_id", "team_id", "line_id"),
+    group="3_allocate",
+    owner="team:finops",
+    control_totals=("allocated_cost", "metered_cost"),
+)
+
+
+class MartProjection(dy.Schema):
+    """One (month, scope): where the month will end."""
+
+    month = day("first day of the month")
+    through_date = day("last day with data")
+    scope_kind = text("organization, department or team", nullable=False)
+    scope_id = text("member", nullable=False)
+    cost_to_date = money("priced usage so far")
+    projected_cost = money("expected month-end total, weekday-aware")
+    projected_lower_cost = money("lower end of the 80 % band", nullable=True)
+    projected_upper_cost = money("upper end of the 80 % band", nullable=True)
+    linear_cost = money("straight-line extrapolation, for comparison")
+    monthly_budget = money("budget in force; null where none", nullable=True)
+    currency = text("ISO 4217", nullable=False)
+    band_samples_count = count("past projections the band was measured on; 0 means no band")
+
+
+MART_PROJECTION = Table(
+    name="mart_projection",
+    schema=MartProjection,
+    grain="one month and scope: cost so far, projected month-end with its band, budget",
+    partition="month",
+    sort_by=("scope_kind", "scope_id"),
+    group="4_insights",
+    owner="team:finops",
+)
+
+
+class MartAnomaly(dy.Schema):
+    """One (day, scope) whose cost stood far above what its own past leads to expect."""
+
+    month = day("first day of the month")
+    usage_date = day("UTC day of the anomaly")
+    scope_kind = text("organization or team", nullable=False)
+    scope_id = text("member", nullable=False)
+    scope_name = text("for people", nullable=False)
+    observed_cost = money("priced usage of the day")
+    expected_cost = money("median of the same weekday in the eight weeks before")
+    excess_cost = money("observed minus expected; the ranking")
+    currency = text("ISO 4217", nullable=False)
+    top_api_key_id = text("key with the largest excess")
+    top_model_id = text("model with the largest excess")
+    top_user_id = text("user with the largest excess", sensitivity="personal")
+    top_share_ratio = ratio("share of the excess that the named key carries")
+
+
+MART_ANOMALIES = Table(
+    name="mart_anomalies",
+    schema=MartAnomaly,
+    grain="one day and scope whose cost stood far above its own past",
+    partition="month",
+    sort_by=("usage_date", "scope_kind", "scope_id"),
+    group="4_insights",
+    owner="team:finops",
+)
+
+
+class MartDataQuality(dy.Schema):
+    """One (month, source): how far to trust its numbers."""
+
+    month = day("first day of the month")
+    source = text("configured source", nullable=False)
+    source_kind = text("connector", nullable=False)
+    deliveries_count = count("deliveries that touch the month")
+    held_deliveries_count = count("deliveries held back, not loaded")
+    refused_deliveries_count = count("deliveries quarantined whole")
+    rows_read_count = count("records read from those deliveries")
+    rows_loaded_count = count("records in events or charges")
+    rows_duplicate_count = count("records replaced by a newer copy")
+    rows_quarantined_count = count("records refused, with reasons")
+    days_with_data_count = count("days of the month with at least one row")
+    days_missing_count = count("days up to through_date without any row")
+    first_date = day("first day with data", nullable=True)
+    last_date = day("last day with data", nullable=True)
+    last_received_at = text("newest delivery's arrival, UTC ISO 8601", nullable=True)
+
+
+MART_DATA_QUALITY = Table(
+    name="mart_data_quality",
+    schema=MartDataQuality,
+    grain="one month and source: deliveries, rows in and out, freshness and gaps",
+    partition="month",
+    sort_by=("source",),
+    group="4_insights",
+)

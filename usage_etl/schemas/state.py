@@ -1,0 +1,72 @@
+"""Relational state that is not a table of the lake: delivery index, build marks and the send ledger.
+
+SQLite by default, PostgreSQL in production; both through SQLAlchemy Core with the unique constraints below.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+deliveries = sa.Table(
+    "usage_etl_deliveries",
+    metadata,
+    sa.Column("delivery_id", sa.String(64), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False, unique=True, comment="order of arrival"),
+    sa.Column("source", sa.String(40), nullable=False, index=True),
+    sa.Column("kind", sa.String(40), nullable=False, comment="connector"),
+    sa.Column("dataset", sa.String(40), nullable=False, comment="what the object holds, for example costs"),
+    sa.Column("origin_key", sa.Text, nullable=False, comment="object or request as the source names it"),
+    sa.Column("origin_version", sa.Text, nullable=False, comment="size and etag, or pull time: a cheap change mark"),
+    sa.Column("landed_key", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False, index=True),
+    sa.Column("bytes_count", sa.BigInteger, nullable=False),
+    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False, comment="landed, staged, duplicate, held or refused"),
+    sa.Column("status_reason", sa.Text),
+    sa.Column("rows_read_count", sa.BigInteger),
+    sa.Column("rows_staged_count", sa.BigInteger),
+    sa.Column("rows_quarantined_count", sa.BigInteger),
+    sa.Column("parser_version", sa.String(40)),
+    sa.UniqueConstraint("source", "origin_key", "origin_version", name="usage_etl_deliveries_origin"),
+)
+"""One object received from a source. ``duplicate``: byte-identical to an earlier delivery of the same origin."""
+
+delivery_days = sa.Table(
+    "usage_etl_delivery_days",
+    metadata,
+    sa.Column("delivery_id", sa.String(64), sa.ForeignKey(deliveries.c.delivery_id), primary_key=True),
+    sa.Column("table_name", sa.String(40), primary_key=True, comment="staged_usage or staged_charges"),
+    sa.Column("usage_date", sa.Date, primary_key=True),
+    sa.Column("staged_key", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("rows_count", sa.BigInteger, nullable=False),
+)
+"""One staged object: the rows of one delivery on one day."""
+
+day_builds = sa.Table(
+    "usage_etl_day_builds",
+    metadata,
+    sa.Column("table_name", sa.String(40), primary_key=True),
+    sa.Column("usage_date", sa.Date, primary_key=True),
+    sa.Column("staged_fingerprint", sa.String(64), nullable=False),
+    sa.Column("built_at", sa.DateTime(timezone=True), nullable=False),
+)
+"""Which set of staged objects a day was last built from; a day is stale when the index now says another set."""
+
+sends = sa.Table(
+    "usage_etl_sends",
+    metadata,
+    sa.Column("send_key", sa.String(64), primary_key=True, comment="report, period, recipient and content"),
+    sa.Column("report", sa.String(40), nullable=False),
+    sa.Column("period", sa.String(16), nullable=False),
+    sa.Column("channel", sa.String(16), nullable=False, comment="email or publish"),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("content_sha256", sa.String(64), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False, comment="claimed, sent, ambiguous or dead"),
+    sa.Column("status_reason", sa.Text),
+    sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("finished_at", sa.DateTime(timezone=True)),
+)
+"""One hand-over of one content to one recipient; the primary key makes it happen once."""

@@ -1,0 +1,210 @@
+"""Usage after correction: events, and the facts that sum them."""
+
+from __future__ import annotations
+
+import dataframely as dy
+
+from usage_etl.schemas.contract import Table, count, day, flag, instant, label, money, one_of, text, tokens
+from usage_etl.schemas.staged import PROCESSINGS, STATUSES
+from usage_etl.units import PRIMITIVE_UNITS
+
+PRICE_STATUSES = ("priced", "unpriced", "free", "needs_request_grain")
+"""free: nothing was billable (gateway cache hit, failed without usage). unpriced: the price book knows no price."""
+
+OWNER_BASES = ("user", "api_key", "team_id", "unallocated")
+"""Which logged identifier the directories recognised first."""
+
+
+class _Measures(dy.Schema):
+    requests_count = count("requests", source="gen_ai.client.operation.count")
+    errors_count = count("of requests_count, those with status error")
+    cache_hits_count = count("of requests_count, those answered by the gateway's cache")
+    input_uncached_tokens = tokens("input neither read from nor written to a provider cache")
+    cache_read_tokens = tokens("input served from the provider's cache")
+    cache_write_5m_tokens = tokens("input written to the cache, five-minute or unstated lifetime")
+    cache_write_1h_tokens = tokens("input written to the cache, one-hour lifetime")
+    output_tokens = tokens("output, reasoning included")
+    reasoning_tokens = tokens("of output_tokens, thinking tokens")
+    units_count = count("whole native units other than tokens")
+
+
+class UsageEvent(_Measures):
+    """One request, or one bucket of a bucket-grain source; owned and priced."""
+
+    usage_date = day("UTC day of started_at")
+    started_at = instant("when the request began")
+    source = label("configured source", nullable=False)
+    source_account = label("account or gateway instance", nullable=False)
+    event_id = text("the source's own id; unique with source and source_account", nullable=False)
+    call_id = text("shared by retries and fallbacks of one call")
+    grain = label("request or bucket", nullable=False)
+    status = label("outcome", nullable=False, check=one_of(*STATUSES))
+    http_status = count("HTTP status", nullable=True)
+    error_type = label("class of the error")
+    provider = label("who made the model", nullable=False, source="gen_ai.provider.name")
+    host = label("who served and bills it", nullable=False)
+    model_id = label("canonical model; with provider the complete key", nullable=False)
+    model_raw = label("model as sent")
+    processing = label("price class", nullable=False, check=one_of(*PROCESSINGS))
+    primitive = label("what was used", nullable=False, check=one_of(*PRIMITIVE_UNITS))
+    department_id = label("owner on usage_date", nullable=False)
+    team_id = label("owner on usage_date", nullable=False)
+    cost_center_id = label("owner on usage_date", nullable=False)
+    owner_basis = label("identifier that named the owner", nullable=False, check=one_of(*OWNER_BASES))
+    user_id = label("user as logged", sensitivity="personal")
+    api_key_id = label("key's id or hash")
+    project_id = label("project or workspace")
+    investigation_id = label("case or work item")
+    product_id = label("product of the feature on usage_date")
+    feature_id = label("feature")
+    session_id = text("session or conversation")
+    tag_set = label("configured tags")
+    is_usage_missing = flag("a successful call that reported no tokens; its cost comes from billing only")
+    latency_ms = count("duration", nullable=True, unit="ms")
+    ttft_ms = count("time to first token", nullable=True, unit="ms")
+    price_id = label("row of dim_price that priced it; null when unpriced or free")
+    price_status = label("whether effective_cost stands", nullable=False, check=one_of(*PRICE_STATUSES))
+    effective_cost = money("tokens times price; null when unpriced, never 0", nullable=True)
+    currency = label("currency of effective_cost")
+    source_cost_usd = dy.Float64(nullable=True, description="the source's own estimate, for comparison only")
+    delivery_id = label("delivery that carried the winning copy", nullable=False)
+    raw_ordinal = count("record number in that delivery's object")
+
+
+USAGE_EVENTS = Table(
+    name="usage_events",
+    schema=UsageEvent,
+    grain="one request, or one bucket of a bucket-grain source; owned and priced",
+    partition="usage_date",
+    sort_by=("started_at", "source", "source_account", "event_id"),
+    group="2_facts",
+    control_totals=("requests_count", "input_uncached_tokens", "output_tokens", "effective_cost"),
+)
+
+USAGE_DIMENSIONS = (
+    "source",
+    "source_account",
+    "department_id",
+    "team_id",
+    "cost_center_id",
+    "owner_basis",
+    "user_id",
+    "api_key_id",
+    "project_id",
+    "investigation_id",
+    "product_id",
+    "feature_id",
+    "tag_set",
+    "primitive",
+    "provider",
+    "host",
+    "model_id",
+    "processing",
+    "status",
+    "price_id",
+    "price_status",
+    "currency",
+)
+"""Columns that, with the period, key a usage fact row."""
+
+
+class _UsageFact(_Measures):
+    source = label("configured source", nullable=False)
+    source_account = label("account or gateway instance", nullable=False)
+    department_id = label("owner in the period", nullable=False)
+    team_id = label("owner in the period", nullable=False)
+    cost_center_id = label("owner in the period", nullable=False)
+    owner_basis = label("identifier that named the owner", nullable=False, check=one_of(*OWNER_BASES))
+    user_id = label("user as logged", sensitivity="personal")
+    api_key_id = label("key's id or hash")
+    project_id = label("project or workspace")
+    investigation_id = label("case or work item")
+    product_id = label("product of the feature")
+    feature_id = label("feature")
+    tag_set = label("configured tags")
+    primitive = label("what was used", nullable=False, check=one_of(*PRIMITIVE_UNITS))
+    provider = label("who made the model", nullable=False)
+    host = label("who served and bills it", nullable=False)
+    model_id = label("canonical model", nullable=False)
+    processing = label("price class", nullable=False, check=one_of(*PROCESSINGS))
+    status = label("outcome", nullable=False, check=one_of(*STATUSES))
+    price_id = label("row of dim_price; null when unpriced or free")
+    price_status = label("whether effective_cost stands", nullable=False, check=one_of(*PRICE_STATUSES))
+    currency = label("currency of effective_cost")
+    usage_missing_count = count("successful requests that reported no tokens")
+    latency_ms_sum = count("sum of known durations", unit="ms")
+    latency_count = count("requests with a known duration")
+    effective_cost = money("tokens times price; null when unpriced, never 0", nullable=True)
+
+
+class FactUsageHourly(_UsageFact):
+    """One (hour, owner, model, ...) of usage."""
+
+    usage_date = day("UTC day")
+    hour_start_at = instant("start of the UTC hour")
+
+
+class FactUsageDaily(_UsageFact):
+    """One (UTC day, owner, model, ...) of usage."""
+
+    usage_date = day("UTC day")
+
+
+class FactUsageMonthly(_UsageFact):
+    """One (calendar month in UTC, owner, model, ...) of usage."""
+
+    month = day("first day of the month")
+
+
+_TOTALS = ("requests_count", "input_uncached_tokens", "cache_read_tokens", "output_tokens", "effective_cost")
+
+FACT_USAGE_HOURLY = Table(
+    name="fact_usage_hourly",
+    schema=FactUsageHourly,
+    grain="one UTC hour, owner, user, key, feature, model, price and outcome",
+    partition="usage_date",
+    sort_by=("hour_start_at", *USAGE_DIMENSIONS),
+    group="2_facts",
+    control_totals=_TOTALS,
+)
+FACT_USAGE_DAILY = Table(
+    name="fact_usage_daily",
+    schema=FactUsageDaily,
+    grain="one UTC day, owner, user, key, feature, model, price and outcome",
+    partition="usage_date",
+    sort_by=("usage_date", *USAGE_DIMENSIONS),
+    group="2_facts",
+    control_totals=_TOTALS,
+)
+FACT_USAGE_MONTHLY = Table(
+    name="fact_usage_monthly",
+    schema=FactUsageMonthly,
+    grain="one calendar month, owner, user, key, feature, model, price and outcome",
+    partition="month",
+    sort_by=("month", *USAGE_DIMENSIONS),
+    group="2_facts",
+    control_totals=_TOTALS,
+)
+
+
+class FactDeliveriesDaily(dy.Schema):
+    """One delivery's part in one built day: where each of its staged rows went."""
+
+    usage_date = day("UTC day")
+    source = text("configured source", nullable=False)
+    delivery_id = text("delivery", nullable=False)
+    staged_count = count("staged rows of the delivery on this day")
+    loaded_count = count("of those, counted in the facts")
+    duplicate_count = count("of those, replaced by a newer copy of the same event")
+    reconciliation_count = count("of those, from a source kept for comparison only")
+
+
+FACT_DELIVERIES_DAILY = Table(
+    name="fact_deliveries_daily",
+    schema=FactDeliveriesDaily,
+    grain="one delivery's staged rows of one usage day: loaded, duplicate, or kept for comparison",
+    partition="usage_date",
+    sort_by=("source", "delivery_id"),
+    group="2_facts",
+    control_totals=("staged_count", "loaded_count", "duplicate_count", "reconciliation_count"),
+)

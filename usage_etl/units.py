@@ -1,0 +1,34 @@
+"""What is counted, in which unit: the ten primitives and the disjoint token classes."""
+
+from __future__ import annotations
+
+PRIMITIVE_UNITS = {
+    "ai.chat": "tokens",
+    "ai.embed": "embeddings",
+    "ai.image": "images",
+    "voice.room": "participant_minutes",
+    "phone.call": "call_minutes",
+    "phone.sms": "messages",
+    "web.crawl": "pages",
+    "email.send": "emails",
+    "governance.scan": "scans",
+    "safety.moderate": "checks",
+}
+"""Primitive to its one unit; quantities of different units are never added."""
+
+INPUT_TOKEN_CLASSES = (
+    "input_uncached_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+)
+"""Disjoint parts of a request's input; their sum is ``input_tokens``."""
+
+TOKEN_CLASSES = (*INPUT_TOKEN_CLASSES, "output_tokens")
+"""Disjoint parts of a request; their sum is ``total_tokens``. ``reasoning_tokens`` is a subset of output."""
+
+UNALLOCATED = "unallocated"
+"""Owner of usage whose owner the directories do not know. Shown as a line of its own, never spread."""
+
+UNEXPLAINED = "unexplained"
+"""Owner of billed money that no logged usage explains."""
