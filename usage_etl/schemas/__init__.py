@@ -11,6 +11,7 @@ from usage_etl.schemas.marts import (
     MART_DATA_QUALITY,
     MART_PROJECTION,
     MART_RECONCILIATION_MONTHLY,
+    MART_SPEND_DAILY,
     MART_SUMMARY,
 )
 from usage_etl.schemas.staged import (
@@ -49,6 +50,7 @@ TABLES: tuple[Table, ...] = (
     MART_RECONCILIATION_MONTHLY,
     MART_CHARGEBACK_MONTHLY,
     MART_SUMMARY,
+    MART_SPEND_DAILY,
     MART_PROJECTION,
     MART_ANOMALIES,
     MART_DATA_QUALITY,

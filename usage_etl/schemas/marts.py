@@ -142,6 +142,32 @@ MART_CHARGEBACK_MONTHLY = Table(
 )
 
 
+class MartSpendDaily(dy.Schema):
+    """One (UTC day, provider, team): what the charts draw."""
+
+    month = day("first day of the month")
+    usage_date = day("UTC day")
+    provider = text("who made the model", nullable=False)
+    team_id = text("owner", nullable=False)
+    requests_count = count("requests")
+    errors_count = count("failed requests")
+    total_tokens = tokens("input plus output")
+    effective_cost = money("priced usage; null when nothing in the row has a price", nullable=True)
+    currency = text("ISO 4217", nullable=False)
+
+
+MART_SPEND_DAILY = Table(
+    name="mart_spend_daily",
+    schema=MartSpendDaily,
+    grain="one UTC day, provider and team: requests, tokens and priced usage",
+    partition="month",
+    sort_by=("usage_date", "provider", "team_id"),
+    group="4_insights",
+    owner="team:finops",
+    control_totals=("requests_count", "total_tokens", "effective_cost"),
+)
+
+
 class MartProjection(dy.Schema):
     """One (month, scope): where the month will end."""
 
