@@ -1,0 +1,114 @@
+"""What every parser takes and yields: a delivery's context in, batches of staged or quarantined rows out.
+
+A parser is ``parse(path, context) -> Iterator[ParsedBatch]``: it reads one landed local file and nothing else, yields
+its records in order, each exactly once (staged or quarantined), and raises ``UnreadableDeliveryError`` when the file as
+a whole is not what its source says. Batches bound memory: a parser never holds a large file whole.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from usage_etl.schemas.contract import Table
+from usage_etl.schemas.staged import USAGE_EVENTS_QUARANTINE
+
+RAW_TEXT_LIMIT = 4096
+"""Characters of a quarantined record that are kept."""
+
+
+@dataclass(frozen=True)
+class TagRules:
+    """How request tags of the form ``<prefix><value>`` fill columns. ``keep``: prefixes that stay in ``tag_set``."""
+
+    feature: str = "feature:"
+    investigation: str = "investigation:"
+    keep: tuple[str, ...] = ("env:",)
+
+
+@dataclass(frozen=True)
+class ParseContext:
+    """Which delivery is parsed, and how its source is configured."""
+
+    source: str
+    source_account: str
+    role: str
+    """``usage`` or ``reconciliation``."""
+    delivery_id: str
+    delivery_sequence: int
+    object_key: str
+    received_at: dt.datetime
+    tags: TagRules = TagRules()
+
+    def columns(self) -> dict[str, Any]:
+        """Values of the columns that are the same on every staged row of the delivery."""
+        return {
+            "source": self.source,
+            "source_account": self.source_account,
+            "source_role": self.role,
+            "delivery_id": self.delivery_id,
+            "delivery_sequence": self.delivery_sequence,
+        }
+
+
+def _empty_quarantine() -> pl.DataFrame:
+    return USAGE_EVENTS_QUARANTINE.empty()
+
+
+@dataclass(frozen=True)
+class ParsedBatch:
+    """Consecutive records of one delivery; ``rows_read`` = usage + charges + quarantine rows, always.
+
+    ``rows_read`` comes from a counter that does not depend on the parser's own reading of rows.
+    """
+
+    rows_read: int
+    usage: pl.DataFrame | None = None
+    """Rows in the columns of STAGED_USAGE; labels may still be plain strings."""
+    charges: pl.DataFrame | None = None
+    """Rows in the columns of STAGED_CHARGES."""
+    quarantine: pl.DataFrame = field(default_factory=_empty_quarantine)
+    """Refused records, in the shape of the quarantine tables."""
+    raw_text: Callable[[int], str] = field(default=lambda _: "")
+    """Record as received by ``raw_ordinal``, for rows that break the contract after parsing."""
+
+
+class Parser(Protocol):
+    """Reads one landed local file. Raises UnreadableDeliveryError when it is not what its source says."""
+
+    def __call__(self, path: Path, context: ParseContext) -> Iterator[ParsedBatch]: ...
+
+
+def staged_rows(table: Table, rows: Iterable[Mapping[str, Any]], context: ParseContext) -> pl.DataFrame:
+    """Rows of a staged table from dictionaries; delivery columns are filled in, absent nullable ones are null.
+
+    For small deliveries. Raises KeyError for a column that the table does not have.
+    """
+    schema = table.polars_schema
+    shared = {name: found for name, found in context.columns().items() if name in schema}
+    complete = [{**shared, **row} for row in rows]
+    unknown = {name for row in complete for name in row} - set(schema)
+    if unknown:
+        raise KeyError(f"{table.name} has no column {', '.join(sorted(unknown))}")
+    return pl.DataFrame({name: [row.get(name) for row in complete] for name in schema}, schema=schema, strict=True)
+
+
+def quarantine_rows(records: Sequence[tuple[int, str, str]], context: ParseContext) -> pl.DataFrame:
+    """Quarantine rows from ``(raw_ordinal, raw text, rule names comma-separated)``; raw text is cut to its limit."""
+    return pl.DataFrame(
+        {
+            "source": [context.source] * len(records),
+            "delivery_id": [context.delivery_id] * len(records),
+            "object_key": [context.object_key] * len(records),
+            "raw_ordinal": [ordinal for ordinal, _, _ in records],
+            "raw_text": [text[:RAW_TEXT_LIMIT] for _, text, _ in records],
+            "reasons": [reasons for _, _, reasons in records],
+            "received_at": [context.received_at] * len(records),
+        },
+        schema=USAGE_EVENTS_QUARANTINE.polars_schema,
+    )
