@@ -1,0 +1,59 @@
+"""Which copy of an event counts. Later record version wins, then later delivery, then later line.
+
+A day lists the row numbers of the copies that lose (a few per cent at most) and drops those from the main stream, so
+the common row is never ranked or moved.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+EVENT_KEY = ("source", "source_account", "event_id")
+_BUCKET_KEY = ("source", "source_account", "started_at", "ended_at")
+ROW = "row_number"
+
+
+def loser_rows(numbered: pl.LazyFrame) -> pl.DataFrame:
+    """Row numbers of the copies that do not count: columns ``row_number``, ``source``, ``delivery_id``.
+
+    ``numbered`` is one usage day's staged rows with ``row_number``. Request rows are copies when source, account and
+    event id agree. Bucket rows are replaced whole: all rows of a bucket from any but its newest delivery lose.
+    """
+    requests = numbered.filter(pl.col("grain") == "request")
+    keyed = requests.select(ROW, key_hash=pl.struct(EVENT_KEY).hash())
+    repeated = keyed.filter(pl.col("key_hash").is_duplicated()).select(ROW).collect()
+    copies = requests.join(repeated.lazy(), on=ROW, how="semi").select(
+        ROW, *EVENT_KEY, "delivery_id", "record_version_at", "delivery_sequence", "raw_ordinal"
+    )
+    order = ["record_version_at", "delivery_sequence", "raw_ordinal", ROW]
+    ranked = copies.sort(order, descending=True, nulls_last=True, maintain_order=True)
+    winners = ranked.unique(EVENT_KEY, keep="first", maintain_order=True).select(ROW)
+    beaten = ranked.join(winners, on=ROW, how="anti").select(ROW, "source", "delivery_id")
+    buckets = numbered.filter(pl.col("grain") == "bucket")
+    newest = pl.col("delivery_sequence").max().over(_BUCKET_KEY)
+    replaced = buckets.filter(pl.col("delivery_sequence") < newest).select(ROW, "source", "delivery_id")
+    return pl.concat([beaten, replaced]).collect()
+
+
+def without_losers(numbered: pl.LazyFrame, losers: pl.DataFrame) -> pl.LazyFrame:
+    """The rows that count, in no promised order."""
+    if losers.is_empty():
+        return numbered
+    return numbered.join(losers.lazy().select(ROW), on=ROW, how="anti")
+
+
+def delivery_counts(numbered: pl.LazyFrame, losers: pl.DataFrame) -> pl.LazyFrame:
+    """One row per delivery of the day: staged, loaded, duplicate and reconciliation counts; the last three add up."""
+    beaten = losers.lazy().group_by("source", "delivery_id").agg(duplicate_count=pl.len().cast(pl.Int64))
+    is_compared = (pl.col("source_role") == "reconciliation").first()
+    staged = numbered.group_by("source", "delivery_id").agg(staged_count=pl.len().cast(pl.Int64), is_compared=is_compared)
+    kept = pl.col("staged_count") - pl.col("duplicate_count")
+    return (
+        staged.join(beaten, on=["source", "delivery_id"], how="left")
+        .with_columns(pl.col("duplicate_count").fill_null(0))
+        .with_columns(
+            loaded_count=pl.when("is_compared").then(0).otherwise(kept).cast(pl.Int64),
+            reconciliation_count=pl.when("is_compared").then(kept).otherwise(0).cast(pl.Int64),
+        )
+        .drop("is_compared")
+    )

@@ -1,0 +1,39 @@
+"""Charge lines of the newest delivery of each bucket, and their sums by day and billing month. Amounts are conserved."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from usage_etl.schemas.charges import CHARGE_DIMENSIONS
+
+_BUCKET = ("source", "source_account", "bucket_key")
+
+
+def newest_buckets(staged: pl.LazyFrame) -> pl.LazyFrame:
+    """The lines that count: of each bucket, all lines of its newest delivery and none of an older one."""
+    newest = pl.col("delivery_sequence").max().over(_BUCKET)
+    return staged.filter(pl.col("delivery_sequence") == newest)
+
+
+def billing_charges(current: pl.LazyFrame, *, models: pl.DataFrame) -> pl.LazyFrame:
+    """Charge lines with their canonical ``model_id``. ``models`` has host_raw, model_raw, model_id, price_provider."""
+    known = models.filter(pl.col("price_provider").is_not_null()).select("host_raw", "model_raw", "model_id")
+    return current.join(
+        known.lazy(), left_on=["provider_name", "model_raw"], right_on=["host_raw", "model_raw"], how="left"
+    )
+
+
+def charges_daily(charges: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per UTC day and CHARGE_DIMENSIONS."""
+    return _summed(charges.with_columns(lines_count=pl.lit(1, pl.Int64)), "charge_date")
+
+
+def charges_monthly(daily: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per billing month and CHARGE_DIMENSIONS."""
+    return _summed(daily.with_columns(month=pl.col("charge_date").dt.truncate("1mo")), "month")
+
+
+def _summed(frame: pl.LazyFrame, period: str) -> pl.LazyFrame:
+    return frame.group_by(period, *CHARGE_DIMENSIONS).agg(
+        pl.col("lines_count", "billed_cost", "effective_cost", "list_cost").sum()
+    )

@@ -1,0 +1,88 @@
+"""Usage facts: hourly from requests, daily from hourly, monthly from daily. Tokens, requests and cost are conserved."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from usage_etl.schemas.usage import USAGE_DIMENSIONS
+
+COUNTS = (
+    "requests_count",
+    "errors_count",
+    "cache_hits_count",
+    "input_uncached_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "units_count",
+    "usage_missing_count",
+    "latency_ms_sum",
+    "latency_count",
+)
+RATING_KEYS = (
+    "source",
+    "source_account",
+    "user_id",
+    "team_id",
+    "api_key_id",
+    "project_id",
+    "investigation_id",
+    "feature_id",
+    "tag_set",
+    "primitive",
+    "host_raw",
+    "model_raw",
+    "processing",
+    "status",
+    "grain",
+    "rating",
+    "time_slot",
+    "band_slot",
+)
+"""What a group must agree in so that it has one price and one owner on its day."""
+
+
+def group_for_rating(requests: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per hour and RATING_KEYS: sums of normalised requests, ready to be rated and owned."""
+    is_error = pl.col("status") == "error"
+    requests_count = pl.col("requests_count")
+    return requests.group_by(pl.col("started_at").dt.truncate("1h").alias("hour_start_at"), *RATING_KEYS).agg(
+        requests_count.sum(),
+        requests_count.filter(is_error).sum().alias("errors_count"),
+        requests_count.filter(pl.col("is_cache_hit")).sum().alias("cache_hits_count"),
+        pl.col(
+            "input_uncached_tokens",
+            "cache_read_tokens",
+            "cache_write_5m_tokens",
+            "cache_write_1h_tokens",
+            "output_tokens",
+            "reasoning_tokens",
+            "units_count",
+        ).sum(),
+        requests_count.filter(pl.col("is_usage_missing")).sum().alias("usage_missing_count"),
+        pl.col("latency_ms").sum().alias("latency_ms_sum"),
+        pl.col("latency_ms").count().cast(pl.Int64).alias("latency_count"),
+    )
+
+
+def usage_hourly(rated: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per UTC hour and USAGE_DIMENSIONS, from rated and owned groups (several logged names can be one model)."""
+    return _summed(rated.with_columns(usage_date=pl.col("hour_start_at").dt.date()), "usage_date", "hour_start_at")
+
+
+def usage_daily(hourly: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per UTC day and USAGE_DIMENSIONS, from hourly rows."""
+    return _summed(hourly, "usage_date")
+
+
+def usage_monthly(daily: pl.LazyFrame) -> pl.LazyFrame:
+    """One row per calendar month in UTC and USAGE_DIMENSIONS, from daily rows."""
+    return _summed(daily.with_columns(month=pl.col("usage_date").dt.truncate("1mo")), "month")
+
+
+def _summed(frame: pl.LazyFrame, *period: str) -> pl.LazyFrame:
+    known_cost = pl.col("effective_cost")
+    cost = pl.when(known_cost.count() > 0).then(known_cost.sum()).alias("effective_cost")
+    return frame.group_by(*period, *USAGE_DIMENSIONS).agg(pl.col(COUNTS).sum(), cost)

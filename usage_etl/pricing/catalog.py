@@ -1,0 +1,108 @@
+"""Which canonical model a logged name means, who made it and who bills it.
+
+Names are matched by the rules bundled with genai-prices and by the configured aliases; nothing is matched by
+likeness. An unknown name stays as sent and is unpriced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+from genai_prices import data_snapshot
+
+HOST_IDS: Mapping[str, str] = {
+    "azure_ai": "azure",
+    "bedrock": "aws",
+    "bedrock_converse": "aws",
+    "cohere_chat": "cohere",
+    "fireworks_ai": "fireworks",
+    "gemini": "google",
+    "google_genai": "google",
+    "text-completion-openai": "openai",
+    "together_ai": "together",
+    "vertex_ai": "google",
+    "vertex_ai_beta": "google",
+    "xai": "x-ai",
+}
+"""Gateway spelling of a host to its price-list id; a name that is not listed is its own id."""
+
+_MAKER_PREFIXES = (
+    ("claude", "anthropic"),
+    ("gpt-", "openai"),
+    ("o1", "openai"),
+    ("o3", "openai"),
+    ("o4", "openai"),
+    ("text-embedding-", "openai"),
+    ("gemini", "google"),
+    ("mistral", "mistral"),
+    ("codestral", "mistral"),
+    ("command", "cohere"),
+    ("deepseek", "deepseek"),
+    ("llama", "meta"),
+)
+_RESELLERS = frozenset({"aws", "azure", "google", "openrouter", "together", "fireworks", "groq"})
+
+
+class ModelCatalog:
+    """Resolves logged (host, model) pairs; ``aliases`` maps a model as sent to ``provider/model`` of the price book."""
+
+    def __init__(self, aliases: Mapping[str, str] | None = None) -> None:
+        self._aliases = dict(aliases or {})
+        self._snapshot = data_snapshot.get_snapshot()
+        self._known: dict[tuple[str | None, str | None], tuple[str, str, str, str | None]] = {}
+
+    def resolve(self, pairs: pl.DataFrame) -> pl.DataFrame:
+        """One row per distinct (host_raw, model_raw): provider, host, model_id and price_provider (null: not listed)."""
+        rows = [(host, model, *self.find(host, model)) for host, model in pairs.select("host_raw", "model_raw").unique().iter_rows()]
+        schema = ("host_raw", "model_raw", "provider", "host", "model_id", "price_provider")
+        return pl.DataFrame(rows, schema=dict.fromkeys(schema, pl.String), orient="row")
+
+    def find(self, host_raw: str | None, model_raw: str | None) -> tuple[str, str, str, str | None]:
+        """(provider, host, model_id, price_provider) of one logged pair."""
+        key = (host_raw, model_raw)
+        if key not in self._known:
+            self._known[key] = self._find(host_raw, model_raw)
+        return self._known[key]
+
+    def _find(self, host_raw: str | None, model_raw: str | None) -> tuple[str, str, str, str | None]:
+        if not model_raw:
+            host = self._host_id(host_raw) or "unknown"
+            return host, host, "unknown", None
+        if alias := self._aliases.get(model_raw):
+            listed_by, _, model = alias.partition("/")
+            host = self._host_id(host_raw) or listed_by
+            return _maker(model, listed_by), host, model, listed_by
+        prefix, slash, rest = model_raw.partition("/")
+        host = self._host_id(host_raw) or (self._host_id(prefix) if slash else None)
+        name = rest if slash and self._host_id(prefix) == host else model_raw
+        for candidate in dict.fromkeys((host, _maker(name, host or ""))):
+            if candidate and (match := self._match(candidate, name)):
+                listed_by, model_id = match
+                return _maker(model_id, candidate), host or candidate, model_id, listed_by
+        return _maker(name, host or "unknown"), host or "unknown", name, None
+
+    def _match(self, provider_id: str, name: str) -> tuple[str, str] | None:
+        """(provider whose list has it, model_id); resellers without an own list price fall back to the maker's list."""
+        providers = self._snapshot.providers
+        provider = next((p for p in providers if p.id == provider_id), None)
+        model = provider.find_model(name.lower(), all_providers=providers) if provider else None
+        if provider is None or model is None:
+            return None
+        listed_by = next(p.id for p in (provider, *providers) if any(listed is model for listed in p.models))
+        return listed_by, model.id
+
+    @staticmethod
+    def _host_id(host_raw: str | None) -> str | None:
+        if not host_raw:
+            return None
+        lowered = host_raw.lower()
+        return HOST_IDS.get(lowered, lowered)
+
+
+def _maker(model: str, host: str) -> str:
+    """Who made the model: the host itself unless the host sells other makers' models too."""
+    if host and host not in _RESELLERS:
+        return host
+    bare = model.rsplit("/", 1)[-1].lower()
+    return next((maker for prefix, maker in _MAKER_PREFIXES if bare.startswith(prefix)), host)
