@@ -61,6 +61,19 @@ def _empty_quarantine() -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
+class CoveredBucket:
+    """A bucket that a delivery answers for, also when it holds no rows: rows of older deliveries stop counting there.
+
+    Staging keeps an object for every covered (table, day), of no rows where the bucket was emptied.
+    """
+
+    table_name: str
+    """``staged_usage`` or ``staged_charges``."""
+    day: dt.date
+    bucket_key: str
+
+
+@dataclass(frozen=True)
 class ParsedBatch:
     """Consecutive records of one delivery; ``rows_read`` = usage + charges + quarantine rows, always.
 
@@ -74,6 +87,8 @@ class ParsedBatch:
     """Rows in the columns of STAGED_CHARGES."""
     quarantine: pl.DataFrame = field(default_factory=_empty_quarantine)
     """Refused records, in the shape of the quarantine tables."""
+    covered: tuple[CoveredBucket, ...] = ()
+    """Buckets that this batch holds whole, empty ones included; none for sources whose rows replace one by one."""
     raw_text: Callable[[int], str] = field(default=lambda _: "")
     """Record as received by ``raw_ordinal``, for rows that break the contract after parsing."""
 
