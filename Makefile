@@ -1,0 +1,67 @@
+# The one door. `make` alone lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+READY := .venv/.ready
+
+export DAGSTER_DISABLE_TELEMETRY := yes
+export DO_NOT_TRACK := 1
+export PYTHONUTF8 := 1
+
+# Homebrew's libraries are not on the default search path of every Python on macOS.
+ifeq ($(shell uname -s),Darwin)
+RUN := DYLD_FALLBACK_LIBRARY_PATH=/opt/homebrew/lib:/usr/local/lib:/usr/lib
+endif
+
+.PHONY: help setup demo dev test test-all lint format bench docs lock wheel clean distclean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## .venv with the locked packages; finds Python and system libraries, or says what is missing
+
+$(READY): requirements.lock pyproject.toml scripts/setup.sh scripts/system_libraries.py
+	@sh scripts/setup.sh
+	@touch $@
+
+demo: $(READY)  ## write a realistic organisation's files into demo/, run the whole pipeline on them, show the reports
+	@$(RUN) $(BIN)/usage-etl demo --target demo
+
+dev: $(READY)  ## the Dagster UI on the demo's lake, at http://127.0.0.1:3000
+	@test -f demo/usage_etl.yaml || { echo "there is no demo yet: run 'make demo' first" >&2; exit 1; }
+	@mkdir -p .dagster && cp deploy/dagster.sqlite.yaml .dagster/dagster.yaml
+	@$(RUN) USAGE_ETL_CONFIG="$(CURDIR)/demo/usage_etl.yaml" DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster dev -w workspace.yaml
+
+test: $(READY)  ## the fast gate
+	@$(RUN) $(BIN)/pytest -q $(ARGS)
+
+test-all: $(READY)  ## the fast gate and the slow tests
+	@$(RUN) $(BIN)/pytest -q -m "slow or not slow" $(ARGS)
+
+lint: $(READY)  ## ruff, formatting, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(READY)  ## put the code into the agreed shape
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: $(READY)  ## rows a second and memory, beside DuckDB, SQL and pandas on the same work
+	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(READY)  ## write the generated reference pages
+	@$(BIN)/python docs/generate.py
+
+lock:  ## resolve the dependencies again (needs uv)
+	@sh scripts/lock.sh $(ARGS)
+
+wheel: $(READY)  ## build the wheel into dist/
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+clean:  ## remove what demo, dev, tests and builds made; keep .venv
+	@rm -rf demo .dagster dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## and .venv
+	@rm -rf .venv
