@@ -1,0 +1,347 @@
+"""Readers of the out location never see a manifest whose files are not all there, whatever step fails."""
+
+import datetime as dt
+import json
+import threading
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from usage_etl.delivery.manifest import Document, Edition, manifest_bytes
+from usage_etl.delivery.publish import publish
+from usage_etl.errors import DeliveryError, IntegrityError, LakeError
+from usage_etl.keys import sha256_hex
+
+AS_OF = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+EDITION = Edition(report="chargeback", period="2026-10", period_status="closed", as_of=AS_OF)
+PREFIX = "chargeback/2026-10"
+
+
+class StoreFailedError(Exception):
+    """The store went away."""
+
+
+class RecordingStore:
+    """Objects in memory; records each change, checks the promises after it, and fails at a chosen change."""
+
+    def __init__(self, *, fail_at=None, fail_after=False):
+        self.objects = {}
+        self.changes = []
+        self.fail_at, self.fail_after = fail_at, fail_after
+
+    def head(self, key):
+        """Whether the object exists."""
+        return key if key in self.objects else None
+
+    def read(self, key):
+        """The bytes."""
+        if key not in self.objects:
+            raise LakeError(f"{key}: no such object")
+        return self.objects[key]
+
+    def write(self, key, data, *, only_if_absent=False, content_type=None):
+        """One atomic change."""
+        assert content_type, f"{key} has no media type"
+        if only_if_absent and key in self.objects:
+            return self.objects[key] == data
+        self._change("write", key, lambda: self.objects.__setitem__(key, data))
+        return True
+
+    def delete(self, key):
+        """One atomic change."""
+        self._change("delete", key, lambda: self.objects.pop(key, None))
+
+    def _change(self, verb, key, apply):
+        is_failing = len(self.changes) == self.fail_at
+        if is_failing and not self.fail_after:
+            raise StoreFailedError(f"before {verb} {key}")
+        apply()
+        self.changes.append((verb, key.removeprefix(f"{PREFIX}/")))
+        check_promises(self.objects)
+        if is_failing:
+            raise StoreFailedError(f"after {verb} {key}")
+
+
+def check_promises(objects):
+    """What the module promises to readers at every instant."""
+    for key, data in objects.items():
+        folder, _, name = key.rpartition("/")
+        if name == "manifest.json":
+            manifest = json.loads(data)
+            for entry in manifest["files"]:
+                assert sha256_hex(objects[f"{folder}/{entry['name']}"]) == entry["sha256"], f"{key} stands beside a wrong file"
+            beside = {other for other in objects if other.rpartition("/")[0] == folder} - {key, f"{folder}/latest.json"}
+            assert beside == {f"{folder}/{entry['name']}" for entry in manifest["files"]}, f"{key} does not name all its files"
+        if name == "latest.json":
+            pointer = json.loads(data)
+            assert sha256_hex(objects[pointer["manifest_key"]]) == pointer["manifest_sha256"]
+            assert set(pointer["files"].values()) <= set(objects)
+
+
+def files(**contents):
+    return [Document(f"{name}.csv", content.encode(), "text/csv") for name, content in contents.items()]
+
+
+def go(store, bundle, edition=EDITION):
+    return publish(store, edition, bundle, lock=nullcontext())
+
+
+def assert_whole(store, bundle):
+    """After a publication all three places hold ``bundle`` and nothing else."""
+    check_promises(store.objects)
+    pointer = json.loads(store.read(f"{PREFIX}/latest.json"))
+    for file in bundle:
+        assert store.read(f"{PREFIX}/{file.name}") == file.content
+        assert store.read(pointer["files"][file.name]) == file.content
+    assert store.read(f"{PREFIX}/manifest.json") == store.read(pointer["manifest_key"])
+
+
+def test_first_publication_writes_data_then_manifest_then_pointer_then_stable_copies():
+    store = RecordingStore()
+    publication = go(store, files(chargeback="1", by_team="2"))
+    version = publication.version_prefix.removeprefix(f"{PREFIX}/")
+    assert store.changes == [
+        ("write", f"{version}/chargeback.csv"),
+        ("write", f"{version}/by_team.csv"),
+        ("write", f"{version}/manifest.json"),
+        ("write", "latest.json"),
+        ("write", "chargeback.csv"),
+        ("write", "by_team.csv"),
+        ("write", "manifest.json"),
+    ]
+    assert version == f"v-{publication.manifest_sha256[:12]}"
+    assert publication.is_new
+    assert publication.restates is None
+    assert publication.stable_keys["chargeback.csv"] == "chargeback/2026-10/chargeback.csv"
+
+
+def test_same_content_writes_nothing_even_with_newer_code_and_later_as_of():
+    store = RecordingStore()
+    first = go(store, files(chargeback="1"))
+    store.changes.clear()
+    later = Edition(
+        report="chargeback",
+        period="2026-10",
+        period_status="closed",
+        as_of=AS_OF + dt.timedelta(days=9),
+        versions={"code": "2"},
+        inputs={"mart_chargeback_monthly/month=2026-10-01": "f" * 64},
+    )
+    again = go(store, files(chargeback="1"), later)
+    assert store.changes == []
+    assert (again.is_new, again.manifest_sha256, again.stable_keys) == (False, first.manifest_sha256, first.stable_keys)
+
+
+def test_changed_content_restates_and_keeps_the_old_version():
+    store = RecordingStore()
+    first = go(store, files(chargeback="1", dropped="x"))
+    store.changes.clear()
+    second = go(store, files(chargeback="2"))
+    assert second.restates == first.manifest_sha256
+    assert store.changes[3:] == [
+        ("delete", "manifest.json"),
+        ("delete", "dropped.csv"),
+        ("write", "chargeback.csv"),
+        ("write", "manifest.json"),
+    ]
+    assert store.read(f"{first.version_prefix}/chargeback.csv") == b"1"
+    assert_whole(store, files(chargeback="2"))
+
+
+def test_figures_that_return_are_a_third_version_not_the_first_again():
+    store = RecordingStore()
+    first = go(store, files(chargeback="1"))
+    second = go(store, files(chargeback="2"))
+    third = go(store, files(chargeback="1"))
+    assert third.restates == second.manifest_sha256
+    assert third.manifest_sha256 != first.manifest_sha256
+
+
+def test_status_change_alone_is_a_new_version():
+    store = RecordingStore()
+    open_edition = Edition(report="chargeback", period="2026-10", period_status="preliminary", as_of=AS_OF)
+    go(store, files(chargeback="1"), open_edition)
+    assert go(store, files(chargeback="1")).is_new
+
+
+@pytest.mark.parametrize("fail_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", range(9))
+@pytest.mark.parametrize("retry_with", ["same files", "other files", "the files before"])
+def test_readers_are_safe_at_every_failing_step_and_the_next_run_mends_it(step, fail_after, retry_with):
+    old, new, other = files(chargeback="1", gone="x"), files(chargeback="2", added="y"), files(chargeback="3")
+    store = RecordingStore()
+    go(store, old)
+    store.fail_at, store.fail_after = len(store.changes) + step, fail_after
+    with pytest.raises(StoreFailedError):
+        go(store, new)
+    check_promises(store.objects)
+    store.fail_at = None
+    bundle = {"same files": new, "other files": other, "the files before": old}[retry_with]
+    go(store, bundle)
+    assert_whole(store, bundle)
+    store.changes.clear()
+    go(store, bundle)
+    assert store.changes == []
+
+
+def test_nine_steps_are_all_there_are():
+    store = RecordingStore()
+    go(store, files(chargeback="1", gone="x"))
+    store.changes.clear()
+    go(store, files(chargeback="2", added="y"))
+    assert len(store.changes) == 9
+
+
+def test_file_dropped_two_cut_publications_ago_does_not_stay():
+    store = RecordingStore()
+    go(store, files(chargeback="1", gone="x"))
+    store.fail_at, store.fail_after = len(store.changes) + 3, True  # stable manifest deleted, nothing else
+    with pytest.raises(StoreFailedError):
+        go(store, files(chargeback="2"))
+    store.fail_at = None
+    go(store, files(chargeback="3"))
+    assert_whole(store, files(chargeback="3"))
+
+
+def test_stable_copy_that_someone_overwrote_is_mended():
+    store = RecordingStore()
+    go(store, files(chargeback="1"))
+    store.objects[f"{PREFIX}/chargeback.csv"] = b"saved by a spreadsheet"
+    store.objects[f"{PREFIX}/manifest.json"] = b"not even JSON"
+    assert not go(store, files(chargeback="1")).is_new
+    assert_whole(store, files(chargeback="1"))
+
+
+def test_reader_in_another_thread_never_meets_a_mismatch(tmp_path):
+    store = FolderForTest(tmp_path)
+    faults, seen = [], set()
+    done = threading.Event()
+
+    def read():
+        while not done.is_set():
+            try:
+                manifest = store.read(f"{PREFIX}/manifest.json")
+                data = store.read(f"{PREFIX}/chargeback.csv")
+                after = store.read(f"{PREFIX}/manifest.json")
+            except FileNotFoundError:
+                continue
+            if manifest == after:
+                seen.add(data)
+                if sha256_hex(data) != json.loads(manifest)["files"][0]["sha256"]:
+                    faults.append(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(60):
+        go(store, files(chargeback=str(number)))
+    done.set()
+    reader.join()
+    assert not faults
+    assert len(seen) > 1
+
+
+class FolderForTest:
+    """A folder with atomic writes: the least a real out location does."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def head(self, key):
+        """Whether the object exists."""
+        return key if (self.root / key).exists() else None
+
+    def read(self, key):
+        """The bytes."""
+        return (self.root / key).read_bytes()
+
+    def write(self, key, data, *, only_if_absent=False, content_type=None):
+        """One atomic change."""
+        target = self.root / key
+        if only_if_absent and target.exists():
+            return target.read_bytes() == data
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(f"{target}.part")
+        part.write_bytes(data)
+        part.replace(target)
+        return True
+
+    def delete(self, key):
+        """One atomic change."""
+        (self.root / key).unlink(missing_ok=True)
+
+
+def test_foreign_object_under_a_version_is_refused():
+    store = RecordingStore()
+    sha256 = sha256_hex(manifest_bytes(EDITION, files(chargeback="1"), restates=None))
+    store.objects[f"{PREFIX}/v-{sha256[:12]}/chargeback.csv"] = b"foreign"
+    with pytest.raises(IntegrityError):
+        go(store, files(chargeback="1"))
+    assert f"{PREFIX}/latest.json" not in store.objects
+
+
+@pytest.mark.parametrize("pointer", [b"{}", b"[]", b"no json"])
+def test_damaged_pointer_is_loud(pointer):
+    store = RecordingStore()
+    store.objects[f"{PREFIX}/latest.json"] = pointer
+    with pytest.raises(IntegrityError, match="pointer"):
+        go(store, files(chargeback="1"))
+
+
+def test_changed_manifest_of_a_version_is_loud():
+    store = RecordingStore()
+    first = go(store, files(chargeback="1"))
+    store.objects[f"{first.version_prefix}/manifest.json"] += b" "
+    with pytest.raises(IntegrityError, match="sha256"):
+        go(store, files(chargeback="1"))
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../x.csv", "a/b.csv", "A.csv", "x", "manifest.json", "latest.json", "a b.csv", "a.csv\n", "é.csv", ".csv"]
+)
+def test_names_that_could_leave_the_prefix_are_refused_before_any_write(name):
+    store = RecordingStore()
+    with pytest.raises(DeliveryError):
+        go(store, [Document("ok.csv", b"", "text/csv"), Document(name, b"", "text/csv")])
+    assert store.changes == []
+
+
+@pytest.mark.parametrize(
+    ("report", "period"), [("../x", "2026-10"), ("Chargeback", "2026-10"), ("x", "2026/10"), ("x", ".."), ("x", "2026-10\n")]
+)
+def test_report_and_period_that_cannot_stand_in_a_key_are_refused(report, period):
+    with pytest.raises(DeliveryError):
+        Edition(report=report, period=period, period_status="open", as_of=AS_OF)
+
+
+def test_no_file_and_a_name_twice_are_refused():
+    with pytest.raises(DeliveryError, match="no file"):
+        go(RecordingStore(), [])
+    with pytest.raises(DeliveryError, match="twice"):
+        go(RecordingStore(), [*files(a="1"), *files(a="2")])
+
+
+def test_lock_is_held_while_anything_is_read_or_written():
+    events = []
+
+    class Lock:
+        def __enter__(self):
+            events.append("locked")
+
+        def __exit__(self, *_):
+            events.append("released")
+
+    class Watched(RecordingStore):
+        def head(self, key):
+            """Whether the object exists."""
+            events.append("store")
+            return super().head(key)
+
+        def _change(self, *change):
+            events.append("store")
+            super()._change(*change)
+
+    publish(Watched(), EDITION, files(chargeback="1"), lock=Lock())
+    assert events[0] == "locked"
+    assert events[-1] == "released"
+    assert events.count("locked") == 1

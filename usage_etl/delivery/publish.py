@@ -1,0 +1,166 @@
+"""Publishes a report's files so that no reader sees a manifest whose files are not all there.
+
+For report ``chargeback`` and period ``2026-10`` the out location holds::
+
+    chargeback/2026-10/v-<first 12 of the manifest's sha256>/chargeback.csv, ..., manifest.json   every version, for ever
+    chargeback/2026-10/latest.json                                                              names the version in force
+    chargeback/2026-10/chargeback.csv, ..., manifest.json                                       the same files, stable paths
+
+Promised, at every instant and after a crash at any step:
+
+- a version's ``manifest.json`` is written after all its files, and none of them is ever written again;
+- ``latest.json`` names a complete version; writing it is the act of publishing;
+- a stable ``manifest.json`` stands only beside exactly the files that it names: it is deleted before the first stable
+  file is replaced and written after the last. While it is absent, a publication is on its way: wait for it.
+
+Not promised: two downloads from the stable paths can fall on both sides of a publication, because no store replaces
+two objects at once. A reader who takes several files compares their sha256 with the manifest, or starts at
+``latest.json``. One publisher of a period works at a time; ``publish`` asks for the lock that sees to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from usage_etl.delivery.manifest import MANIFEST_NAME, Edition, ReportFile, canonical_json, manifest_bytes, says_the_same
+from usage_etl.delivery.store import OutStore
+from usage_etl.errors import IntegrityError
+from usage_etl.keys import sha256_hex
+
+LATEST_NAME = "latest.json"
+_JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What stands in the out location after ``publish``. ``is_new`` is False when nothing had to be published."""
+
+    manifest_sha256: str
+    """Identity of the content: mail about this publication is sent once per recipient and identity."""
+    version_prefix: str
+    stable_keys: Mapping[str, str]
+    """File name to stable key, the manifest included."""
+    restates: str | None
+    """sha256 of the manifest that this publication replaced, null for the first of its period."""
+    is_new: bool
+
+
+def publish(
+    store: OutStore, edition: Edition, files: Sequence[ReportFile], *, lock: AbstractContextManager[object]
+) -> Publication:
+    """Publish ``files`` as the edition in force, or nothing when the version in force holds the same files and status.
+
+    ``lock`` keeps other publishers of the same report and period out (``SendLedger.exclusive``). A publication that
+    was cut short is completed by calling again, with the same files or with others.
+    Raises DeliveryError for names that cannot be published, IntegrityError when stored objects were changed by others.
+    """
+    manifest_bytes(edition, files, restates=None)  # refuses bad names before anything is written
+    with lock:
+        current = _published(store, edition)
+        if current is not None and says_the_same(current.content, edition, files):
+            manifest, is_new = current, False
+        else:
+            restates = None if current is None else current.sha256
+            manifest, is_new = _Manifest.of(manifest_bytes(edition, files, restates=restates)), True
+            _write_version(store, edition, manifest, files)
+            _write_latest(store, edition, manifest)
+        _complete_stable_copies(store, edition, manifest, files)
+    stable_names = sorted([*(file.name for file in files), MANIFEST_NAME])
+    return Publication(
+        manifest_sha256=manifest.sha256,
+        version_prefix=_version_prefix(edition, manifest.sha256),
+        stable_keys={name: f"{edition.prefix}/{name}" for name in stable_names},
+        restates=manifest.content["restates"],
+        is_new=is_new,
+    )
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    data: bytes
+    sha256: str
+    content: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, data: bytes) -> _Manifest:
+        return cls(data, sha256_hex(data), json.loads(data))
+
+
+def _version_prefix(edition: Edition, manifest_sha256: str) -> str:
+    return f"{edition.prefix}/v-{manifest_sha256[:12]}"
+
+
+def _published(store: OutStore, edition: Edition) -> _Manifest | None:
+    latest_key = f"{edition.prefix}/{LATEST_NAME}"
+    data = _read_or_none(store, latest_key)
+    if data is None:
+        return None
+    try:
+        sha256 = str(json.loads(data)["manifest_sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(latest_key, "content", "a pointer", "not a pointer") from error
+    key = f"{_version_prefix(edition, sha256)}/{MANIFEST_NAME}"
+    manifest = store.read(key)
+    if sha256_hex(manifest) != sha256:
+        raise IntegrityError(key, "sha256", sha256, sha256_hex(manifest))
+    return _Manifest.of(manifest)
+
+
+def _write_version(store: OutStore, edition: Edition, manifest: _Manifest, files: Sequence[ReportFile]) -> None:
+    prefix = _version_prefix(edition, manifest.sha256)
+    objects = [(f"{prefix}/{file.name}", file.content, file.media_type) for file in files]
+    for key, data, media_type in [*objects, (f"{prefix}/{MANIFEST_NAME}", manifest.data, _JSON)]:
+        if not store.write(key, data, only_if_absent=True, content_type=media_type):
+            raise IntegrityError(key, "sha256", sha256_hex(data), "another")
+
+
+def _write_latest(store: OutStore, edition: Edition, manifest: _Manifest) -> None:
+    prefix = _version_prefix(edition, manifest.sha256)
+    pointer = {
+        "report": edition.report,
+        "period": edition.period,
+        "manifest_key": f"{prefix}/{MANIFEST_NAME}",
+        "manifest_sha256": manifest.sha256,
+        "files": {entry["name"]: f"{prefix}/{entry['name']}" for entry in manifest.content["files"]},
+    }
+    store.write(f"{edition.prefix}/{LATEST_NAME}", canonical_json(pointer), content_type=_JSON)
+
+
+def _complete_stable_copies(store: OutStore, edition: Edition, manifest: _Manifest, files: Sequence[ReportFile]) -> None:
+    manifest_key = f"{edition.prefix}/{MANIFEST_NAME}"
+    standing = _read_or_none(store, manifest_key)
+    copies = {f"{edition.prefix}/{file.name}": file for file in files}
+    if standing == manifest.data and all(_read_or_none(store, key) == file.content for key, file in copies.items()):
+        return
+    if standing is not None:
+        store.delete(manifest_key)
+    is_regular = standing is not None and sha256_hex(standing) == manifest.content["restates"]
+    earlier = _names_of(standing) if standing and is_regular else _names_since_first(store, edition, manifest)
+    for name in sorted(earlier - {file.name for file in files}):
+        store.delete(f"{edition.prefix}/{name}")
+    for key, file in copies.items():
+        store.write(key, file.content, content_type=file.media_type)
+    store.write(manifest_key, manifest.data, content_type=_JSON)
+
+
+def _names_since_first(store: OutStore, edition: Edition, manifest: _Manifest) -> set[str]:
+    """Names of all files published for the period before: after a publication that was cut short any may still stand."""
+    names: set[str] = set()
+    replaced = manifest.content["restates"]
+    while replaced is not None:
+        data = store.read(f"{_version_prefix(edition, replaced)}/{MANIFEST_NAME}")
+        names |= _names_of(data)
+        replaced = json.loads(data)["restates"]
+    return names
+
+
+def _names_of(manifest: bytes) -> set[str]:
+    return {entry["name"] for entry in json.loads(manifest)["files"]}
+
+
+def _read_or_none(store: OutStore, key: str) -> bytes | None:
+    return None if store.head(key) is None else store.read(key)
