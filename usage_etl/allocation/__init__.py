@@ -1,0 +1,4 @@
+"""Who pays: bills tied out against priced usage, and split among owners to the last minor unit.
+
+Owns the split rules and their rounding. Does not price usage (``pricing``) and does not decide when a month is closed.
+"""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import dataframely as dy
+import polars as pl
 
 from usage_etl.schemas.contract import Table, count, day, flag, instant, money, one_of, text
 from usage_etl.schemas.staged import PROCESSINGS
@@ -107,3 +110,10 @@ DIM_PRICE = Table(
     group="1_land",
     owner="team:finops",
 )
+
+
+def names_on(directory: pl.DataFrame, *, id_column: str, name_column: str, day: dt.date) -> dict[str, str]:
+    """Id to name as of ``day``: of the row valid on it, else of the member's newest row; members without a name are absent."""
+    is_valid = (pl.col("valid_from") <= day) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > day))
+    ranked = directory.drop_nulls([id_column, name_column]).sort(is_valid, "valid_from", name_column)
+    return dict(ranked.select(id_column, name_column).iter_rows())

@@ -26,6 +26,16 @@ SUMMARY_DIMENSIONS = (
 
 LINE_KINDS = ("allocated", "unallocated", "unexplained", "estimate")
 CHARGE_BASES = ("billed", "priced_usage")
+DIFFERENCE_CAUSES = (
+    "matched",
+    "within_tolerance",
+    "billed_above_usage",
+    "billed_below_usage",
+    "no_usage_seen",
+    "usage_not_priced",
+    "no_bill_yet",
+)
+"""matched: equal to the minor unit. usage_not_priced: the logs show usage of which nothing has a price in the bill's currency."""
 
 
 class MartSummary(dy.Schema):
@@ -84,7 +94,7 @@ class MartReconciliation(dy.Schema):
     difference_cause = text(
         "named cause of the difference",
         nullable=False,
-        check=one_of("matched", "within_tolerance", "billed_above_usage", "billed_below_usage", "no_usage_seen", "no_bill_yet"),
+        check=one_of(*DIFFERENCE_CAUSES),
     )
 
 
