@@ -17,7 +17,12 @@ DEBIAN_PACKAGES = {
 DEBIAN_FONT_PACKAGE = "fonts-dejavu-core"
 """Any system font will do: without one, rendering ends in a segmentation fault."""
 
-FONT_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path.home() / ".fonts", Path.home() / ".local/share/fonts")
+FONT_FOLDERS = (
+    Path("/usr/share/fonts"),
+    Path("/usr/local/share/fonts"),
+    Path.home() / ".fonts",
+    Path.home() / ".local/share/fonts",
+)
 FONT_SUFFIXES = {".ttf", ".otf", ".ttc", ".pfb"}
 
 MAC_LIBRARY_FOLDERS = (Path("/opt/homebrew/lib"), Path("/usr/local/lib"))
@@ -41,7 +46,9 @@ def has_font(folders: tuple[Path, ...] = FONT_FOLDERS) -> bool:
 def missing_packages(platform: str = sys.platform) -> list[str]:
     """Packages to install: Debian names on Linux, ``pango`` for Homebrew on macOS."""
     if platform == "darwin":
-        found = all(any((folder / name).exists() for folder in MAC_LIBRARY_FOLDERS) or is_loadable(name) for name in MAC_LIBRARIES)
+        found = all(
+            any((folder / name).exists() for folder in MAC_LIBRARY_FOLDERS) or is_loadable(name) for name in MAC_LIBRARIES
+        )
         return [] if found else ["pango"]
     missing = [package for package, shared_object in DEBIAN_PACKAGES.items() if not is_loadable(shared_object)]
     return missing if has_font() else [*missing, DEBIAN_FONT_PACKAGE]
