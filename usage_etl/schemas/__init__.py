@@ -22,6 +22,7 @@ from usage_etl.schemas.staged import (
 )
 from usage_etl.schemas.usage import (
     FACT_DELIVERIES_DAILY,
+    FACT_PROVIDER_USAGE_DAILY,
     FACT_USAGE_DAILY,
     FACT_USAGE_HOURLY,
     FACT_USAGE_MONTHLY,
@@ -44,6 +45,7 @@ TABLES: tuple[Table, ...] = (
     FACT_USAGE_HOURLY,
     FACT_USAGE_DAILY,
     FACT_USAGE_MONTHLY,
+    FACT_PROVIDER_USAGE_DAILY,
     BILLING_CHARGES,
     FACT_CHARGES_DAILY,
     FACT_CHARGES_MONTHLY,

@@ -187,6 +187,18 @@ FACT_USAGE_MONTHLY = Table(
 )
 
 
+FACT_PROVIDER_USAGE_DAILY = Table(
+    name="fact_provider_usage_daily",
+    schema=FactUsageDaily,
+    grain="one UTC day of a source kept for comparison: the provider's own usage report at our prices, never added to usage",
+    partition="usage_date",
+    sort_by=("usage_date", *USAGE_DIMENSIONS),
+    group="2_facts",
+    owner="team:finops",
+    control_totals=_TOTALS,
+)
+
+
 class FactDeliveriesDaily(dy.Schema):
     """One delivery's part in one built day: where each of its staged rows went."""
 

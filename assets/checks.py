@@ -1,0 +1,169 @@
+"""Asset checks: every table keeps its contract, and nothing is lost between one table and the next."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import dagster as dg
+import polars as pl
+
+from assets.derive import day_keys
+from assets.resources import WHOLE, Workspace, WorkspaceResource
+from usage_etl.money import exact_sum
+from usage_etl.schemas import (
+    BILLING_CHARGES,
+    FACT_CHARGES_DAILY,
+    FACT_CHARGES_MONTHLY,
+    FACT_DELIVERIES_DAILY,
+    FACT_USAGE_DAILY,
+    FACT_USAGE_HOURLY,
+    FACT_USAGE_MONTHLY,
+    MART_CHARGEBACK_MONTHLY,
+    MART_SUMMARY,
+    STAGED_CHARGES,
+    STAGED_USAGE,
+    USAGE_EVENTS,
+    Table,
+)
+
+_USAGE_MEASURES = ("requests_count", "errors_count", "input_uncached_tokens", "cache_read_tokens", "cache_write_5m_tokens",
+                   "cache_write_1h_tokens", "output_tokens", "effective_cost")  # fmt: skip
+_CHARGE_MEASURES = ("billed_cost", "effective_cost")
+
+
+def contract_check(table: Table) -> dg.AssetChecksDefinition:
+    """Reads the stored partitions of the run again and applies every rule of the table's contract."""
+
+    @dg.asset_check(asset=table.name, name="keeps_contract", blocking=True, description=f"Every rule of {table.name} holds.")
+    def keeps_contract(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        frame = workspace.open().lake.scan(table, _partitions(context)).collect()
+        failures = table.rule_failures(frame)
+        return dg.AssetCheckResult(passed=not failures, metadata={"rows": frame.height, "failed_rules": failures})
+
+    return keeps_contract
+
+
+def conservation_checks(*, has_events: bool) -> list[dg.AssetChecksDefinition]:
+    """Sum of events = hourly = daily = monthly = rollup, charge lines = facts, and every staged row accounted for."""
+    checks = [
+        _sums_check("equals_hourly", FACT_USAGE_DAILY, FACT_USAGE_HOURLY, _USAGE_MEASURES, _same),
+        _sums_check("equals_daily", FACT_USAGE_MONTHLY, FACT_USAGE_DAILY, _USAGE_MEASURES, _days_of),
+        _sums_check("equals_charge_lines", FACT_CHARGES_DAILY, BILLING_CHARGES, _CHARGE_MEASURES, _same),
+        _sums_check("equals_daily", FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, _CHARGE_MEASURES, _days_of),
+        _rollup_check(),
+        _chargeback_check(),
+        _rows_check(),
+    ]
+    if has_events:
+        checks.append(_sums_check("equals_events", FACT_USAGE_HOURLY, USAGE_EVENTS, ("requests_count", *_USAGE_MEASURES[2:]), _same))
+    return checks
+
+
+def delivery_check() -> dg.AssetChecksDefinition:
+    """On every delivery: records read = records staged + records quarantined, counted apart."""
+
+    @dg.asset_check(asset=STAGED_USAGE.name, name="records_accounted_for", blocking=True)
+    def records_accounted_for(workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        deliveries = workspace.open().deliveries().filter(pl.col("status") == "staged")
+        unequal = deliveries.filter(pl.col("rows_read_count") != pl.col("rows_staged_count") + pl.col("rows_quarantined_count"))
+        return dg.AssetCheckResult(
+            passed=unequal.is_empty(),
+            metadata={"deliveries": deliveries.height, "unequal": dg.MetadataValue.json(unequal["delivery_id"].to_list())},
+        )
+
+    return records_accounted_for
+
+
+def _sums_check(
+    name: str, table: Table, finer: Table, measures: Sequence[str], finer_partitions: Callable[[Sequence[str]], Sequence[str]]
+) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=table.name, name=name, blocking=True, description=f"Sums of {table.name} equal those of {finer.name}.")
+    def sums_equal(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        lake, partitions = workspace.open().lake, _partitions(context)
+        left = exact_sums(lake.scan(table, partitions), measures)
+        right = exact_sums(lake.scan(finer, finer_partitions(partitions)), measures)
+        unequal = {measure: f"{left[measure]} != {right[measure]}" for measure in measures if left[measure] != right[measure]}
+        return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal, "requests": str(left[measures[0]])})
+
+    return sums_equal
+
+
+def _rollup_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=MART_SUMMARY.name, name="every_dimension_adds_up", blocking=True)
+    def every_dimension_adds_up(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        """Each dimension's members add up to the month's facts, exactly."""
+        lake = workspace.open().lake
+        unequal: dict[str, str] = {}
+        for key in _partitions(context):
+            summary = lake.scan(MART_SUMMARY, [key]).collect()
+            facts = exact_sums(lake.scan(FACT_USAGE_MONTHLY, [key]), ("requests_count", "output_tokens", "effective_cost"))
+            for (dimension,), rows in summary.group_by("dimension"):
+                sums = exact_sums(rows.lazy(), tuple(facts))
+                unequal |= {f"{key} {dimension} {name}": f"{sums[name]} != {facts[name]}" for name in facts if sums[name] != facts[name]}
+        return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal})
+
+    return every_dimension_adds_up
+
+
+def _chargeback_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=MART_CHARGEBACK_MONTHLY.name, name="equals_the_bill", blocking=True)
+    def equals_the_bill(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        """Lines of each account add up to its billed amount, to the last minor unit."""
+        lake = workspace.open().lake
+        account = ["provider_name", "billing_account_id", "billing_currency"]
+        unequal: list[str] = []
+        for key in _partitions(context):
+            lines = lake.scan(MART_CHARGEBACK_MONTHLY, [key]).filter(pl.col("charge_basis") == "billed").collect()
+            billed = lake.scan(FACT_CHARGES_MONTHLY, [key]).collect()
+            accounts = billed.select(account).unique().vstack(lines.select(account).unique()).unique()
+            for values in accounts.iter_rows(named=True):
+                is_account = pl.all_horizontal(pl.col(name).eq_missing(pl.lit(found)) for name, found in values.items())
+                left, right = exact_sum(lines.filter(is_account)["allocated_cost"]), exact_sum(billed.filter(is_account)["billed_cost"])
+                if left != rounded_bill(right, str(values["billing_currency"])):
+                    unequal.append(f"{key} {values}: {left} is not the bill {right}")
+        return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal})
+
+    return equals_the_bill
+
+
+def _rows_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=FACT_DELIVERIES_DAILY.name, name="rows_conserved", blocking=True)
+    def rows_conserved(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        """Staged rows of the index = loaded + duplicate + kept for comparison, and loaded rows = requests in the facts."""
+        opened = workspace.open()
+        partitions = _partitions(context)
+        counts = opened.lake.scan(FACT_DELIVERIES_DAILY, partitions).collect()
+        days = [dt.date.fromisoformat(key) for key in partitions]
+        indexed = sum(part.rows_count for parts in opened.index.staged_days(STAGED_USAGE.name, days).values() for part in parts)
+        parts_sum = counts["loaded_count"].sum() + counts["duplicate_count"].sum() + counts["reconciliation_count"].sum()
+        passed = indexed == counts["staged_count"].sum() == parts_sum
+        return dg.AssetCheckResult(
+            passed=bool(passed),
+            metadata={"indexed": indexed, "staged": int(counts["staged_count"].sum()), "accounted_for": int(parts_sum)},
+        )
+
+    return rows_conserved
+
+
+def exact_sums(frame: pl.LazyFrame, measures: Sequence[str]) -> dict[str, int | Decimal]:
+    """Sum of each measure; money is added in Python integers, not by the engine that made the table."""
+    collected = frame.select(measures).collect()
+    return {
+        name: exact_sum(collected[name]) if isinstance(collected[name].dtype, pl.Decimal) else int(collected[name].sum())
+        for name in measures
+    }
+
+
+def _partitions(context: dg.AssetCheckExecutionContext) -> list[str]:
+    """Partitions that the run builds; the whole table for one without partitions."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return [WHOLE]
+    return list(context.partition_keys)
+
+
+def _same(partitions: Sequence[str]) -> Sequence[str]:
+    return partitions
+
+
+def _days_of(partitions: Sequence[str]) -> Sequence[str]:
+    return [day for month in partitions for day in day_keys(month)]

@@ -1,0 +1,43 @@
+"""Directories and price book as stored tables, read from the organisation's files and from the bundled list prices."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.describe import commit_metadata, table_spec
+from assets.resources import WHOLE, WorkspaceResource
+from usage_etl.config.directory import DIRECTORY_FILES
+from usage_etl.errors import UsageEtlError
+from usage_etl.pricing import ListPrices, price_book
+from usage_etl.schemas import DIM_PRICE
+
+
+def dimension_assets() -> list[dg.AssetsDefinition]:
+    """Definitions of dim_price and of one table per directory file."""
+    directory_tables = [table for table, _ in DIRECTORY_FILES.values()]
+
+    @dg.multi_asset(name="directories", specs=[table_spec(table) for table in directory_tables])
+    def directories(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+        opened = workspace.open()
+        try:
+            frames = opened.read_directories()
+        except UsageEtlError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        for table in directory_tables:
+            commit = opened.lake.commit(table, WHOLE, frames[table.name])
+            yield dg.MaterializeResult(asset_key=table.name, metadata=commit_metadata(commit))
+
+    @dg.multi_asset(name="dim_price", specs=[table_spec(DIM_PRICE)])
+    def dim_price(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+        opened = workspace.open()
+        prices = ListPrices.bundled()
+        try:
+            book = price_book(prices, opened.read_contract())
+        except UsageEtlError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        commit = opened.lake.commit(DIM_PRICE, WHOLE, book, inputs={"list_prices": prices.version})
+        yield dg.MaterializeResult(
+            asset_key=DIM_PRICE.name, metadata={**commit_metadata(commit), "list_prices": prices.version}
+        )
+
+    return [directories, dim_price]

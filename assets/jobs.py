@@ -1,0 +1,58 @@
+"""Jobs: what runs together. Every job has a maximal run time, because nothing else ends a run whose host has died."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from assets.partitions import daily_partitions, monthly_partitions
+from usage_etl.config import Settings
+
+MAX_RUNTIME = {"dagster/max_runtime": str(6 * 3600)}
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The four jobs of the pipeline, left to right in the asset graph."""
+
+    land: Any
+    daily: Any
+    monthly: Any
+    reports: Any
+
+    def all(self) -> list[Any]:
+        return [self.land, self.daily, self.monthly, self.reports]
+
+
+def pipeline_jobs(settings: Settings, *, daily_keys: list[str], monthly_keys: list[str], report_keys: list[str]) -> Jobs:
+    """Jobs over the asset keys of each partitioning; landing and directories are whatever has no partitions."""
+    days, months = daily_partitions(settings), monthly_partitions(settings)
+    return Jobs(
+        land=dg.define_asset_job(
+            "land",
+            selection=dg.AssetSelection.groups("1_land"),
+            tags=MAX_RUNTIME,
+            description="Fetch new objects, stage them, and refresh directories and prices.",
+        ),
+        daily=dg.define_asset_job(
+            "daily",
+            selection=dg.AssetSelection.assets(*daily_keys),
+            partitions_def=days,
+            tags=MAX_RUNTIME,
+            description="Build usage days and charge days; a range of days is one run that commits day by day.",
+        ),
+        monthly=dg.define_asset_job(
+            "monthly",
+            selection=dg.AssetSelection.assets(*monthly_keys),
+            partitions_def=months,
+            tags=MAX_RUNTIME,
+            description="Roll up, tie out, allocate, project and look for anomalies, month by month.",
+        ),
+        reports=dg.define_asset_job(
+            "reports",
+            selection=dg.AssetSelection.assets(*report_keys),
+            partitions_def=months,
+            tags=MAX_RUNTIME,
+            description="Render, publish and send the reports of a month; each content goes out once.",
+        ),
+    )

@@ -1,0 +1,230 @@
+"""Marts: tie-out, chargeback, rollups, projection, anomalies and data quality; each one month, from facts only."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+
+import dagster as dg
+import polars as pl
+
+from assets.derive import commit_derived, day_keys
+from assets.describe import table_spec
+from assets.partitions import monthly_partitions
+from assets.ranges import build_partitions
+from assets.resources import WHOLE, Workspace, WorkspaceResource
+from usage_etl.allocation import chargeback_month, reconcile_month
+from usage_etl.anomalies import spikes
+from usage_etl.config import Settings
+from usage_etl.facts.quality import data_quality_month
+from usage_etl.facts.summary import spend_daily, summarise_month
+from usage_etl.lake import Commit
+from usage_etl.periods import Month, days_between
+from usage_etl.projections import project_month
+from usage_etl.schemas import (
+    BILLING_CHARGES,
+    DIM_API_KEY,
+    DIM_BUDGET,
+    DIM_FEATURE,
+    DIM_TEAM,
+    DIM_USER,
+    FACT_CHARGES_MONTHLY,
+    FACT_DELIVERIES_DAILY,
+    FACT_PROVIDER_USAGE_DAILY,
+    FACT_USAGE_DAILY,
+    FACT_USAGE_MONTHLY,
+    MART_ANOMALIES,
+    MART_CHARGEBACK_MONTHLY,
+    MART_DATA_QUALITY,
+    MART_PROJECTION,
+    MART_RECONCILIATION_MONTHLY,
+    MART_SPEND_DAILY,
+    MART_SUMMARY,
+    Table,
+)
+
+MonthBuilder = Callable[[Workspace, Month], Mapping[str, Commit]]
+_HISTORY_DAYS = 120
+"""Days before the month that projections and anomalies learn from."""
+
+
+def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Definitions of every mart, in the order of the data's way."""
+    builders: list[tuple[Table, tuple[Table, ...], MonthBuilder]] = [
+        (MART_RECONCILIATION_MONTHLY, (FACT_CHARGES_MONTHLY, FACT_USAGE_MONTHLY, FACT_PROVIDER_USAGE_DAILY), _reconciliation),
+        (MART_CHARGEBACK_MONTHLY, (FACT_CHARGES_MONTHLY, FACT_USAGE_MONTHLY, DIM_TEAM), _chargeback),
+        (MART_SUMMARY, (FACT_USAGE_DAILY, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE), _summary),
+        (MART_SPEND_DAILY, (FACT_USAGE_DAILY,), _spend_daily),
+        (MART_PROJECTION, (FACT_USAGE_DAILY, DIM_BUDGET), _projection),
+        (MART_ANOMALIES, (FACT_USAGE_DAILY, DIM_TEAM), _anomalies),
+        (MART_DATA_QUALITY, (FACT_DELIVERIES_DAILY, BILLING_CHARGES), _data_quality),
+    ]
+    return [_mart(settings, table, reads, builder) for table, reads, builder in builders]
+
+
+def _mart(settings: Settings, table: Table, reads: tuple[Table, ...], build_month: MonthBuilder) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=table.name,
+        specs=[table_spec(table, deps=[read.name for read in reads])],
+        partitions_def=monthly_partitions(settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def mart(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+        opened = workspace.open()
+        yield from build_partitions(context, lambda key: build_month(opened, Month.parse(key)))
+
+    return mart
+
+
+def through_date(workspace: Workspace, month: Month) -> dt.date:
+    """Last day of ``month`` that can have data: its last day, or the as-of day inside the running month."""
+    return min(month.last_day, workspace.as_of_date)
+
+
+def _reconciliation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key = month.first_day.isoformat()
+    tolerance = workspace.settings.reconciliation.tolerance_pct
+
+    def build(charges: pl.LazyFrame, usage: pl.LazyFrame, provider_usage: pl.LazyFrame) -> pl.DataFrame:
+        return reconcile_month(
+            charges.collect(), usage.collect(), provider_usage.collect(), month=month, tolerance_pct=tolerance
+        )
+
+    reads = {FACT_CHARGES_MONTHLY: [key], FACT_USAGE_MONTHLY: [key], FACT_PROVIDER_USAGE_DAILY: day_keys(key)}
+    return commit_derived(workspace, MART_RECONCILIATION_MONTHLY, key, reads, build, settings={"tolerance_pct": tolerance})
+
+
+def _chargeback(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key = month.first_day.isoformat()
+    tolerance = workspace.settings.reconciliation.tolerance_pct
+    currency = workspace.settings.organization.currency
+    status = "open" if workspace.as_of_date < month.last_day else "preliminary"
+
+    def build(charges: pl.LazyFrame, usage: pl.LazyFrame, teams: pl.LazyFrame) -> pl.DataFrame:
+        return chargeback_month(
+            charges.collect(),
+            usage.collect(),
+            teams.collect(),
+            month=month,
+            tolerance_pct=tolerance,
+            organization_currency=currency,
+            period_status=status,
+        )
+
+    reads = {FACT_CHARGES_MONTHLY: [key], FACT_USAGE_MONTHLY: [key], DIM_TEAM: [WHOLE]}
+    used = {"tolerance_pct": tolerance, "currency": currency, "period_status": status}
+    return commit_derived(workspace, MART_CHARGEBACK_MONTHLY, key, reads, build, settings=used)
+
+
+def _summary(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key, organization = month.first_day.isoformat(), workspace.settings.organization
+    through = through_date(workspace, month)
+    earlier = workspace.lake.partitions(FACT_USAGE_DAILY)
+    first_covered = dt.date.fromisoformat(earlier[0]) if earlier else None
+    reads = {
+        FACT_USAGE_DAILY: [*day_keys(month.previous.first_day.isoformat()), *day_keys(key)],
+        DIM_USER: [WHOLE],
+        DIM_TEAM: [WHOLE],
+        DIM_API_KEY: [WHOLE],
+        DIM_FEATURE: [WHOLE],
+    }
+
+    def build(daily: pl.LazyFrame, users: pl.LazyFrame, teams: pl.LazyFrame, keys: pl.LazyFrame, features: pl.LazyFrame) -> pl.DataFrame:
+        is_current = pl.col("usage_date") >= month.first_day
+        return summarise_month(
+            daily.filter(is_current),
+            daily.filter(~is_current),
+            users=users.collect(),
+            teams=teams.collect(),
+            api_keys=keys.collect(),
+            features=features.collect(),
+            month=month,
+            through_date=through,
+            currency=organization.currency,
+            organization_id=organization.id,
+            organization_name=organization.name,
+            previous_first_covered_day=first_covered,
+        )
+
+    used = {"through_date": through, "organization": organization.model_dump_json(), "first_covered": first_covered}
+    return commit_derived(workspace, MART_SUMMARY, key, reads, build, settings=used)
+
+
+def _spend_daily(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key, currency = month.first_day.isoformat(), workspace.settings.organization.currency
+
+    def build(daily: pl.LazyFrame) -> pl.LazyFrame | pl.DataFrame:
+        return spend_daily(daily, month=month, currency=currency)
+
+    return commit_derived(workspace, MART_SPEND_DAILY, key, {FACT_USAGE_DAILY: day_keys(key)}, build, settings={"currency": currency})
+
+
+def _history_keys(workspace: Workspace, month: Month) -> list[str]:
+    first = max(workspace.settings.start_date, month.first_day - dt.timedelta(days=_HISTORY_DAYS))
+    return [day.isoformat() for day in days_between(first, through_date(workspace, month) + dt.timedelta(days=1))]
+
+
+def _scoped_daily(daily: pl.LazyFrame, organization_id: str) -> pl.LazyFrame:
+    """One (day, organization, department or team) with its priced usage."""
+    scopes = {
+        "organization": pl.lit(organization_id),
+        "department": pl.col("department_id").cast(pl.String),
+        "team": pl.col("team_id").cast(pl.String),
+    }
+    return pl.concat(
+        daily.group_by("usage_date", scope_kind=pl.lit(kind), scope_id=member).agg(pl.col("effective_cost").sum())
+        for kind, member in scopes.items()
+    )
+
+
+def _projection(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key, organization = month.first_day.isoformat(), workspace.settings.organization
+    through = through_date(workspace, month)
+
+    def build(daily: pl.LazyFrame, budgets: pl.LazyFrame) -> pl.DataFrame:
+        scoped = _scoped_daily(daily, organization.id).collect()
+        return project_month(scoped, budgets.collect(), month=month, through_date=through, currency=organization.currency)
+
+    reads = {FACT_USAGE_DAILY: _history_keys(workspace, month), DIM_BUDGET: [WHOLE]}
+    used = {"through_date": through, "organization": organization.id, "currency": organization.currency}
+    return commit_derived(workspace, MART_PROJECTION, key, reads, build, settings=used)
+
+
+def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key, organization = month.first_day.isoformat(), workspace.settings.organization
+
+    def build(daily: pl.LazyFrame, teams: pl.LazyFrame) -> pl.DataFrame:
+        names = teams.collect().sort("valid_from").unique("team_id", keep="last").select(scope_id="team_id", known_name="team_name")
+        scoped = (
+            _scoped_daily(daily, organization.id)
+            .filter(pl.col("scope_kind") != "department")
+            .join(names.lazy(), on="scope_id", how="left")
+            .with_columns(
+                scope_name=pl.when(pl.col("scope_kind") == "organization")
+                .then(pl.lit(organization.name))
+                .otherwise(pl.col("known_name").fill_null(pl.col("scope_id")))
+            )
+            .drop("known_name")
+        )
+        detail = daily.group_by("usage_date", pl.col("team_id", "api_key_id", "model_id", "user_id").cast(pl.String)).agg(
+            pl.col("effective_cost").sum()
+        )
+        return spikes(scoped.collect(), detail.collect(), month=month, currency=organization.currency)
+
+    reads = {FACT_USAGE_DAILY: _history_keys(workspace, month), DIM_TEAM: [WHOLE]}
+    used = {"organization": organization.model_dump_json()}
+    return commit_derived(workspace, MART_ANOMALIES, key, reads, build, settings=used)
+
+
+def _data_quality(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key, through = month.first_day.isoformat(), through_date(workspace, month)
+    sources = {source.name: source.kind for source in workspace.settings.sources}
+    deliveries = workspace.deliveries()
+
+    def build(daily: pl.LazyFrame, charges: pl.LazyFrame) -> pl.DataFrame:
+        charge_days = charges.group_by("source", "charge_date").agg(rows=pl.len().cast(pl.Int64)).collect()
+        return data_quality_month(
+            deliveries, daily.collect(), charge_days, month=month, through_date=through, sources=sources
+        )
+
+    reads = {FACT_DELIVERIES_DAILY: day_keys(key), BILLING_CHARGES: day_keys(key)}
+    used = {"through_date": through, "sources": sources, "deliveries": deliveries.write_json()}
+    return commit_derived(workspace, MART_DATA_QUALITY, key, reads, build, settings=used)

@@ -1,0 +1,62 @@
+"""Range runs: build partition by partition, record each as it is durable, lose only the ones that fail."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import dagster as dg
+
+from assets.describe import commit_metadata
+from usage_etl.errors import UsageEtlError
+from usage_etl.lake import Commit
+
+PartitionBuilder = Callable[[str], Mapping[str, Commit]]
+"""Builds one partition and returns the commit of each table it wrote."""
+
+
+def build_partitions(context: dg.AssetExecutionContext, build: PartitionBuilder) -> Iterator[dg.MaterializeResult]:
+    """Runs ``build`` for each partition of the run.
+
+    Each finished partition is recorded at once, so a crash or one bad partition leaves the others green. Raises
+    dagster.Failure naming every partition that failed; retries are allowed only if trying again can help.
+    """
+    keys = list(context.partition_keys)
+    written: dict[str, list[Commit]] = {}
+    failures: dict[str, Exception] = {}
+    for key in keys:
+        try:
+            commits = build(key)
+        except Exception as error:  # one bad partition must not lose the others
+            context.log.error(f"partition={key} failed: {error}")
+            failures[key] = error
+            continue
+        for table_name, commit in commits.items():
+            written.setdefault(table_name, []).append(commit)
+            if len(keys) > 1:
+                _record(context, table_name, key, commit)
+    if failures:
+        raise _failure(failures, partitions_count=len(keys))
+    for table_name, commits in written.items():
+        yield dg.MaterializeResult(asset_key=table_name, metadata=_run_metadata(commits))
+
+
+def _record(context: dg.AssetExecutionContext, table_name: str, key: str, commit: Commit) -> None:
+    metadata = commit_metadata(commit)
+    context.log_event(dg.AssetMaterialization(asset_key=table_name, partition=key, metadata=metadata))
+    context.add_asset_metadata(metadata, asset_key=table_name, partition_key=key)
+
+
+def _run_metadata(commits: list[Commit]) -> dict[str, dg.MetadataValue | int | str | bool | float]:
+    if len(commits) == 1:
+        return commit_metadata(commits[0])
+    return {"partitions_built": len(commits), "partitions_changed": sum(commit.changed for commit in commits)}
+
+
+def _failure(failures: Mapping[str, Exception], *, partitions_count: int) -> dg.Failure:
+    may_retry = any(not isinstance(error, UsageEtlError) or not error.is_permanent for error in failures.values())
+    shown = "\n".join(f"- {key}: {error}" for key, error in list(failures.items())[:20])
+    failure = dg.Failure(
+        description=f"{len(failures)} of {partitions_count} partition(s) failed; the others are committed.\n{shown}",
+        metadata={"failed_partitions": dg.MetadataValue.json(sorted(failures))},
+        allow_retries=may_retry,
+    )
+    failure.__cause__ = next(iter(failures.values()))
+    return failure

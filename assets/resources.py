@@ -1,0 +1,135 @@
+"""The one resource: the workspace, opened from the settings file. Everything that assets read or write hangs on it."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dagster as dg
+import polars as pl
+from sqlalchemy import Engine
+
+from usage_etl.config import Settings, load_settings, read_secret
+from usage_etl.config.directory import read_contract, read_directories
+from usage_etl.config.settings import SecretRef
+from usage_etl.delivery.ledger import SendLedger
+from usage_etl.events import Directories
+from usage_etl.keys import fingerprint
+from usage_etl.lake import DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
+from usage_etl.pricing import ModelCatalog
+from usage_etl.schemas import DIM_API_KEY, DIM_BUDGET, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER, Table
+
+WHOLE = "all"
+"""Partition value of tables that have none."""
+
+
+def now() -> dt.datetime:
+    """The clock, read here and nowhere below."""
+    return dt.datetime.now(tz=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Settings, stores and state of one installation."""
+
+    settings: Settings
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """Where landed and staged objects and tables are."""
+        return self._open(self.settings.lake.location)
+
+    @cached_property
+    def out(self) -> ObjectStore:
+        """Where reports are published."""
+        return self._open(self.settings.reports.location)
+
+    @cached_property
+    def lake(self) -> TableStore:
+        return TableStore(self.store, history_days=self.settings.lake.history_days, clock=now)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return open_state(state_url(self.settings))
+
+    @cached_property
+    def index(self) -> DeliveryIndex:
+        return DeliveryIndex(self.engine)
+
+    @cached_property
+    def landing(self) -> Landing:
+        return Landing(self.store, self.index, clock=now)
+
+    @cached_property
+    def ledger(self) -> SendLedger:
+        return SendLedger(self.engine)
+
+    @cached_property
+    def catalog(self) -> ModelCatalog:
+        return ModelCatalog(self.settings.prices.model_aliases)
+
+    @property
+    def as_of_date(self) -> dt.date:
+        """Last complete UTC day, or the configured one."""
+        return self.settings.as_of_date or now().date() - dt.timedelta(days=1)
+
+    def open_location(self, location: str) -> ObjectStore:
+        """A store at a configured folder or bucket."""
+        return self._open(location)
+
+    def read_directories(self) -> dict[str, pl.DataFrame]:
+        """The directory files as frames, by table name."""
+        return read_directories(Path(self.settings.resolve(self.settings.directory)))
+
+    def read_contract(self) -> pl.DataFrame:
+        """The contract price file as text cells."""
+        file = self.settings.prices.contract_file
+        return read_contract(Path(self.settings.resolve(file)) if file else None)
+
+    def table(self, table: Table) -> pl.DataFrame:
+        """An unpartitioned table, whole."""
+        return self.lake.scan(table, [WHOLE]).collect()
+
+    def directories(self) -> Directories:
+        """The stored directories that name owners."""
+        return Directories(self.table(DIM_USER), self.table(DIM_TEAM), self.table(DIM_API_KEY), self.table(DIM_FEATURE))
+
+    def reference_versions(self) -> Mapping[str, str]:
+        """Version of everything besides staged rows that decides a usage day: prices, owners, aliases."""
+        heads = {table.name: self.lake.head(table, WHOLE) for table in (DIM_PRICE, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE)}
+        versions = {name: head.sha256 if head else "absent" for name, head in heads.items()}
+        return versions | {"model_aliases": fingerprint(self.settings.prices.model_aliases)}
+
+    def budgets(self) -> pl.DataFrame:
+        """The stored budgets."""
+        return self.table(DIM_BUDGET)
+
+    def _open(self, location: str) -> ObjectStore:
+        s3 = self.settings.s3
+        return open_store(self.settings.resolve(location), endpoint_url=s3.endpoint_url, region=s3.region)
+
+
+def state_url(settings: Settings) -> str:
+    """Address of the state database; a relative SQLite file lies beside the settings file."""
+    url = settings.state.url
+    text = read_secret(url) if isinstance(url, SecretRef) else url
+    if urlsplit(text).scheme == "sqlite" and not text.startswith("sqlite:////"):
+        return f"sqlite:///{settings.resolve(text.removeprefix('sqlite:///'))}"
+    return text
+
+
+@lru_cache(maxsize=8)
+def open_workspace(config_file: str) -> Workspace:
+    """The workspace of a settings file, opened once per process. Raises ConfigError."""
+    return Workspace(load_settings(config_file))
+
+
+class WorkspaceResource(dg.ConfigurableResource):
+    """Gives assets the workspace of one settings file."""
+
+    config_file: str
+
+    def open(self) -> Workspace:
+        return open_workspace(self.config_file)
