@@ -19,21 +19,25 @@ Location = Annotated[str, StringConstraints(min_length=1)]
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class SecretRef(_Settings):
     """Name of the environment variable that holds a secret; written ``{env: NAME}``. Never the secret itself."""
 
     env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    """Name of the environment variable, in capitals."""
 
 
 class OrganizationSettings(_Settings):
     """Who the reports are about."""
 
     id: Slug
+    """Short name in file names and keys: small letters, digits, ``-`` and ``_``."""
     name: Annotated[str, StringConstraints(min_length=1, max_length=120)]
+    """Name as printed on reports."""
     currency: CurrencyCode = "USD"
+    """Currency of reports and budgets, three capitals (ISO 4217)."""
     time_zone: str = "UTC"
     """Zone in which schedules run and clock times are shown. Days of facts are UTC days."""
 
@@ -53,13 +57,16 @@ class S3Settings(_Settings):
     """How to reach S3. Credentials come from the usual AWS environment, profile or role, never from this file."""
 
     endpoint_url: str | None = None
+    """Address of an S3-compatible store; null is AWS."""
     region: str = "us-east-1"
+    """Region that requests are signed for."""
 
 
 class LakeSettings(_Settings):
     """Where landed files and tables are stored."""
 
     location: Location = "lake"
+    """Folder or ``s3://bucket/prefix`` of landed files and tables."""
     history_days: Annotated[int, Field(ge=0)] = 400
     """How long replaced versions are kept under ``_history``; 0 keeps none."""
 
@@ -68,11 +75,14 @@ class StateSettings(_Settings):
     """Database of the delivery index and the send ledger."""
 
     url: str | SecretRef = "sqlite:///state.sqlite"
+    """SQLAlchemy address, or a reference to a variable that holds one. A relative SQLite file is relative to this file."""
 
 
 class _SourceSettings(_Settings):
     name: Slug
+    """The source's own name, unique in this file: small letters, digits, ``-`` and ``_``. It is part of stored keys: keep it."""
     account: Annotated[str, StringConstraints(min_length=1, max_length=120)] = "default"
+    """Account, organization or gateway instance that the data is about."""
     start_date: dt.date | None = None
     """First day to fetch; the file's own start_date unless set."""
     trailing_days: Annotated[int, Field(ge=0, le=120)] = 7
@@ -85,7 +95,9 @@ class TagMapping(_Settings):
     """How request tags of the form ``<prefix><value>`` fill columns."""
 
     feature: str = "feature:"
+    """Prefix of the tag whose rest is the ``feature_id``."""
     investigation: str = "investigation:"
+    """Prefix of the tag whose rest is the ``investigation_id``."""
     keep: tuple[str, ...] = ("env:",)
     """Prefixes whose tags are kept in ``tag_set``."""
 
@@ -94,34 +106,49 @@ class LiteLLMSettings(_SourceSettings):
     """LiteLLM SpendLogs as JSON lines (``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst``) in a folder or bucket."""
 
     kind: Literal["litellm"]
+    """Which reader."""
     location: Location
+    """Folder or bucket in which the logs arrive."""
     pattern: str = "**/*.jsonl*"
+    """Which files below ``location`` are read."""
     tags: TagMapping = TagMapping()
+    """How request tags fill columns."""
     role: Literal["usage", "reconciliation"] = "usage"
+    """usage: its requests are the ones counted. reconciliation: they are compared with what was counted, never added."""
 
 
 class OpenAISettings(_SourceSettings):
     """OpenAI organization costs and completions usage: API pages, fetched or found in a folder or bucket."""
 
     kind: Literal["openai"]
+    """Which reader."""
     location: Location | None = None
     """Folder or bucket of saved pages; null fetches from the API."""
     pattern: str = "**/*.json*"
+    """Which files below ``location`` are read."""
     api_key: SecretRef | None = None
+    """Admin key of the API; needed when ``location`` is null."""
     base_url: str = "https://api.openai.com"
+    """Address of the API, for a proxy in front of it."""
     role: Literal["usage", "reconciliation"] = "reconciliation"
+    """What its usage report is for; its costs are the bill in either case. usage: counted. reconciliation: compared only."""
 
 
 class AnthropicSettings(_SourceSettings):
     """Anthropic cost and messages usage reports: API pages, fetched or found in a folder or bucket."""
 
     kind: Literal["anthropic"]
+    """Which reader."""
     location: Location | None = None
     """Folder or bucket of saved pages; null fetches from the API."""
     pattern: str = "**/*.json*"
+    """Which files below ``location`` are read."""
     api_key: SecretRef | None = None
+    """Admin key of the API; needed when ``location`` is null."""
     base_url: str = "https://api.anthropic.com"
+    """Address of the API, for a proxy in front of it."""
     role: Literal["usage", "reconciliation"] = "reconciliation"
+    """What its usage report is for; its costs are the bill in either case. usage: counted. reconciliation: compared only."""
 
 
 SourceSettings = Annotated[LiteLLMSettings | OpenAISettings | AnthropicSettings, Field(discriminator="kind")]
@@ -147,23 +174,36 @@ class MailSettings(_Settings):
     """How mail leaves. ``files`` writes ``.eml`` files into the out location."""
 
     mode: Literal["files", "smtp"] = "files"
+    """files: ``.eml`` files in the out location, nothing leaves. smtp: sent through ``host``."""
     sender: str = "AI usage reports <usage-etl@localhost>"
+    """From address of every mail."""
     host: str = "localhost"
+    """SMTP server."""
     port: Annotated[int, Field(ge=1, le=65535)] = 587
+    """Port of the SMTP server."""
     security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted; none is for a relay on the same machine."""
     username: str | None = None
+    """Login of the SMTP server; null logs in as nobody."""
     password: SecretRef | None = None
+    """Password of ``username``."""
     attach_limit_mb: Annotated[int, Field(ge=0, le=25)] = 5
+    """A PDF larger than this is not attached; 0 never attaches."""
 
 
 class ReportSettings(_Settings):
     """What goes out, where, to whom."""
 
     location: Location = "out"
+    """Folder or ``s3://bucket/prefix`` for finished reports."""
     executive_recipients: tuple[str, ...] = ()
+    """Who gets the executive report."""
     chargeback_recipients: tuple[str, ...] = ()
+    """Who gets the monthly chargeback files."""
     failure_recipients: tuple[str, ...] = ()
+    """Who is told when a run fails."""
     page_size: Literal["A4", "Letter"] = "A4"
+    """Paper of the PDF."""
     templates: str | None = None
     """Folder whose templates replace the shipped ones, file by file."""
     dashboard_url: str | None = None
@@ -174,9 +214,13 @@ class ScheduleSettings(_Settings):
     """Cron expressions in the organization's time zone."""
 
     daily: str = "30 6 * * *"
+    """When sources are read and the last days are built."""
     trailing_days: Annotated[int, Field(ge=1, le=120)] = 7
+    """How many days before today the daily run builds again; days whose input did not change are left as they are."""
     monthly_chargeback: str = "0 8 5 * *"
+    """When last month's chargeback goes out."""
     executive: str = "0 7 * * 1"
+    """When the executive report goes out."""
 
 
 class Settings(_Settings):
@@ -185,20 +229,31 @@ class Settings(_Settings):
     version: Literal["1"]
     """Version of this file's format."""
     organization: OrganizationSettings
+    """Who the reports are about."""
     start_date: dt.date
     """First day of the lake; a first of a month."""
     as_of_date: dt.date | None = None
     """Pretend that data ends here (demo, tests); null is the last complete UTC day."""
     lake: LakeSettings = LakeSettings()
+    """Where data is stored."""
     s3: S3Settings = S3Settings()
+    """How to reach S3."""
     state: StateSettings = StateSettings()
+    """Where state is stored."""
     directory: str = "directory"
+    """Folder of users.csv, teams.csv, api_keys.csv, features.csv and budgets.csv; a missing file is an empty directory."""
     sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)]
+    """Where data comes from; at least one."""
     prices: PriceSettings = PriceSettings()
+    """Where prices come from."""
     reconciliation: ReconciliationSettings = ReconciliationSettings()
+    """How usage and bill are compared."""
     mail: MailSettings = MailSettings()
+    """How mail leaves."""
     reports: ReportSettings = ReportSettings()
+    """What goes out."""
     schedules: ScheduleSettings = ScheduleSettings()
+    """When it goes out."""
     keep_usage_events: bool = True
     """Store request-level rows. Facts do not need them; switch off where per-request records must not be kept."""
     base_path: Path = Field(default=Path(), exclude=True)
