@@ -1,0 +1,317 @@
+"""Writes the reference pages from the declarations they describe: `make docs`. A test compares, so no page can go stale.
+
+Run with ``--check`` to compare only: exit code 1 and the names of stale pages when anything differs.
+"""
+
+import datetime as dt
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from usage_etl.config.directory import DIRECTORY_FILES
+from usage_etl.config.settings import SecretRef, Settings
+from usage_etl.schemas import TABLES
+from usage_etl.schemas.contract import Table
+from usage_etl.schemas.state import metadata as state_tables
+
+DOCS = Path(__file__).parent
+NOTICE = "<!-- Written by docs/generate.py from the declarations in the code; run `make docs`. Do not edit. -->"
+
+TABLES_INTRODUCTION = """\
+One name for one thing: a table's name is also its Dagster asset, its storage prefix and its heading here. All tables are
+plain Parquet, one object per partition, at `<lake>/<table>/<partition column>=<value>/part.parquet`
+(`<lake>/<table>/part.parquet` where there is no partition), so DuckDB, Polars, Spark or Athena read them with a glob.
+Staged tables hold several objects a day, one for each delivery.
+
+Money is `Decimal(38, 18)`, never a float, in the currency that the row names. Days are UTC days, instants are UTC. Text
+that repeats is dictionary-encoded (`Categorical` below); other readers see plain strings."""
+
+STATE_INTRODUCTION = """\
+What is not a table of the lake lives in a relational database (`state.url`): SQLite by default, PostgreSQL in production.
+It can be lost without losing data, but not without work: deliveries would be read again, and reports could be sent again."""
+
+SETTINGS_INTRODUCTION = """\
+One YAML file. It is found through the environment variable `USAGE_ETL_CONFIG`, else as `usage_etl.yaml` in the current
+folder; `usage-etl init` writes one. An unknown key, a repeated key or a value of the wrong kind is an error that names the
+file, the key and what is allowed; all faults are reported at once, with exit code 2.
+
+Relative paths are relative to the file's own folder. A secret is never written into the file: `{env: NAME}` names the
+environment variable that holds it. AWS credentials come from the usual AWS environment, profile or role."""
+
+DIRECTORY_INTRODUCTION = """\
+CSV files in the folder that the setting `directory` names: a header row, UTF-8, commas, dates as `YYYY-MM-DD`. A missing
+file is an empty directory. Every row is valid from `valid_from` up to, not including, `valid_to`; an empty `valid_to` is
+open. Rows of one member must not overlap. All faults are reported at once, by file and line.
+
+A usage day is owned by the rows valid on that day. After a change that reaches back, run or backfill the days that should
+follow it: days whose owners stay the same keep their bytes. What has no owner is `unallocated`, and shown."""
+
+GROUP_TITLES: Mapping[str, str] = {
+    "1_land": "Landed and staged data, directories, prices",
+    "2_facts": "Events and facts",
+    "3_allocate": "Bills and their allocation",
+    "4_insights": "Rollups and insights",
+    "5_reports": "Reports",
+}
+
+
+def tables_page() -> str:
+    """Every stored table, its grain and its columns, in the order of the data's way."""
+    lines = [
+        NOTICE,
+        "# Tables",
+        "",
+        TABLES_INTRODUCTION,
+        "",
+        "| table | one row is | partition |",
+        "|---|---|---|",
+        *(f"| [{table.name}](#{table.name}) | {table.grain} | {_code(table.partition)} |" for table in TABLES),
+    ]
+    group = ""
+    for table in TABLES:
+        if table.group != group:
+            group = table.group
+            lines += ["", f"# {GROUP_TITLES[group]}"]
+        lines += ["", *_table_section(table)]
+    lines += ["", "# State", "", *_state_section()]
+    return "\n".join(lines) + "\n"
+
+
+def _table_section(table: Table) -> Iterator[str]:
+    yield f"## {table.name}"
+    yield ""
+    yield _docstring(table.schema)
+    yield ""
+    yield f"- One row is {table.grain}."
+    yield f"- Partition: {_code(table.partition)}. Sorted by {', '.join(map(_code, table.sort_by))}. Owner: {_code(table.owner)}."
+    if table.control_totals:
+        yield f"- Sums kept in every commit's manifest: {', '.join(map(_code, table.control_totals))}."
+    yield ""
+    yield "| column | type | null | unit | meaning | source term | sensitivity |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, column in table.columns.items():
+        extra = column.metadata or {}
+        cells = (
+            _code(name),
+            _type_text(str(column.dtype)),
+            "yes" if column.nullable else "",
+            extra.get("unit", ""),
+            _cell(column.description or "") + _allowed_values(column),
+            _cell(extra.get("source", "")),
+            extra.get("sensitivity", ""),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _type_text(dtype: str) -> str:
+    if dtype.startswith("Decimal"):
+        return "Decimal(38, 18)"
+    return "Datetime(µs, UTC)" if dtype.startswith("Datetime") else dtype
+
+
+def _allowed_values(column: Any) -> str:
+    """What a column declared with ``one_of`` may hold."""
+    check = getattr(column, "check", None)
+    allowed = inspect.getclosurevars(check).nonlocals.get("allowed") if inspect.isfunction(check) else None
+    return f"; one of {', '.join(map(_code, allowed))}" if allowed else ""
+
+
+def _state_section() -> Iterator[str]:
+    yield STATE_INTRODUCTION
+    for table in state_tables.sorted_tables:
+        yield ""
+        yield f"## {table.name}"
+        yield ""
+        yield "| column | type | null | meaning |"
+        yield "|---|---|---|---|"
+        for column in table.columns:
+            cells = (_code(column.name), _sql_type(column), "yes" if column.nullable else "", _cell(column.comment or ""))
+            yield f"| {' | '.join(cells)} |"
+
+
+def _sql_type(column: sa.Column[Any]) -> str:
+    return str(column.type).lower() + (", primary key" if column.primary_key else "")
+
+
+def settings_page() -> str:
+    """Every key of the settings file with its type, default and meaning."""
+    lines = [
+        NOTICE,
+        "# Settings",
+        "",
+        SETTINGS_INTRODUCTION,
+        "",
+        "# The file",
+        "",
+    ]
+    lines += _settings_table(Settings, "")
+    for name, field in Settings.model_fields.items():
+        model = _model_of(field.annotation)
+        if model is not None and name != "sources":
+            lines += ["", f"## {name}", "", _docstring(model), "", *_settings_table(model, f"{name}.")]
+    lines += ["", "# Sources", "", "`sources` is a list; `kind` decides which keys an entry has."]
+    for model in _source_models():
+        kind = get_args(model.model_fields["kind"].annotation)[0]
+        lines += ["", f"## sources: {kind}", "", _docstring(model), ""]
+        lines += _settings_table(model, "")
+        for name, field in model.model_fields.items():
+            nested = _model_of(field.annotation)
+            if nested is not None and nested is not SecretRef:
+                lines += ["", f"### {name}", "", _docstring(nested), "", *_settings_table(nested, f"{name}.")]
+    return "\n".join(lines) + "\n"
+
+
+def _source_models() -> list[type[BaseModel]]:
+    union = get_args(get_args(Settings.model_fields["sources"].annotation)[0])[0]
+    return list(get_args(union))
+
+
+def _settings_table(model: type[BaseModel], prefix: str) -> list[str]:
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if field.exclude:
+            continue
+        section = _model_of(field.annotation)
+        kind = "section" if section is not None and section is not SecretRef else _annotation_text(field)
+        rows.append(f"| {_code(prefix + name)} | {kind} | {_default_text(field)} | {_cell(field.description or '')} |")
+    return rows
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None
+
+
+def _annotation_text(field: FieldInfo) -> str:
+    """Type and limits in words; patterns are described by the field's own text."""
+    limits = [
+        words.format(getattr(rule, name))
+        for rule in field.metadata
+        for name, words in _LIMIT_WORDS.items()
+        if getattr(rule, name, None) is not None
+    ]
+    return _cell(", ".join([_type_words(field.annotation), *limits]))
+
+
+_LIMIT_WORDS = {"ge": "at least {}", "le": "at most {}", "max_length": "up to {} characters"}
+_TYPE_WORDS: Mapping[Any, str] = {
+    str: "text",
+    int: "whole number",
+    bool: "true or false",
+    Decimal: "number",
+    dt.date: "date (YYYY-MM-DD)",
+    type(None): "null",
+    SecretRef: "`{env: NAME}`",
+}
+
+
+def _type_words(annotation: Any) -> str:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(_code(str(part)) for part in parts)
+    if origin in (Union, UnionType):
+        return " or ".join(_type_words(part) for part in parts)
+    if origin is Annotated:
+        return _type_words(parts[0])
+    if origin is tuple:
+        return f"list of {_type_words(parts[0])}" if parts[0] is str else "list"
+    if origin is dict:
+        return f"mapping of {_type_words(parts[0])} to {_type_words(parts[1])}"
+    return _TYPE_WORDS[annotation]
+
+
+def _default_text(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    if isinstance(field.default, BaseModel):
+        return "see below"
+    if field.default is None:
+        return "null"
+    if isinstance(field.default, bool):
+        return _code(str(field.default).lower())
+    if isinstance(field.default, tuple):
+        return _code("[" + ", ".join(f'"{item}"' for item in field.default) + "]")
+    return _code(str(field.default))
+
+
+def directory_page() -> str:
+    """The CSV files that say who owns what, column by column."""
+    lines = [
+        NOTICE,
+        "# Directory files",
+        "",
+        DIRECTORY_INTRODUCTION,
+    ]
+    for file_name, (table, key) in DIRECTORY_FILES.items():
+        lines += [
+            "",
+            f"## {file_name}",
+            "",
+            (
+                f"One row is {table.grain}. A member is named by {', '.join(map(_code, key))}. Stored as "
+                f"[{table.name}](tables.md#{table.name})."
+            ),
+            "",
+            "| column | may be empty | meaning |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| {_code(name)} | {'yes' if column.nullable else ''} | {_cell(column.description or '')}{_allowed_values(column)} |"
+            for name, column in table.columns.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _docstring(declared: type) -> str:
+    return inspect.cleandoc(declared.__doc__ or "").replace("``", "`")
+
+
+def _code(text: str | None) -> str:
+    return "none" if text is None else f"`{text}`".replace("|", "\\|")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/tables.md": tables_page,
+    "reference/settings.md": settings_page,
+    "reference/directory.md": directory_page,
+}
+
+
+def stale_pages() -> list[str]:
+    """Pages on disk that are not what the declarations say."""
+    return [
+        name
+        for name, page in PAGES.items()
+        if not (DOCS / name).exists() or (DOCS / name).read_text(encoding="utf-8").strip() != page().strip()
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the pages, or only compares them. Returns the exit code."""
+    stale = stale_pages()
+    if "--check" in arguments:
+        print("\n".join(stale) or "the reference pages are up to date")
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
+        (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"wrote docs/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
