@@ -1,0 +1,117 @@
+"""The directory CSV files: who and what belongs where, from when to when, and who may spend how much."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from usage_etl.demo.features import FEATURES
+from usage_etl.demo.models import MODELS
+from usage_etl.demo.organization import DIRECTORY_START, EMAIL_DOMAIN, ORGANIZATION_ID, RUNAWAY_TEAM, TEAMS, Organization
+from usage_etl.demo.rates import DISCOUNT_PCT, DISCOUNTED_MODEL, TOKEN_CLASSES, contract_rates
+from usage_etl.demo.scenario import Scenario
+from usage_etl.demo.truth import Truth, dollars
+from usage_etl.periods import days_between
+
+_WEEKEND_WEIGHT = Decimal("0.28")
+_STEP = Decimal(50)
+_ORGANIZATION_OVER = Decimal("1.06")
+_HEADROOM = {
+    "team-defend": Decimal("0.92"),
+    "team-platform": Decimal("0.80"),
+    "team-finance": Decimal("0.97"),
+    "team-noc": Decimal("0.86"),
+}
+"""Expected month over budget, for teams that keep to theirs."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A monthly budget from one day on."""
+
+    scope_kind: str
+    scope_id: str
+    monthly_budget: Decimal
+    valid_from: dt.date
+
+
+def directory_files(organization: Organization, budgets: Sequence[Budget]) -> Iterator[tuple[str, str]]:
+    """(file name, text) of each directory file."""
+    yield "users.csv", _csv(
+        ("user_id", "user_name", "user_email", "team_id", "valid_from", "valid_to"),
+        ((p.user_id, p.name, p.email, team, start, end) for p in organization.people for team, start, end in p.teams),
+    )
+    yield "teams.csv", _csv(
+        ("team_id", "team_name", "department_id", "department_name", "cost_center_id", "cost_center_name", "owner_email",
+         "valid_from", "valid_to"),
+        ((t.team_id, t.name, t.department_id, t.department_name, t.cost_center_id, t.cost_center_name,
+          f"{t.team_id.removeprefix('team-')}-lead@{EMAIL_DOMAIN}", DIRECTORY_START, None) for t in TEAMS),
+    )  # fmt: skip
+    yield "api_keys.csv", _csv(
+        ("api_key_id", "api_key_name", "team_id", "valid_from", "valid_to"),
+        ((key.key_id, key.alias, key.team_id, key.valid_from, key.valid_to) for key in organization.keys if key.is_listed),
+    )
+    yield "features.csv", _csv(
+        ("feature_id", "feature_name", "product_id", "product_name", "valid_from", "valid_to"),
+        ((f.feature_id, f.name, f.product_id, f.product_name, DIRECTORY_START, None) for f in FEATURES),
+    )
+    yield "budgets.csv", _csv(
+        ("scope_kind", "scope_id", "monthly_budget", "currency", "valid_from", "valid_to"),
+        ((b.scope_kind, b.scope_id, b.monthly_budget, "USD", b.valid_from, None) for b in budgets),
+    )
+
+
+def contract_file(scenario: Scenario) -> str:
+    """The negotiated prices as the contract price file."""
+    rates = contract_rates(scenario, MODELS[DISCOUNTED_MODEL])
+    columns = [f"{name}_per_mtok" for name in TOKEN_CLASSES]
+    return _csv(
+        ("provider", "model_id", "processing", "context_min_tokens", "valid_from", "valid_to", *columns, "currency", "note"),
+        (
+            (rate.provider, rate.model_id, rate.processing, 0, rate.valid_from, None,
+             *(f"{Decimal(micro) / 1_000_000:f}" for micro in rate.micro_usd_per_mtok), "USD",
+             f"Enterprise agreement NW-2026-10: {DISCOUNT_PCT} % below list")
+            for rate in rates
+        ),
+    )  # fmt: skip
+
+
+def planned_budgets(scenario: Scenario, truth: Truth) -> list[Budget]:
+    """Budgets that make a story: the organisation will end about 6 % over, one team is over already, the others keep to theirs."""
+    month = str(scenario.current_month)
+    spent = {team: dollars(pico) for (team, of), pico in truth.team_pico.items() if of == month}
+    runaway = dollars(truth.runaway_pico)
+    usual = sum(spent.values(), Decimal(0)) - runaway
+    budgets = [_budget("organization", ORGANIZATION_ID, (_month_end(scenario, usual) + runaway) / _ORGANIZATION_OVER)]
+    own = max(spent.get(RUNAWAY_TEAM, Decimal(0)) - runaway, Decimal(0))
+    budgets.append(_budget("team", RUNAWAY_TEAM, (own + _month_end(scenario, own)) / 2 + runaway / 4))
+    budgets += [_budget("team", team, _month_end(scenario, spent.get(team, Decimal(0))) / share) for team, share in _HEADROOM.items()]
+    return budgets
+
+
+def _budget(scope_kind: str, scope_id: str, amount: Decimal) -> Budget:
+    rounded = max(_STEP, (amount / _STEP).quantize(Decimal(1), ROUND_HALF_UP) * _STEP)
+    return Budget(scope_kind, scope_id, rounded, DIRECTORY_START)
+
+
+def _month_end(scenario: Scenario, spent: Decimal) -> Decimal:
+    """What the month will cost if it goes on like this."""
+    month = scenario.current_month
+    start = max(month.first_day, scenario.first_day)
+    return spent * _weight(days_between(month.first_day, month.end)) / _weight(days_between(start, scenario.end))
+
+
+def _weight(days: Iterable[dt.date]) -> Decimal:
+    return sum((_WEEKEND_WEIGHT if day.weekday() >= 5 else Decimal(1) for day in days), Decimal(0))
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(["" if cell is None else str(cell) for cell in row] for row in rows)
+    return target.getvalue()
