@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -34,21 +33,14 @@ _COLUMNS = {
 _COMPARED = ("requests_count", "total_tokens", "active_users_count", "effective_cost")
 
 
-@dataclass(frozen=True)
-class Directories:
-    """The dated directories that name members: dim_user, dim_team, dim_api_key, dim_feature."""
-
-    users: pl.DataFrame
-    teams: pl.DataFrame
-    api_keys: pl.DataFrame
-    features: pl.DataFrame
-
-
 def summarise_month(
     daily: pl.LazyFrame,
     previous: pl.LazyFrame,
-    directories: Directories,
     *,
+    users: pl.DataFrame,
+    teams: pl.DataFrame,
+    api_keys: pl.DataFrame,
+    features: pl.DataFrame,
     month: Month,
     through_date: dt.date,
     currency: str,
@@ -64,7 +56,8 @@ def summarise_month(
 
     The previous values cover the same days of the month before, and are null with ``previous_has_data`` false unless
     data begins on or before its first day (``previous_first_covered_day``). Members of one month only have zeros in the
-    other; a day is compared with the day of the same number. Names are those valid on ``through_date``.
+    other; a day is compared with the day of the same number. Names are those valid on ``through_date`` in the directories
+    dim_user, dim_team, dim_api_key and dim_feature.
 
     Cost in another currency than ``currency`` is never added: such usage counts as unpriced.
     """
@@ -77,7 +70,16 @@ def summarise_month(
     current = _cube(daily.filter(window), currency, organization_id, month)
     compared = _cube(previous.filter(before_window if has_previous else pl.lit(value=False)), currency, organization_id, month)
     joined = _joined(current, compared, has_previous=has_previous)
-    names = _member_names(directories, last_day) | {"organization": {organization_id: organization_name}}
+    sources = {
+        "user": users,
+        "team": teams,
+        "department": teams,
+        "cost_center": teams,
+        "api_key": api_keys,
+        "feature": features,
+        "product": features,
+    }
+    names = _member_names(sources, last_day) | {"organization": {organization_id: organization_name}}
     labelled = _with_names(joined, names).with_columns(
         month=pl.lit(month.first_day), through_date=pl.lit(last_day), currency=pl.lit(currency)
     )
@@ -163,16 +165,7 @@ def _zero_where_absent(columns: list[str], *, marker: str) -> list[pl.Expr]:
     return [pl.when(pl.col(marker).is_null()).then(0).otherwise(pl.col(name)).alias(name) for name in columns]
 
 
-def _member_names(directories: Directories, day: dt.date) -> dict[str, Mapping[str, str]]:
-    sources = {
-        "user": directories.users,
-        "team": directories.teams,
-        "department": directories.teams,
-        "cost_center": directories.teams,
-        "api_key": directories.api_keys,
-        "feature": directories.features,
-        "product": directories.features,
-    }
+def _member_names(sources: Mapping[str, pl.DataFrame], day: dt.date) -> dict[str, Mapping[str, str]]:
     unallocated = {UNALLOCATED: "Unallocated"}
     return {
         dimension: names_on(frame, id_column=f"{dimension}_id", name_column=f"{dimension}_name", day=day) | unallocated

@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usage_etl.facts.summary import Directories, spend_daily, summarise_month
+from usage_etl.facts.summary import spend_daily, summarise_month
 from usage_etl.periods import Month
 from usage_etl.schemas.dimensions import DIM_API_KEY, DIM_FEATURE, DIM_TEAM, DIM_USER
 from usage_etl.schemas.marts import MART_SPEND_DAILY, MART_SUMMARY, SUMMARY_DIMENSIONS
 from usage_etl.schemas.usage import FACT_USAGE_DAILY
 
 NOVEMBER = Month(2026, 11)
-EMPTY = Directories(DIM_USER.empty(), DIM_TEAM.empty(), DIM_API_KEY.empty(), DIM_FEATURE.empty())
 ROW = {
     "usage_date": dt.date(2026, 11, 3),
     "source": "gateway",
@@ -50,10 +49,12 @@ def facts(*rows: dict[str, Any]) -> pl.LazyFrame:
     return FACT_USAGE_DAILY.validate(pl.DataFrame(columns, schema=dict(FACT_USAGE_DAILY.polars_schema))).lazy()
 
 
-def summary(
-    daily: pl.LazyFrame, previous: pl.LazyFrame | None = None, *, directories: Directories = EMPTY, **changes: Any
-) -> pl.DataFrame:
+def summary(daily: pl.LazyFrame, previous: pl.LazyFrame | None = None, **changes: Any) -> pl.DataFrame:
     settings_ = {
+        "users": DIM_USER.empty(),
+        "teams": DIM_TEAM.empty(),
+        "api_keys": DIM_API_KEY.empty(),
+        "features": DIM_FEATURE.empty(),
         "month": NOVEMBER,
         "through_date": day(10),
         "currency": "USD",
@@ -61,7 +62,7 @@ def summary(
         "organization_name": "Northwind AI",
         "previous_first_covered_day": None,
     }
-    frame = summarise_month(daily, facts() if previous is None else previous, directories, **(settings_ | changes))
+    frame = summarise_month(daily, facts() if previous is None else previous, **(settings_ | changes))
     return MART_SUMMARY.validate(frame)
 
 
@@ -185,10 +186,7 @@ def test_members_carry_the_names_that_are_valid_on_the_last_day() -> None:
         | dated,
         schema_overrides=DIM_USER.polars_schema,
     )
-    frame = summary(
-        facts({"user_id": "ada"}, {"user_id": "bob", "team_id": "unallocated"}),
-        directories=Directories(users, DIM_TEAM.empty(), DIM_API_KEY.empty(), DIM_FEATURE.empty()),
-    )
+    frame = summary(facts({"user_id": "ada"}, {"user_id": "bob", "team_id": "unallocated"}), users=users)
     assert member(frame, "user", "ada")["member_name"] == "Ada L."
     assert member(frame, "user", "bob")["member_name"] == "bob"
     assert member(frame, "team", "unallocated")["member_name"] == "Unallocated"
