@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class UsageEtlError(Exception):
@@ -86,3 +86,13 @@ class ConservationError(UsageEtlError):
 
 class DeliveryError(UsageEtlError):
     """A report could not be handed over."""
+
+
+class UndeliveredError(DeliveryError):
+    """Some recipients did not get a report, or may not have. ``outcomes`` says by recipient what happened."""
+
+    def __init__(self, report: str, period: str, outcomes: Mapping[str, str], *, is_permanent: bool) -> None:
+        self.report, self.period, self.outcomes = report, period, outcomes
+        self.is_permanent = is_permanent
+        lines = "".join(f"\n  - {recipient}: {outcome}" for recipient, outcome in sorted(outcomes.items()))
+        super().__init__(f"{report} {period}: not known to have reached {len(outcomes)} recipient(s){lines}")

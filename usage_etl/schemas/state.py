@@ -64,7 +64,7 @@ sends = sa.Table(
     sa.Column("channel", sa.String(16), nullable=False, comment="email or publish"),
     sa.Column("recipient", sa.Text, nullable=False),
     sa.Column("content_sha256", sa.String(64), nullable=False),
-    sa.Column("status", sa.String(16), nullable=False, comment="claimed, sent, ambiguous or dead"),
+    sa.Column("status", sa.String(16), nullable=False, comment="claimed, sent, ambiguous, dead or released"),
     sa.Column("status_reason", sa.Text),
     sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("finished_at", sa.DateTime(timezone=True)),
