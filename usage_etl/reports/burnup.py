@@ -1,0 +1,66 @@
+"""The burn-up's data: cost added up day by day, where the month will end, and the budget."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from usage_etl.periods import days_between
+from usage_etl.reports.formatting import NO_DATA, count_full, money_short
+from usage_etl.reports.headline import end_cost
+from usage_etl.reports.inputs import MonthFacts
+from usage_etl.reports.model import BurnUp, Figure, Period
+
+
+def burn_up(facts: MonthFacts, period: Period) -> BurnUp:
+    """One cumulative amount per elapsed day; projection and band only while the month runs."""
+    first, currency = facts.month.first_day, facts.currency
+    daily: dict[object, Decimal] = {}
+    for costs in facts.daily_costs("provider", first).values():
+        for day, cost in costs.items():
+            daily[day] = daily.get(day, Decimal(0)) + (cost or Decimal(0))
+    running, cumulative = Decimal(0), []
+    for day in days_between(first, facts.through_date.replace(day=facts.through_date.day)):
+        running += daily.get(day, Decimal(0))
+        cumulative.append(running)
+    cumulative.append(running + daily.get(facts.through_date, Decimal(0)))
+    projection = facts.organization_projection
+    end = None if period.is_complete else end_cost(facts, period)
+    is_ahead = end is not None and projection is not None
+    cost, budget = facts.organization.cost, projection.monthly_budget if projection else None
+
+    def figure(amount: Decimal | None) -> Figure | None:
+        return None if amount is None else Figure(value=amount, text=money_short(amount, currency))
+
+    return BurnUp(
+        month=first,
+        days_in_month_count=period.days_in_month_count,
+        cumulative_costs=tuple(cumulative),
+        spent=figure(cost) or Figure(value=None, text=NO_DATA),
+        projected=figure(end),
+        lower_cost=projection.lower_cost if projection and is_ahead else None,
+        upper_cost=projection.upper_cost if projection and is_ahead else None,
+        linear=figure(projection.linear_cost) if projection and is_ahead else None,
+        budget=figure(budget),
+        note=_note(facts, is_ahead=is_ahead),
+        alt=_alt(facts, end, budget),
+    )
+
+
+def _note(facts: MonthFacts, *, is_ahead: bool) -> str:
+    projection = facts.organization_projection
+    if not is_ahead or projection is None:
+        return ""
+    lower, upper = projection.lower_cost, projection.upper_cost
+    if lower is None or upper is None:
+        return "No band yet: too few past projections to measure one."
+    band = f"{money_short(lower, facts.currency)} to {money_short(upper, facts.currency)}"
+    return f"Band: {band}, where 80 % of {count_full(projection.band_samples_count)} past projections would have ended."
+
+
+def _alt(facts: MonthFacts, end: Decimal | None, budget: Decimal | None) -> str:
+    spent = facts.organization.cost
+    parts = ["Cumulative cost: " + (NO_DATA if spent is None else f"{money_short(spent, facts.currency)} so far")]
+    if end is not None:
+        parts.append(f"projected {money_short(end, facts.currency)} at month-end")
+    parts.append("no budget set" if budget is None else f"budget {money_short(budget, facts.currency)}")
+    return ", ".join(parts) + "."

@@ -1,0 +1,208 @@
+"""Daily bars stacked by provider, with a key that lists amounts, and anomalies marked on their own day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from usage_etl.reports.charts.scale import ticks
+from usage_etl.reports.charts.svg import (
+    area,
+    box_path,
+    dot,
+    drawing,
+    fitted,
+    label,
+    line,
+    rect,
+    series_color,
+    text_width,
+)
+from usage_etl.reports.formatting import day_label, money_axis
+from usage_etl.reports.model import DailyChart
+
+_LANE = 17
+_FOOT = 20
+_KEY_ROW = 29
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where the plot stands, and how a day and an amount become coordinates."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    low: float
+    high: float
+    days_count: int
+
+    @property
+    def band(self) -> float:
+        return (self.right - self.left) / self.days_count
+
+    def x(self, index: float) -> float:
+        return self.left + index * self.band
+
+    def y(self, amount: float) -> float:
+        return self.bottom - (amount - self.low) / (self.high - self.low) * (self.bottom - self.top)
+
+
+def daily_bars(chart: DailyChart, *, currency: str, width: float, height: float, key_width: float = 138) -> str:
+    """The chart with its key at the right, or above the bars where ``key_width`` is 0."""
+    rows = _key_rows(chart, width) if not key_width else []
+    head = 16.0 * len(rows)
+    sums = _day_sums(chart)
+    steps = ticks(min([0.0, *(low for low, _ in sums)]), max([0.0, *(high for _, high in sums)]))
+    names = [money_axis(step, currency) for step in steps]
+    frame = _Frame(
+        left=max(text_width(name, size=10) for name in names) + 8,
+        right=width - key_width - (14 if key_width else 1),
+        top=head + _LANE + 4,
+        bottom=height - _FOOT,
+        low=steps[0],
+        high=steps[-1],
+        days_count=len(chart.days),
+    )
+    parts = [_weekends(chart, frame)]
+    for step, name in zip(steps, names, strict=True):
+        y = frame.y(step)
+        parts.append(line(frame.left, y, frame.right, y, color="axis" if step == 0 else "rule"))
+        parts.append(label(frame.left - 7, y + 3.5, name, anchor="end"))
+    parts += [_bars(chart, frame), _gaps(chart, frame), *_dates(chart, frame), *_marks(chart, frame, sums)]
+    parts += _key(chart, width - key_width, frame.top) if key_width else _key_above(rows)
+    return drawing(width, height, title=chart.alt, parts=parts)
+
+
+def _day_sums(chart: DailyChart) -> list[tuple[float, float]]:
+    """Per day the sum of negative and of positive amounts."""
+    columns = [[float(series.daily_costs[day] or 0) for series in chart.series] for day in range(len(chart.days))]
+    return [(sum(min(0.0, cost) for cost in column), sum(max(0.0, cost) for cost in column)) for column in columns]
+
+
+def _weekends(chart: DailyChart, frame: _Frame) -> str:
+    path = "".join(
+        box_path(frame.x(index), frame.top - 4, frame.band, frame.bottom - frame.top + 4)
+        for index, day in enumerate(chart.days)
+        if day.weekday() > 4
+    )
+    return area(path, color="shade")
+
+
+def _bars(chart: DailyChart, frame: _Frame) -> str:
+    ups, downs = [0.0] * len(chart.days), [0.0] * len(chart.days)
+    thick = frame.band * 0.74
+    parts = []
+    for series in chart.series:
+        solid, pale = [], []
+        for index, daily_cost in enumerate(series.daily_costs):
+            cost = float(daily_cost or 0)
+            start = ups[index] if cost >= 0 else downs[index]
+            top, bottom = frame.y(max(start, start + cost)), frame.y(min(start, start + cost))
+            tall = bottom - top
+            box = box_path(frame.x(index) + frame.band * 0.13, top, thick, tall - 0.6 if tall > 2 else tall)
+            (pale if chart.is_partial[index] else solid).append(box)
+            if cost >= 0:
+                ups[index] += cost
+            else:
+                downs[index] += cost
+        color = series_color(series.color)
+        parts += [area("".join(solid), color=color), area("".join(pale), color=color, opacity=0.4)]
+    return "".join(parts)
+
+
+def _gaps(chart: DailyChart, frame: _Frame) -> str:
+    """Days without data: a dotted foot, and in words where many days lead."""
+    parts = [
+        line(frame.x(index) + 1, frame.bottom - 3, frame.x(index + 1) - 1, frame.bottom - 3, color="faint", dash="1.5 2")
+        for index, known in enumerate(chart.has_data)
+        if not known
+    ]
+    first = chart.has_data.index(True) if any(chart.has_data) else len(chart.days)
+    text = "no earlier data" if first < len(chart.days) else "no data"
+    if first * frame.band > text_width(text, size=10) + 8:
+        parts.append(label(frame.x(first / 2), frame.bottom - 10, text, anchor="middle", color="faint"))
+    return "".join(parts)
+
+
+def _dates(chart: DailyChart, frame: _Frame) -> list[str]:
+    """Mondays, and the last day where it does not touch the Monday before it."""
+    parts, last = [], len(chart.days) - 1
+    shown = [index for index, day in enumerate(chart.days) if day.weekday() == 0]
+    if (chart.days[last].weekday() - 0) * frame.band < 46 and shown and shown[-1] != last:
+        shown = shown[:-1] if last - shown[-1] < 1 else shown
+    spans = [(index, "middle") for index in shown if frame.x(index + 0.5) > frame.left + 16]
+    if not spans or (last - spans[-1][0]) * frame.band > 48:
+        spans.append((last, "middle"))
+    for index, _ in spans:
+        x = frame.x(index + 0.5)
+        parts.append(line(x, frame.bottom, x, frame.bottom + 4, color="axis"))
+        anchor_end = x + 18 > frame.right
+        text = day_label(chart.days[index])
+        parts.append(label(frame.right if anchor_end else x, frame.bottom + 15, text, anchor="end" if anchor_end else "middle"))
+    return parts
+
+
+def _marks(chart: DailyChart, frame: _Frame, sums: list[tuple[float, float]]) -> list[str]:
+    """A dot above each anomalous bar; labels in the lane above the plot, as many as fit side by side."""
+    parts: list[str] = []
+    free = frame.left
+    for mark in chart.marks:
+        index = chart.days.index(mark.day)
+        x, y = frame.x(index + 0.5), frame.y(sums[index][1])
+        lane = frame.top - 10
+        text = fitted(mark.text, size=10, weight=600, limit=frame.right - frame.left)
+        wide = text_width(text, size=10, weight=600)
+        start = min(x + 8, frame.right - wide) if x + 8 + wide <= frame.right or x - 8 - wide < free else x - 8 - wide
+        if mark.text and start >= free:
+            parts.append(line(x, lane + 1, x, y - 3, color="bad"))
+            parts.append(dot(x, lane - 2, 3, color="bad"))
+            parts.append(label(start, lane + 1.5, text, size=10, weight=600, color="bad"))
+            free = start + wide + 12
+        else:
+            parts.append(dot(x, y - 6, 2.5, color="bad"))
+    return parts
+
+
+def _key(chart: DailyChart, x: float, top: float) -> list[str]:
+    """Providers in the order of the stack, top first, with what each cost in the window."""
+    parts = []
+    for row, series in enumerate(reversed(chart.series)):
+        y = top + row * _KEY_ROW
+        parts.append(rect(x, y, 9, 9, color=series_color(series.color), radius=2))
+        parts.append(label(x + 15, y + 8.2, fitted(series.name, size=10, weight=600, limit=120), weight=600, color="ink"))
+        parts.append(label(x + 15, y + 20, f"{series.total.text} · {series.share.text}"))
+    if chart.series:
+        y = top + len(chart.series) * _KEY_ROW
+        parts.append(line(x, y - 4, x + 118, y - 4, color="rule"))
+        parts.append(label(x + 15, y + 9, f"{chart.total.text} in {len(chart.days)} days"))
+    return parts
+
+
+def _key_rows(chart: DailyChart, width: float) -> list[list[tuple[float, int, str]]]:
+    rows: list[list[tuple[float, int, str]]] = [[]]
+    x = 0.0
+    for series in chart.series:
+        text = f"{fitted(series.name, size=10, limit=90)} {series.total.text}"
+        wide = 13 + text_width(text, size=10) + 12
+        if x + wide > width and rows[-1]:
+            rows.append([])
+            x = 0.0
+        rows[-1].append((x, series.color, text))
+        x += wide
+    return rows
+
+
+def _key_above(rows: list[list[tuple[float, int, str]]]) -> list[str]:
+    parts = []
+    for number, row in enumerate(rows):
+        for x, color, text in row:
+            parts.append(rect(x, number * 16 + 1, 9, 9, color=series_color(color), radius=2))
+            parts.append(label(x + 13, number * 16 + 9.2, text))
+    return parts
+
+
+def month_start(days: tuple[dt.date, ...]) -> int | None:
+    """Position of the first day of a month inside the window; null where it is the first or absent."""
+    return next((index for index, day in enumerate(days) if day.day == 1 and index), None)

@@ -1,0 +1,85 @@
+"""The charts of one report in the sizes of one medium."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from usage_etl.reports.charts import burn_up_chart, daily_bars, gauge_bar, meter, ranking_bars, sparkline
+from usage_etl.reports.model import BarList, Card, ExecutiveReport, TeamRow
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths and heights in CSS pixels. ``key_width`` 0 puts the daily chart's key above the bars."""
+
+    daily: tuple[float, float]
+    key_width: float
+    half: tuple[float, float]
+    """Burn-up; the team bars beside it fill the same height."""
+    bar_row: float
+    card: float = 104
+    trend: tuple[float, float] = (60, 15)
+    meter: tuple[float, float] = (38, 13)
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """SVG markup, ready to be placed."""
+
+    daily: Markup
+    burn_up: Markup
+    teams: Markup
+    models: Markup
+    features: Markup
+    cards: tuple[Markup, ...]
+    trends: tuple[Markup, ...]
+    meters: tuple[Markup, ...]
+
+
+def draw(report: ExecutiveReport, sizes: Sizes) -> Drawings:
+    """Every chart of ``report``. Markup is built by our own escaping, nothing else is marked safe."""
+    width, height = sizes.half
+    rows = [*report.team_table.rows, report.team_table.total]
+    elapsed = float(report.team_table.elapsed_ratio)
+    return Drawings(
+        daily=Markup(daily_bars(report.daily, currency=report.currency, width=sizes.daily[0], height=sizes.daily[1], key_width=sizes.key_width)),  # noqa: S704
+        burn_up=Markup(burn_up_chart(report.burn_up, currency=report.currency, width=width, height=height)),  # noqa: S704
+        teams=_bars(report.teams, width, min(max(height / max(len(report.teams.bars), 1), 16), 32)),
+        models=_bars(report.models, width, sizes.bar_row),
+        features=_bars(report.features, width, sizes.bar_row),
+        cards=tuple(_card(card, sizes.card) for card in report.cards),
+        trends=tuple(_trend(row, sizes.trend) for row in rows),
+        meters=tuple(_meter(row, elapsed, sizes.meter) for row in rows),
+    )
+
+
+def _bars(bars: BarList, width: float, row_height: float) -> Markup:
+    return Markup(ranking_bars(bars, width=width, row_height=row_height)) if bars.bars else Markup()  # noqa: S704
+
+
+def _card(card: Card, width: float) -> Markup:
+    if card.gauge:
+        return Markup(gauge_bar(card.gauge, width=width, height=22))  # noqa: S704
+    return _line(card.trend, width, 22, f"{card.label}, last {len(card.trend)} days")
+
+
+def _trend(row: TeamRow, size: tuple[float, float]) -> Markup:
+    return _line(row.trend, size[0], size[1], f"{row.name}: daily cost, last {len(row.trend)} days")
+
+
+def _line(values: Sequence[object], width: float, height: float, alt: str) -> Markup:
+    if not any(value is not None for value in values):
+        return Markup()
+    return Markup(sparkline(values, width=width, height=height, alt=alt))  # type: ignore[arg-type]  # noqa: S704
+
+
+def _meter(row: TeamRow, elapsed: float, size: tuple[float, float]) -> Markup:
+    if row.budget_used.value is None:
+        return Markup()
+    used = float(row.budget_used.value)
+    alt = f"{row.name}: {row.budget_used.text} of the budget used"
+    is_over = row.budget_tone == "bad"
+    return Markup(meter(used, elapsed=elapsed, is_over=is_over, width=size[0], height=size[1], alt=alt))  # noqa: S704

@@ -1,0 +1,200 @@
+"""How far to trust the numbers: invoice match, owners, prices, refused rows, freshness, gaps and versions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import polars as pl
+
+from usage_etl.money import exact_sum
+from usage_etl.reports.comparison import ratio_of
+from usage_etl.reports.formatting import (
+    NO_DATA,
+    NOT_APPLICABLE,
+    count_compact,
+    count_full,
+    day_label,
+    display_name,
+    money_exact,
+    percent_floor,
+    plural,
+)
+from usage_etl.reports.inputs import MonthFacts, shown_name
+from usage_etl.reports.model import BillRow, Figure, Proof, SourceRow, Tone, Trust, TrustFact
+from usage_etl.reports.teams import charges_of
+from usage_etl.units import UNALLOCATED, UNEXPLAINED
+
+_GOOD_RATIO = Decimal("0.99")
+_VERDICTS: dict[str, tuple[str, Tone]] = {
+    "matched": ("matches", "good"),
+    "within_tolerance": ("within tolerance", "good"),
+    "billed_above_usage": ("billed above usage", "warn"),
+    "billed_below_usage": ("billed below usage", "warn"),
+    "no_usage_seen": ("billed, never logged", "warn"),
+    "no_bill_yet": ("no bill yet", "neutral"),
+}
+_CAUSE_ORDER = ("billed_above_usage", "billed_below_usage", "no_usage_seen", "within_tolerance", "matched", "no_bill_yet")
+
+
+def trust_of(facts: MonthFacts, *, report_id: str) -> Trust:
+    """The closing block. Shares are rounded down: 100 % means all of it."""
+    quality = facts.inputs.data_quality.filter(pl.col("month") == facts.month.first_day).sort("source")
+    return Trust(
+        facts=(_match(facts), _owned(facts), _priced(facts), _quarantined(quality), _freshest(quality), _missing(quality)),
+        sources=tuple(_source(row) for row in quality.iter_rows(named=True)),
+        bills=_bills(facts),
+        proofs=_proofs(facts, report_id),
+        manifests=tuple(Proof(label=name, text=sha) for name, sha in sorted(facts.inputs.proof.manifests.items())),
+    )
+
+
+def _reconciliation(facts: MonthFacts) -> pl.DataFrame:
+    return facts.inputs.reconciliation.filter(
+        (pl.col("month") == facts.month.first_day) & (pl.col("billing_currency") == facts.currency)
+    )
+
+
+def _quality_tone(ratio: Decimal) -> Tone:
+    return "good" if ratio >= _GOOD_RATIO else "warn"
+
+
+def _match(facts: MonthFacts) -> TrustFact:
+    """Share of billed money that our priced usage explains, line by line, nothing netted."""
+    rows = _reconciliation(facts).filter(pl.col("billed_cost").is_not_null())
+    if not rows.height:
+        return TrustFact(label="Invoice match", figure=Figure(value=None, text="no bill yet"), note="estimates only", tone="neutral")
+    gaps = rows.select(pl.col("difference_cost").fill_null(pl.col("billed_cost")).abs())["difference_cost"]
+    billed = exact_sum(rows["billed_cost"].abs())
+    gap = ratio_of(exact_sum(gaps), billed)
+    ratio = max(Decimal(0), 1 - gap) if gap is not None else None
+    note = f"of {money_exact(exact_sum(rows['billed_cost']), facts.currency)} billed"
+    if ratio is None:
+        return TrustFact(label="Invoice match", figure=Figure(value=None, text=NO_DATA), note=note, tone="neutral")
+    return TrustFact(label="Invoice match", figure=Figure(value=ratio, text=percent_floor(ratio)), note=note, tone=_quality_tone(ratio))
+
+
+def _owned(facts: MonthFacts) -> TrustFact:
+    label = "Allocated to a team"
+    lines = charges_of(facts)
+    if lines.height:
+        whole = exact_sum(lines["allocated_cost"])
+        owned = exact_sum(lines.filter(~pl.col("team_id").is_in([UNALLOCATED, UNEXPLAINED]))["allocated_cost"])
+        note = "of all charges"
+    else:
+        whole = facts.organization.cost or Decimal(0)
+        owned = sum((one.cost or Decimal(0) for one in facts.members.get("team", []) if one.member_id != UNALLOCATED), Decimal(0))
+        note = "of priced usage"
+    ratio = ratio_of(owned, whole)
+    if ratio is None:
+        return TrustFact(label=label, figure=Figure(value=None, text=NO_DATA), note=note, tone="neutral")
+    return TrustFact(label=label, figure=Figure(value=ratio, text=percent_floor(ratio)), note=note, tone=_quality_tone(ratio))
+
+
+def _priced(facts: MonthFacts) -> TrustFact:
+    whole = facts.organization
+    missing = whole.unpriced_requests_count
+    ratio = ratio_of(whole.requests_count - missing, whole.requests_count)
+    note = f"{plural(missing, 'request')} without price" if missing else "every request has a price"
+    if ratio is None:
+        return TrustFact(label="Requests priced", figure=Figure(value=None, text=NO_DATA), note="no requests", tone="neutral")
+    return TrustFact(label="Requests priced", figure=Figure(value=ratio, text=percent_floor(ratio)), note=note, tone=_quality_tone(ratio))
+
+
+def _quarantined(quality: pl.DataFrame) -> TrustFact:
+    if not quality.height:
+        return TrustFact(label="Rows quarantined", figure=Figure(value=None, text=NO_DATA), note="no deliveries", tone="neutral")
+    rows, read = int(quality["rows_quarantined_count"].sum()), int(quality["rows_read_count"].sum())
+    tone: Tone = "good" if rows == 0 else "warn"
+    return TrustFact(
+        label="Rows quarantined", figure=Figure(value=rows, text=count_full(rows)), note=f"of {count_compact(read)} read, kept with reasons", tone=tone
+    )
+
+
+def _arrival(text: str | None) -> str:
+    """``2026-11-20T06:10:00Z`` as ``20 Nov 06:10``; text that is no instant is shown as it is."""
+    if not text:
+        return NO_DATA
+    try:
+        instant = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return display_name(text)
+    utc = instant.astimezone(dt.UTC) if instant.tzinfo else instant
+    return f"{day_label(utc.date())}\u00a0{utc:%H:%M}"
+
+
+def _freshest(quality: pl.DataFrame) -> TrustFact:
+    known = quality.filter(pl.col("last_received_at").is_not_null()).sort("last_received_at", "source")
+    if not known.height:
+        return TrustFact(label="Freshest source", figure=Figure(value=None, text=NO_DATA), note="", tone="neutral")
+    newest = known.row(-1, named=True)
+    return TrustFact(
+        label="Freshest source",
+        figure=Figure(value=None, text=_arrival(newest["last_received_at"])),
+        note=f"UTC, {display_name(newest['source'])}",
+        tone="neutral",
+    )
+
+
+def _missing(quality: pl.DataFrame) -> TrustFact:
+    if not quality.height:
+        return TrustFact(label="Days missing", figure=Figure(value=None, text=NO_DATA), note="", tone="neutral")
+    days = int(quality["days_missing_count"].sum())
+    sources = quality.filter(pl.col("days_missing_count") > 0).height
+    note = f"in {plural(sources, 'source')}" if days else f"in {plural(quality.height, 'source')}, none has gaps"
+    return TrustFact(label="Days missing", figure=Figure(value=days, text=count_full(days)), note=note, tone="warn" if days else "good")
+
+
+def _source(row: dict[str, object]) -> SourceRow:
+    def counted(name: str) -> Figure:
+        number = row[name]
+        assert isinstance(number, int)
+        return Figure(value=number, text=count_full(number))
+
+    missing, days = row["days_missing_count"], row["days_with_data_count"]
+    assert isinstance(missing, int)
+    assert isinstance(days, int)
+    faults = missing, row["held_deliveries_count"], row["refused_deliveries_count"]
+    last = row["last_received_at"]
+    return SourceRow(
+        name=display_name(str(row["source"])),
+        days=f"{days} of {days + missing}" if missing else str(days),
+        last_arrival=_arrival(str(last) if last else None),
+        rows_read=counted("rows_read_count"),
+        rows_loaded=counted("rows_loaded_count"),
+        rows_duplicate=counted("rows_duplicate_count"),
+        rows_quarantined=counted("rows_quarantined_count"),
+        tone="warn" if any(faults) else "neutral",
+    )
+
+
+def _bills(facts: MonthFacts) -> tuple[BillRow, ...]:
+    rows = _reconciliation(facts).with_columns(pl.col("difference_cause").cast(pl.String))
+    found = []
+    for (provider,), group in rows.sort("provider_name").group_by("provider_name", maintain_order=True):
+        causes = set(group["difference_cause"])
+        cause = next(one for one in _CAUSE_ORDER if one in causes)
+        verdict, tone = _VERDICTS[cause]
+        billed, priced = group["billed_cost"].drop_nulls(), group["priced_cost"].drop_nulls()
+        both = exact_sum(billed) - exact_sum(priced) if len(billed) else None
+
+        def amount(value: Decimal | None, absent: str) -> Figure:
+            return Figure(value=value, text=absent if value is None else money_exact(value, facts.currency))
+
+        found.append(
+            BillRow(
+                provider=shown_name(str(provider), str(provider)),
+                billed=amount(exact_sum(billed) if len(billed) else None, "no bill yet"),
+                priced=amount(exact_sum(priced) if len(priced) else None, NO_DATA),
+                difference=amount(both, NOT_APPLICABLE),
+                verdict=verdict,
+                tone=tone,
+            )
+        )
+    return tuple(found)
+
+
+def _proofs(facts: MonthFacts, report_id: str) -> tuple[Proof, ...]:
+    proof = facts.inputs.proof
+    pairs = [("Report", report_id[:16]), ("Code", proof.code_version), ("Price book", proof.price_book_version), ("Run", proof.run_id)]
+    return tuple(Proof(label=label, text=display_name(text)) for label, text in pairs if text)
