@@ -55,7 +55,9 @@ def conservation_checks(*, has_events: bool) -> list[dg.AssetChecksDefinition]:
         _rows_check(),
     ]
     if has_events:
-        checks.append(_sums_check("equals_events", FACT_USAGE_HOURLY, USAGE_EVENTS, ("requests_count", *_USAGE_MEASURES[2:]), _same))
+        checks.append(
+            _sums_check("equals_events", FACT_USAGE_HOURLY, USAGE_EVENTS, ("requests_count", *_USAGE_MEASURES[2:]), _same)
+        )
     return checks
 
 
@@ -99,7 +101,9 @@ def _rollup_check() -> dg.AssetChecksDefinition:
             facts = exact_sums(lake.scan(FACT_USAGE_MONTHLY, [key]), ("requests_count", "output_tokens", "effective_cost"))
             for (dimension,), rows in summary.group_by("dimension"):
                 sums = exact_sums(rows.lazy(), tuple(facts))
-                unequal |= {f"{key} {dimension} {name}": f"{sums[name]} != {facts[name]}" for name in facts if sums[name] != facts[name]}
+                unequal |= {
+                    f"{key} {dimension} {name}": f"{sums[name]} != {facts[name]}" for name in facts if sums[name] != facts[name]
+                }
         return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal})
 
     return every_dimension_adds_up
@@ -118,7 +122,10 @@ def _chargeback_check() -> dg.AssetChecksDefinition:
             accounts = billed.select(account).unique().vstack(lines.select(account).unique()).unique()
             for values in accounts.iter_rows(named=True):
                 is_account = pl.all_horizontal(pl.col(name).eq_missing(pl.lit(found)) for name, found in values.items())
-                left, right = exact_sum(lines.filter(is_account)["allocated_cost"]), exact_sum(billed.filter(is_account)["billed_cost"])
+                left, right = (
+                    exact_sum(lines.filter(is_account)["allocated_cost"]),
+                    exact_sum(billed.filter(is_account)["billed_cost"]),
+                )
                 if left != rounded_bill(right, str(values["billing_currency"])):
                     unequal.append(f"{key} {values}: {left} is not the bill {right}")
         return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal})

@@ -36,8 +36,6 @@ def dimension_assets() -> list[dg.AssetsDefinition]:
         except UsageEtlError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
         commit = opened.lake.commit(DIM_PRICE, WHOLE, book, inputs={"list_prices": prices.version})
-        yield dg.MaterializeResult(
-            asset_key=DIM_PRICE.name, metadata={**commit_metadata(commit), "list_prices": prices.version}
-        )
+        yield dg.MaterializeResult(asset_key=DIM_PRICE.name, metadata={**commit_metadata(commit), "list_prices": prices.version})
 
     return [directories, dim_price]

@@ -58,9 +58,7 @@ def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         opened = workspace.open()
         wanted = [table for table in stored if dg.AssetKey(table.name) in context.selected_asset_keys]
         reference = Reference.read(opened)
-        yield from build_partitions(
-            context, lambda key: UsageDay(opened, reference, dt.date.fromisoformat(key)).commit(wanted)
-        )
+        yield from build_partitions(context, lambda key: UsageDay(opened, reference, dt.date.fromisoformat(key)).commit(wanted))
 
     @dg.multi_asset(name="fact_usage_daily", specs=[table_spec(FACT_USAGE_DAILY, deps=[FACT_USAGE_HOURLY.name])], **by_day)
     def fact_usage_daily(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
@@ -76,7 +74,9 @@ def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         lake = workspace.open()
 
         def build(key: str) -> Mapping[str, Commit]:
-            return commit_derived(lake, FACT_USAGE_MONTHLY, key, {FACT_USAGE_DAILY: day_keys(key)}, lambda daily: usage_monthly(daily))
+            return commit_derived(
+                lake, FACT_USAGE_MONTHLY, key, {FACT_USAGE_DAILY: day_keys(key)}, lambda daily: usage_monthly(daily)
+            )
 
         yield from build_partitions(context, build)
 
@@ -92,7 +92,9 @@ def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         opened = workspace.open()
         yield from build_partitions(context, lambda key: _commit_charges(opened, dt.date.fromisoformat(key)))
 
-    @dg.multi_asset(name="fact_charges_monthly", specs=[table_spec(FACT_CHARGES_MONTHLY, deps=[FACT_CHARGES_DAILY.name])], **by_month)
+    @dg.multi_asset(
+        name="fact_charges_monthly", specs=[table_spec(FACT_CHARGES_MONTHLY, deps=[FACT_CHARGES_DAILY.name])], **by_month
+    )
     def fact_charges_monthly(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         lake = workspace.open()
 

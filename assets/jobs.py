@@ -24,7 +24,9 @@ class Jobs:
         return [self.land, self.daily, self.monthly, self.reports]
 
 
-def pipeline_jobs(settings: Settings, *, daily_keys: list[str], monthly_keys: list[str], report_keys: list[str]) -> Jobs:
+def pipeline_jobs(
+    settings: Settings, *, daily_keys: list[dg.AssetKey], monthly_keys: list[dg.AssetKey], report_keys: list[dg.AssetKey]
+) -> Jobs:
     """Jobs over the asset keys of each partitioning; landing and directories are whatever has no partitions."""
     days, months = daily_partitions(settings), monthly_partitions(settings)
     return Jobs(

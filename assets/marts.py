@@ -84,9 +84,7 @@ def _reconciliation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     tolerance = workspace.settings.reconciliation.tolerance_pct
 
     def build(charges: pl.LazyFrame, usage: pl.LazyFrame, provider_usage: pl.LazyFrame) -> pl.DataFrame:
-        return reconcile_month(
-            charges.collect(), usage.collect(), provider_usage.collect(), month=month, tolerance_pct=tolerance
-        )
+        return reconcile_month(charges.collect(), usage.collect(), provider_usage.collect(), month=month, tolerance_pct=tolerance)
 
     reads = {FACT_CHARGES_MONTHLY: [key], FACT_USAGE_MONTHLY: [key], FACT_PROVIDER_USAGE_DAILY: day_keys(key)}
     return commit_derived(workspace, MART_RECONCILIATION_MONTHLY, key, reads, build, settings={"tolerance_pct": tolerance})
@@ -127,7 +125,9 @@ def _summary(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
         DIM_FEATURE: [WHOLE],
     }
 
-    def build(daily: pl.LazyFrame, users: pl.LazyFrame, teams: pl.LazyFrame, keys: pl.LazyFrame, features: pl.LazyFrame) -> pl.DataFrame:
+    def build(
+        daily: pl.LazyFrame, users: pl.LazyFrame, teams: pl.LazyFrame, keys: pl.LazyFrame, features: pl.LazyFrame
+    ) -> pl.DataFrame:
         is_current = pl.col("usage_date") >= month.first_day
         return summarise_month(
             daily.filter(is_current),
@@ -154,7 +154,9 @@ def _spend_daily(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     def build(daily: pl.LazyFrame) -> pl.LazyFrame | pl.DataFrame:
         return spend_daily(daily, month=month, currency=currency)
 
-    return commit_derived(workspace, MART_SPEND_DAILY, key, {FACT_USAGE_DAILY: day_keys(key)}, build, settings={"currency": currency})
+    return commit_derived(
+        workspace, MART_SPEND_DAILY, key, {FACT_USAGE_DAILY: day_keys(key)}, build, settings={"currency": currency}
+    )
 
 
 def _history_keys(workspace: Workspace, month: Month) -> list[str]:
@@ -192,7 +194,9 @@ def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, organization = month.first_day.isoformat(), workspace.settings.organization
 
     def build(daily: pl.LazyFrame, teams: pl.LazyFrame) -> pl.DataFrame:
-        names = teams.collect().sort("valid_from").unique("team_id", keep="last").select(scope_id="team_id", known_name="team_name")
+        names = (
+            teams.collect().sort("valid_from").unique("team_id", keep="last").select(scope_id="team_id", known_name="team_name")
+        )
         scoped = (
             _scoped_daily(daily, organization.id)
             .filter(pl.col("scope_kind") != "department")
@@ -221,9 +225,7 @@ def _data_quality(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
 
     def build(daily: pl.LazyFrame, charges: pl.LazyFrame) -> pl.DataFrame:
         charge_days = charges.group_by("source", "charge_date").agg(rows=pl.len().cast(pl.Int64)).collect()
-        return data_quality_month(
-            deliveries, daily.collect(), charge_days, month=month, through_date=through, sources=sources
-        )
+        return data_quality_month(deliveries, daily.collect(), charge_days, month=month, through_date=through, sources=sources)
 
     reads = {FACT_DELIVERIES_DAILY: day_keys(key), BILLING_CHARGES: day_keys(key)}
     used = {"through_date": through, "sources": sources, "deliveries": deliveries.write_json()}

@@ -19,7 +19,7 @@ from usage_etl.events import Directories
 from usage_etl.keys import fingerprint
 from usage_etl.lake import DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
 from usage_etl.pricing import ModelCatalog
-from usage_etl.schemas import DIM_API_KEY, DIM_BUDGET, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER, Table
+from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER, Table
 
 WHOLE = "all"
 """Partition value of tables that have none."""
@@ -101,10 +101,6 @@ class Workspace:
         heads = {table.name: self.lake.head(table, WHOLE) for table in (DIM_PRICE, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE)}
         versions = {name: head.sha256 if head else "absent" for name, head in heads.items()}
         return versions | {"model_aliases": fingerprint(self.settings.prices.model_aliases)}
-
-    def budgets(self) -> pl.DataFrame:
-        """The stored budgets."""
-        return self.table(DIM_BUDGET)
 
     def _open(self, location: str) -> ObjectStore:
         s3 = self.settings.s3

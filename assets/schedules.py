@@ -41,7 +41,9 @@ def pipeline_schedules(settings: Settings, jobs: Jobs) -> list[dg.ScheduleDefini
     def monthly_chargeback(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         """Reports of the month before the tick's."""
         local = context.scheduled_execution_time.astimezone(ZoneInfo(zone))
-        return dg.RunRequest(run_key=f"chargeback:{local:%Y-%m-%d}", partition_key=Month.of(local.date()).previous.first_day.isoformat())
+        return dg.RunRequest(
+            run_key=f"chargeback:{local:%Y-%m-%d}", partition_key=Month.of(local.date()).previous.first_day.isoformat()
+        )
 
     return [land_daily, daily_trailing_window, executive_report, monthly_chargeback]
 

@@ -5,6 +5,7 @@ idempotent.
 """
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,7 +24,7 @@ from usage_etl.schemas import STAGED_CHARGES, STAGED_USAGE
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
 
-def pipeline_sensors(settings: Settings, jobs: Jobs) -> list[dg.SensorDefinition]:
+def pipeline_sensors(settings: Settings, jobs: Jobs, config_file: Path) -> list[dg.SensorDefinition]:
     """The sensors, running by default."""
 
     @dg.sensor(job=jobs.land, name="new_deliveries", minimum_interval_seconds=60, default_status=_RUNNING)
@@ -58,7 +59,7 @@ def pipeline_sensors(settings: Settings, jobs: Jobs) -> list[dg.SensorDefinition
         months = month_keys(min(days), max(days))
         return dg.RunRequest(run_key=f"months:{context.dagster_run.run_id}", tags=range_tags(months[0], months[-1]))
 
-    return [new_deliveries, touched_days, touched_months, failure_mail_sensor(settings)]
+    return [new_deliveries, touched_days, touched_months, _failure_mail(settings, config_file)]
 
 
 def stale_days(workspace: Workspace) -> set[dt.date]:
@@ -73,12 +74,12 @@ def run_days(tags: Any) -> list[dt.date]:
     return [dt.date.fromisoformat(tags[name]) for name in names if name in tags]
 
 
-def failure_mail_sensor(settings: Settings) -> dg.SensorDefinition:
+def _failure_mail(settings: Settings, config_file: Path) -> dg.SensorDefinition:
     """Mails every failed run to the configured recipients; one failed run is mailed once."""
 
     @dg.run_failure_sensor(name="failure_mail", default_status=_RUNNING)
     def failure_mail(context: dg.RunFailureSensorContext) -> None:
-        workspace = open_workspace(str(settings.base_path / settings.file_name))
+        workspace = open_workspace(str(config_file.resolve()))
         run = context.dagster_run
         mail_failure(
             workspace.outbox(),

@@ -26,7 +26,10 @@ class Directories:
         """The rows in force on ``day``; at most one per user, team, key and feature."""
         is_valid = (pl.col("valid_from") <= day) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > day))
         return Directories(
-            self.users.filter(is_valid), self.teams.filter(is_valid), self.api_keys.filter(is_valid), self.features.filter(is_valid)
+            self.users.filter(is_valid),
+            self.teams.filter(is_valid),
+            self.api_keys.filter(is_valid),
+            self.features.filter(is_valid),
         )
 
 
@@ -54,7 +57,9 @@ def own(frame: pl.LazyFrame, *, directories: Directories, day: dt.date) -> pl.La
         .join(_labels(by_key).lazy(), on="api_key_id", how="left")
         .join(_labels(logged).lazy(), on=_LOGGED_TEAM, how="left")
         .join(_labels(products).lazy(), on="feature_id", how="left")
-        .with_columns(team_id=pl.coalesce("user_team_id", "key_team_id", "logged_known_id"), owner_basis=basis.cast(pl.Categorical))
+        .with_columns(
+            team_id=pl.coalesce("user_team_id", "key_team_id", "logged_known_id"), owner_basis=basis.cast(pl.Categorical)
+        )
     )
     owned = named.join(_labels(teams).lazy(), on="team_id", how="left")
     nobody = pl.lit(UNALLOCATED).cast(pl.Categorical)

@@ -18,9 +18,7 @@ def newest_buckets(staged: pl.LazyFrame) -> pl.LazyFrame:
 def billing_charges(current: pl.LazyFrame, *, models: pl.DataFrame) -> pl.LazyFrame:
     """Charge lines with their canonical ``model_id``. ``models`` has host_raw, model_raw, model_id, price_provider."""
     known = models.filter(pl.col("price_provider").is_not_null()).select("host_raw", "model_raw", "model_id")
-    return current.join(
-        known.lazy(), left_on=["provider_name", "model_raw"], right_on=["host_raw", "model_raw"], how="left"
-    )
+    return current.join(known.lazy(), left_on=["provider_name", "model_raw"], right_on=["host_raw", "model_raw"], how="left")
 
 
 def charges_daily(charges: pl.LazyFrame) -> pl.LazyFrame:

@@ -124,7 +124,17 @@ def _model_prices(provider: str, model: ModelInfo) -> Iterator[Price]:
             for band, band_rates in _bands(rates):
                 if any(rate is not None for rate in band_rates):
                     yield Price(
-                        provider, model.id, processing, band, start, end, band_rates, "USD", "genai-prices", genai_version, is_assumed
+                        provider,
+                        model.id,
+                        processing,
+                        band,
+                        start,
+                        end,
+                        band_rates,
+                        "USD",
+                        "genai-prices",
+                        genai_version,
+                        is_assumed,
                     )
 
 
@@ -134,14 +144,18 @@ def _conditions(model: ModelInfo) -> list[ConditionalPrice]:
 
 def _start_instants(dated: Iterable[object]) -> list[dt.datetime]:
     dates = {
-        constraint.start_date for item in dated if isinstance(constraint := getattr(item, "constraint", None), StartDateConstraint)
+        constraint.start_date
+        for item in dated
+        if isinstance(constraint := getattr(item, "constraint", None), StartDateConstraint)
     }
     return [BEGINNING, *(dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC) for day in sorted(dates))]
 
 
 def _bands(price: ModelPrice) -> Iterator[tuple[int, tuple[Decimal | None, ...]]]:
     """Base band, then one band per threshold. Missing cache prices fall back to the wider class, as the provider does."""
-    stated = [getattr(price, key) for key in ("input_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "output_mtok")]
+    stated = [
+        getattr(price, key) for key in ("input_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "output_mtok")
+    ]
     thresholds = {tier.start for value in stated if isinstance(value, TieredPrices) for tier in value.tiers}
     for threshold in (0, *sorted(thresholds)):
         fresh, read, write, write_1h, output = (_rate_in_band(value, threshold) for value in stated)

@@ -54,7 +54,9 @@ class ModelCatalog:
 
     def resolve(self, pairs: pl.DataFrame) -> pl.DataFrame:
         """One row per distinct (host_raw, model_raw): provider, host, model_id and price_provider (null: not listed)."""
-        rows = [(host, model, *self.find(host, model)) for host, model in pairs.select("host_raw", "model_raw").unique().iter_rows()]
+        rows = [
+            (host, model, *self.find(host, model)) for host, model in pairs.select("host_raw", "model_raw").unique().iter_rows()
+        ]
         schema = ("host_raw", "model_raw", "provider", "host", "model_id", "price_provider")
         return pl.DataFrame(rows, schema=dict.fromkeys(schema, pl.String), orient="row")
 

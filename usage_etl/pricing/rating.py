@@ -48,9 +48,9 @@ def day_prices(book: pl.DataFrame, models: pl.DataFrame, *, day: dt.date) -> Day
     """Prices of the models seen on ``day``. ``book`` is DIM_PRICE; ``models`` comes from ``ModelCatalog.resolve``."""
     start, end = day_start(day), day_start(day + dt.timedelta(days=1))
     listed = models.select("price_provider", "model_id").drop_nulls().unique()
-    in_force = book.join(
-        listed, left_on=["provider", "model_id"], right_on=["price_provider", "model_id"], how="semi"
-    ).filter((pl.col("valid_from") < end) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > start)))
+    in_force = book.join(listed, left_on=["provider", "model_id"], right_on=["price_provider", "model_id"], how="semi").filter(
+        (pl.col("valid_from") < end) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > start))
+    )
     edges = {edge for name in ("valid_from", "valid_to") for edge in in_force[name].drop_nulls() if start < edge < end}
     thresholds = tuple(sorted(set(in_force["context_min_tokens"]) - {0}))
     instants = tuple(sorted(edges))
@@ -107,9 +107,7 @@ def _amount() -> pl.Expr:
 
 
 def _band_rows(in_force: pl.DataFrame, instant: dt.datetime, time_slot: int, thresholds: tuple[int, ...]) -> list[pl.DataFrame]:
-    active = in_force.filter(
-        (pl.col("valid_from") <= instant) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > instant))
-    )
+    active = in_force.filter((pl.col("valid_from") <= instant) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > instant)))
     return [
         _slot_rows(
             active.filter(pl.col("context_min_tokens") <= threshold)

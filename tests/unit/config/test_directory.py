@@ -36,7 +36,9 @@ def test_spans_that_meet_do_not_overlap_and_missing_files_are_empty(tmp_path: Pa
 
 def test_money_is_exact(tmp_path: Path) -> None:
     budgets = "scope_kind,scope_id,monthly_budget,currency,valid_from,valid_to\nteam,platform,1000.10,USD,2026-01-01,\n"
-    assert read_directories(folder(tmp_path, budgets=budgets))[DIM_BUDGET.name]["monthly_budget"].to_list() == [Decimal("1000.10")]
+    assert read_directories(folder(tmp_path, budgets=budgets))[DIM_BUDGET.name]["monthly_budget"].to_list() == [
+        Decimal("1000.10")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,9 @@ DIRECTORIES = Directories(
     ),
     teams=table(DIM_TEAM, team("platform"), team("research"), team("closed", valid_to=dt.date(2026, 10, 1))),
     api_keys=table(DIM_API_KEY, {"api_key_id": "key-1", "team_id": "platform"}, {"api_key_id": "key-old", "team_id": "closed"}),
-    features=table(DIM_FEATURE, {"feature_id": "ticket-suggest", "feature_name": "f", "product_id": "psa", "product_name": "PSA"}),
+    features=table(
+        DIM_FEATURE, {"feature_id": "ticket-suggest", "feature_name": "f", "product_id": "psa", "product_name": "PSA"}
+    ),
 )
 
 

@@ -63,9 +63,9 @@ def test_rates_equal_the_reference_calculator(book: pl.DataFrame, processing: st
             continue
         for model in provider.models:
             rows = in_force(book, provider.id, model.id, instant, processing)
-            rows = rows.filter(
-                (pl.col("context_min_tokens") < input_tokens) | (pl.col("context_min_tokens") == 0)
-            ).sort("context_min_tokens")
+            rows = rows.filter((pl.col("context_min_tokens") < input_tokens) | (pl.col("context_min_tokens") == 0)).sort(
+                "context_min_tokens"
+            )
             if rows.is_empty() or rows["output_per_mtok"][-1] is None or rows["input_uncached_per_mtok"][-1] is None:
                 continue
             row = rows.row(-1, named=True)
@@ -99,9 +99,14 @@ def test_a_dated_price_changes_on_its_day(book: pl.DataFrame) -> None:
 def test_contract_wins_only_while_it_is_in_force(list_prices: ListPrices) -> None:
     book = price_book(list_prices, contract({"valid_to": "2026-11-01", "input_uncached_per_mtok": "1.25"}))
     september, october, november = (
-        in_force(book, "openai", "gpt-5.2", dt.datetime(2026, month, 15, tzinfo=dt.UTC)).row(0, named=True) for month in (9, 10, 11)
+        in_force(book, "openai", "gpt-5.2", dt.datetime(2026, month, 15, tzinfo=dt.UTC)).row(0, named=True)
+        for month in (9, 10, 11)
     )
-    assert (september["price_source"], october["price_source"], november["price_source"]) == ("genai-prices", "contract", "genai-prices")
+    assert (september["price_source"], october["price_source"], november["price_source"]) == (
+        "genai-prices",
+        "contract",
+        "genai-prices",
+    )
     assert october["input_uncached_per_mtok"] == Decimal("1.25")
     assert october["output_per_mtok"] == september["output_per_mtok"], "a rate left empty stays at list"
 

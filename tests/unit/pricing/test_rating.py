@@ -103,7 +103,13 @@ def test_batch_without_a_listed_rate_takes_the_standard_rate_and_batch_with_one_
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9), st.sampled_from(["gpt-5.2", "nobody-knows"])), min_size=1, max_size=8))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**9), st.integers(0, 10**9), st.sampled_from(["gpt-5.2", "nobody-knows"])),
+        min_size=1,
+        max_size=8,
+    )
+)
 def test_rows_are_kept_and_amounts_are_exact(requests: list[tuple[int, int, str]]) -> None:
     changes = [{"reported_input_tokens": i, "reported_output_tokens": o, "model_raw": m} for i, o, m in requests]
     result = rated(*changes)

@@ -1,0 +1,175 @@
+"""``usage-etl doctor``: what is in order, what is not, and how to mend it. Nothing is changed but a probe object."""
+
+from __future__ import annotations
+
+import signal
+import smtplib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from usage_etl.config import Settings, load_settings, require_secrets
+from usage_etl.config.directory import read_contract, read_directories
+from usage_etl.errors import ConfigError
+from usage_etl.keys import sha256_hex
+from usage_etl.lake import open_state, open_store
+from usage_etl.pricing import ListPrices, price_book
+from usage_etl.schemas import DIM_PRICE
+
+PROBE_TIMEOUT_S = 60
+_PROBE = """
+from usage_etl.reports.pdf import render_pdf
+pdf = render_pdf("<html lang='en'><head><title>probe</title></head><body><p>probe</p></body></html>")
+assert pdf.startswith(b"%PDF"), pdf[:8]
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: whether it is in order, what was seen, and how to mend it."""
+
+    name: str
+    passed: bool
+    seen: str
+    remedy: str = ""
+    is_config: bool = False
+
+
+def run_checks(config: Path) -> list[Check]:
+    """Every check that the settings allow; a settings file that cannot be read ends them."""
+    try:
+        settings = load_settings(config)
+    except ConfigError as error:
+        return [*render_checks(), Check("settings", False, str(error), "mend the keys named above", is_config=True)]
+    checks = [Check("settings", True, f"{config}: {len(settings.sources)} source(s)")]
+    checks += [_guarded(name, check, settings) for name, check in _SETTINGS_CHECKS.items()]
+    checks += [_guarded(f"source {source.name}", _source_check(source.name), settings) for source in settings.sources]
+    return [*checks, *render_checks()]
+
+
+def render_checks() -> Iterator[Check]:
+    """Renders a probe PDF in a child process, because a missing font ends the process, not the function."""
+    try:
+        child = subprocess.run(  # noqa: S603 - our own interpreter and text
+            [sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        yield Check("PDF rendering", False, f"no answer in {PROBE_TIMEOUT_S} s", "look at the machine's load and memory")
+        return
+    yield explain_render(child.returncode, child.stderr)
+
+
+def explain_render(code: int, stderr: str) -> Check:
+    """What a probe child's exit means and how to mend it."""
+    name = "PDF rendering"
+    if code == 0:
+        return Check(name, True, "a probe page was rendered")
+    last = stderr.strip().splitlines()[-1] if stderr.strip() else f"exit code {code}"
+    if code == -signal.SIGSEGV:
+        return Check(
+            name, False, "the renderer died by segmentation fault", "install one system font: apt-get install fonts-dejavu-core"
+        )
+    if "cannot load library" in stderr:
+        remedy = "Debian/Ubuntu: apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0; macOS: brew install pango"
+        return Check(name, False, last, remedy)
+    return Check(name, False, last, "run the probe by hand: python -c 'import weasyprint'")
+
+
+def _guarded(name: str, check: Callable[[Settings], tuple[str, str]], settings: Settings) -> Check:
+    try:
+        seen, remedy = check(settings)
+    except ConfigError as error:
+        return Check(name, False, str(error), "mend what is named above", is_config=True)
+    except Exception as error:  # a check reports every fault instead of ending the others
+        return Check(name, False, f"{type(error).__name__}: {error}", "see the message; nothing was changed")
+    return Check(name, not remedy, seen, remedy)
+
+
+def _check_secrets(settings: Settings) -> tuple[str, str]:
+    require_secrets(settings)
+    return "every secret that is referred to is set", ""
+
+
+def _check_directories(settings: Settings) -> tuple[str, str]:
+    frames = read_directories(Path(settings.resolve(settings.directory)))
+    return ", ".join(f"{name} {frame.height}" for name, frame in frames.items()), ""
+
+
+def _check_prices(settings: Settings) -> tuple[str, str]:
+    file = settings.prices.contract_file
+    prices = ListPrices.bundled()
+    book = price_book(prices, read_contract(Path(settings.resolve(file)) if file else None))
+    return f"{DIM_PRICE.name}: {book.height} prices from {prices.version}", ""
+
+
+def _check_lake(settings: Settings) -> tuple[str, str]:
+    """Writes a probe object twice on condition that it is absent; the second must lose to the first."""
+    store = open_store(settings.resolve(settings.lake.location), endpoint_url=settings.s3.endpoint_url, region=settings.s3.region)
+    key = f"_probe/{sha256_hex(b'doctor')[:12]}"
+    store.write(key, b"first")
+    is_conditional = not store.write(key, b"second", only_if_absent=True)
+    read_back = store.read(key)
+    store.delete(key)
+    if not is_conditional or read_back != b"first":
+        return (
+            "conditional writes are ignored by this store",
+            "use a store that honours If-None-Match, or run one writer at a time",
+        )
+    return f"{settings.resolve(settings.lake.location)}: written, read and deleted", ""
+
+
+def _check_state(settings: Settings) -> tuple[str, str]:
+    from assets.resources import state_url  # imports Dagster
+
+    engine = open_state(state_url(settings))
+    with engine.connect():
+        return engine.url.render_as_string(hide_password=True), ""
+
+
+def _check_mail(settings: Settings) -> tuple[str, str]:
+    mail = settings.mail
+    if mail.mode == "files":
+        return f".eml files go to {settings.resolve(settings.reports.location)}", ""
+    client = smtplib.SMTP_SSL if mail.security == "tls" else smtplib.SMTP
+    with client(mail.host, mail.port, timeout=15) as connection:
+        if mail.security == "starttls":
+            connection.starttls()
+        connection.noop()
+    return f"{mail.host}:{mail.port} answers", ""
+
+
+def _check_recipients(settings: Settings) -> tuple[str, str]:
+    reports = settings.reports
+    missing = [
+        name for name in ("executive_recipients", "chargeback_recipients", "failure_recipients") if not getattr(reports, name)
+    ]
+    return ("no " + ", ".join(missing) + ": nobody is mailed" if missing else "every report and failure has a recipient"), ""
+
+
+def _source_check(name: str) -> Callable[[Settings], tuple[str, str]]:
+    def check(settings: Settings) -> tuple[str, str]:
+        source = next(source for source in settings.sources if source.name == name)
+        if source.location is None:
+            return f"{source.kind} API at {source.base_url}", ""
+        location = settings.resolve(source.location)
+        store = open_store(location, endpoint_url=settings.s3.endpoint_url, region=settings.s3.region)
+        found = sum(1 for _ in store.list(""))
+        return (
+            f"{location}: {found} object(s)",
+            "" if found else "no object yet: check the location, or wait for the first export",
+        )
+
+    return check
+
+
+_SETTINGS_CHECKS: dict[str, Callable[[Settings], tuple[str, str]]] = {
+    "secrets": _check_secrets,
+    "directories": _check_directories,
+    "prices": _check_prices,
+    "lake": _check_lake,
+    "state": _check_state,
+    "mail": _check_mail,
+    "recipients": _check_recipients,
+}

@@ -1,0 +1,112 @@
+"""Runs the pipeline in this process: the same jobs of the same code location that the Dagster daemon runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from assets.assembly import build_definitions
+from assets.partitions import month_keys, range_tags
+from assets.reports import published_files
+from assets.resources import Workspace, open_workspace
+from assets.sensors import stale_days
+from usage_etl.config import require_secrets
+from usage_etl.errors import UsageEtlError
+from usage_etl.schemas import TABLES
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """One job's run: how it ended, how long it took, what failed."""
+
+    job_name: str
+    partitions: str
+    succeeded: bool
+    duration_s: float
+    failures: tuple[str, ...]
+
+
+@dataclass
+class RunSummary:
+    """What a run did and made."""
+
+    outcomes: list[JobOutcome] = field(default_factory=list)
+    files: list[tuple[str, int]] = field(default_factory=list)
+    """Published files and mails: place and bytes."""
+    trust: list[tuple[str, str]] = field(default_factory=list)
+    """The trust figures of the newest executive report, label and text."""
+
+    @property
+    def succeeded(self) -> bool:
+        return bool(self.outcomes) and all(outcome.succeeded for outcome in self.outcomes)
+
+
+def run_pipeline(config: Path, *, first: dt.date | None, last: dt.date | None, with_reports: bool) -> RunSummary:
+    """Lands, builds the days ``first`` to ``last``, rolls up their months and reports on them.
+
+    Without ``first``, days whose staged rows changed are built, and the trailing window of the daily schedule.
+    Raises ConfigError before anything runs.
+    """
+    logging.getLogger("dagster").setLevel(logging.WARNING)
+    workspace = open_workspace(str(config.resolve()))
+    require_secrets(workspace.settings)
+    definitions = build_definitions(config)
+    summary = RunSummary()
+    with _instance() as instance:
+        summary.outcomes.append(_run(definitions, instance, "land", {}))
+        start, end = _window(workspace, first, last)
+        months = month_keys(start, end)
+        for job_name, keys in (("daily", (start.isoformat(), end.isoformat())), ("monthly", (months[0], months[-1]))):
+            summary.outcomes.append(_run(definitions, instance, job_name, range_tags(*keys)))
+        if with_reports and summary.succeeded:
+            summary.outcomes.append(_run(definitions, instance, "reports", range_tags(months[0], months[-1])))
+            summary.files, summary.trust = published_files(workspace, months)
+    return summary
+
+
+def release_delivery(config: Path, delivery_id: str) -> None:
+    """Lets a held delivery in. Raises UsageEtlError when no such delivery is held."""
+    workspace = open_workspace(str(config.resolve()))
+    held = {delivery.delivery_id for delivery in workspace.index.deliveries() if delivery.status == "held"}
+    if delivery_id not in held:
+        raise UsageEtlError(f"delivery {delivery_id} is not held; held are: {', '.join(sorted(held)) or 'none'}")
+    workspace.index.release(delivery_id)
+
+
+def verify_lake(config: Path) -> list[str]:
+    """Faults of the stored tables against their manifests."""
+    stored = [table for table in TABLES if not table.name.startswith("staged_")]
+    return open_workspace(str(config.resolve())).lake.verify(stored)
+
+
+def _window(workspace: Workspace, first: dt.date | None, last: dt.date | None) -> tuple[dt.date, dt.date]:
+    settings = workspace.settings
+    end = min(last or workspace.as_of_date, workspace.as_of_date)
+    trailing = end - dt.timedelta(days=settings.schedules.trailing_days - 1)
+    start = max(first or min({trailing, *stale_days(workspace)}), settings.start_date)
+    if end < start:
+        raise UsageEtlError(f"nothing to build: the window ends on {end}, before its start {start}")
+    return start, end
+
+
+def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job_name: str, tags: dict[str, str]) -> JobOutcome:
+    began = time.monotonic()
+    result = definitions.resolve_job_def(job_name).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    failures = tuple(
+        f"{event.step_key}: {event.event_specific_data.error_display_string.strip().splitlines()[0]}"
+        for event in result.all_events
+        if event.is_step_failure
+    )
+    covered = " to ".join(dict.fromkeys(tags.values()))
+    return JobOutcome(job_name, covered, result.success, time.monotonic() - began, failures)
+
+
+def _instance() -> dg.DagsterInstance:
+    """The configured instance, so that the UI shows this run; without one, a run that leaves no history."""
+    return dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()

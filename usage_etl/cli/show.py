@@ -1,0 +1,50 @@
+"""What the command line prints: checks with their remedies, and what a run made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from usage_etl.cli.doctor import Check
+    from usage_etl.cli.pipeline import RunSummary
+
+
+def print_checks(console: Console, checks: Sequence[Check]) -> None:
+    """One line a check; a failed one is followed by how to mend it."""
+    for check in checks:
+        mark = "[green]ok  [/green]" if check.passed else "[red]FAIL[/red]"
+        console.print(f"{mark} {escape(check.name):<22} {escape(check.seen)}", soft_wrap=True)
+        if not check.passed and check.remedy:
+            console.print(f"     -> {escape(check.remedy)}", soft_wrap=True)
+    failed = sum(not check.passed for check in checks)
+    console.print(f"\n{len(checks) - failed} of {len(checks)} checks passed" + (f", {failed} to mend" if failed else ""))
+
+
+def print_summary(console: Console, summary: RunSummary) -> None:
+    """Jobs with their duration and failures, then files with sizes, then the trust figures."""
+    for outcome in summary.outcomes:
+        mark = "[green]done  [/green]" if outcome.succeeded else "[red]failed[/red]"
+        console.print(f"{mark} {outcome.job_name:<8} {outcome.duration_s:6.1f} s  {outcome.partitions}")
+        for failure in outcome.failures:
+            console.print(f"       {escape(failure)}", soft_wrap=True)
+    if summary.files:
+        console.print("\nReports made:")
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(justify="right")
+        table.add_column(overflow="fold")
+        for place, bytes_count in summary.files:
+            table.add_row(_size(bytes_count), escape(place))
+        console.print(table)
+    if summary.trust:
+        console.print("\nHow far to trust these numbers:")
+        for label, figure in summary.trust:
+            console.print(f"  {escape(label):<34} {escape(figure)}", soft_wrap=True)
+
+
+def _size(bytes_count: int) -> str:
+    return f"{bytes_count / 1024:.1f} KB" if bytes_count < 1024 * 1024 else f"{bytes_count / 1024 / 1024:.1f} MB"
