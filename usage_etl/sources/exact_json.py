@@ -1,0 +1,55 @@
+"""JSON whose numbers keep the text they were sent as: nothing passes through a float, nothing is re-printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+
+class JsonNumber(str):
+    """A number of a JSON document, as its text. ``NaN`` and ``Infinity``, which JSON does not have, arrive so too."""
+
+    __slots__ = ()
+
+
+def loads(text: str) -> Any:
+    """Document from ``text`` with every number a JsonNumber. Raises ValueError, also for a key that stands twice."""
+    try:
+        return json.loads(
+            text, parse_float=JsonNumber, parse_int=JsonNumber, parse_constant=JsonNumber, object_pairs_hook=_unique_keys
+        )
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def dumps(document: Any) -> str:
+    """``document`` on one line, numbers with their own digits. Raises ValueError where it is nested too deeply."""
+    try:
+        return _text(document)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _text(document: Any) -> str:
+    if isinstance(document, JsonNumber):
+        return str(document)
+    if isinstance(document, dict):
+        return "{" + ",".join([f"{_text(name)}:{_text(part)}" for name, part in document.items()]) + "}"
+    if isinstance(document, list):
+        return "[" + ",".join([_text(part) for part in document]) + "]"
+    return _encodable(json.dumps(document, ensure_ascii=False))
+
+
+def _encodable(text: str) -> str:
+    """``text`` with lone surrogates, which no UTF-8 file can hold, written as their escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for name, part in pairs:
+        if name in document:
+            raise ValueError(f"key {name!r} stands twice in one object")
+        document[name] = part
+    return document

@@ -1,0 +1,84 @@
+"""Pulls OpenAI's organization costs and completions usage with an Admin key, bytes landed as received."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from usage_etl.config.settings import OpenAISettings
+from usage_etl.periods import day_start
+from usage_etl.sources.cells import Cells
+from usage_etl.sources.fetched import FetchedObject
+from usage_etl.sources.http import DEFAULT_POLICY, JsonApi, RetryPolicy
+from usage_etl.sources.openai.parse import COMPLETIONS_USAGE, COSTS
+from usage_etl.sources.pulls import Endpoint, pull
+
+_KEY_ADVICE = "an organization owner makes one under Settings, Admin keys; it needs the scope api.usage.read"
+_ADVICE = {
+    401: f"api_key is not accepted; it must be an Admin key (sk-admin-...): {_KEY_ADVICE}",
+    403: f"api_key may not read usage and costs; it must be an Admin key (sk-admin-...): {_KEY_ADVICE}",
+    404: "there is no such report at base_url; it must be https://api.openai.com or a gateway that passes its paths on",
+}
+
+
+def fetch(
+    settings: OpenAISettings,
+    *,
+    api_key: str,
+    start_date: dt.date,
+    known: Collection[tuple[str, str]],
+    today: dt.date,
+    pulled_at: dt.datetime,
+    policy: RetryPolicy = DEFAULT_POLICY,
+) -> Iterator[FetchedObject]:
+    """Answers that changed since they were last landed. Raises SourceError, or TransientSourceError after retries."""
+    with JsonApi(
+        source=settings.name,
+        base_url=settings.base_url,
+        headers={"authorization": f"Bearer {api_key}"},
+        secret=api_key,
+        advice=_ADVICE,
+        policy=policy,
+    ) as api:
+        yield from pull(
+            api,
+            _ENDPOINTS,
+            source=settings.name,
+            known=known,
+            start_date=settings.start_date or start_date,
+            trailing_days=settings.trailing_days,
+            today=today,
+            pulled_at=pulled_at,
+        )
+
+
+def _window(first_day: dt.date, end_day: dt.date) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(int(day_start(day).timestamp()))) for name, day in (("start_time", first_day), ("end_time", end_day)))
+
+
+def _bucket_day(bucket: Mapping[str, Any]) -> dt.date | None:
+    started_at = (cells := Cells()).unix_instant(bucket.get("start_time"), "start_time")
+    return None if cells.faults else started_at.date()
+
+
+def _parameters(limit: int, *group_by: str) -> tuple[tuple[str, str], ...]:
+    return (("bucket_width", "1d"), ("limit", str(limit)), *(("group_by[]", name) for name in group_by))
+
+
+_ENDPOINTS = (
+    Endpoint(
+        dataset=COSTS,
+        path="/v1/organization/costs",
+        parameters=_parameters(180, "project_id", "line_item"),
+        window=_window,
+        bucket_day=_bucket_day,
+    ),
+    Endpoint(
+        dataset=COMPLETIONS_USAGE,
+        path="/v1/organization/usage/completions",
+        parameters=_parameters(31, "project_id", "user_id", "api_key_id", "model", "batch", "service_tier"),
+        window=_window,
+        bucket_day=_bucket_day,
+    ),
+)
