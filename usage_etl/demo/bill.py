@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from random import Random
 
 from usage_etl.demo.hours import is_weekend
 from usage_etl.demo.models import BILLED_PROVIDERS, MODELS, Model
@@ -37,6 +36,7 @@ class BillKey:
 
     @property
     def model(self) -> Model:
+        """The model that the key names."""
         return MODELS[self.model_key]
 
 
@@ -54,6 +54,7 @@ class BillLine:
 
     @property
     def total(self) -> Decimal:
+        """Dollars of all token classes."""
         return sum((self.amount(index) for index in range(len(TOKEN_CLASSES))), Decimal(0))
 
     def half(self) -> BillLine:
@@ -118,7 +119,7 @@ def project_of(request: Request) -> str:
 
 def add_bypass(bill: Bill, scenario: Scenario) -> None:
     """Notebooks that call OpenAI with a key of their own in the previous month: billed, and in no gateway log."""
-    random = Random(f"{scenario.seed}/bypass")
+    random = scenario.random("bypass")
     month = scenario.previous_month
     workdays = [day for day in month.days() if scenario.covers(day) and not is_weekend(day)]
     wanted = bill.total("openai", month) * _BYPASS_SHARE

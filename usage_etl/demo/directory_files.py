@@ -11,12 +11,13 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from usage_etl.demo.features import FEATURES
 from usage_etl.demo.models import MODELS
-from usage_etl.demo.organization import DIRECTORY_START, EMAIL_DOMAIN, ORGANIZATION_ID, RUNAWAY_TEAM, TEAMS, Organization
-from usage_etl.demo.rates import DISCOUNT_PCT, DISCOUNTED_MODEL, TOKEN_CLASSES, contract_rates
+from usage_etl.demo.organization import DIRECTORY_START, EMAIL_DOMAIN, ORGANIZATION_ID, RUNAWAY_TEAM, TEAMS, Organization, Team
+from usage_etl.demo.rates import DISCOUNT_PCT, DISCOUNTED_MODEL, TOKEN_CLASSES, ContractRate, contract_rates
 from usage_etl.demo.scenario import Scenario
 from usage_etl.demo.truth import Truth, dollars
 from usage_etl.periods import days_between
 
+_TEAM_COLUMNS = ("team_id", "team_name", "department_id", "department_name", "cost_center_id", "cost_center_name")
 _WEEKEND_WEIGHT = Decimal("0.28")
 _STEP = Decimal(50)
 _ORGANIZATION_OVER = Decimal("1.06")
@@ -39,57 +40,63 @@ class Budget:
     valid_from: dt.date
 
 
-def directory_files(organization: Organization, budgets: Sequence[Budget]) -> Iterator[tuple[str, str]]:
-    """(file name, text) of each directory file."""
-    yield "users.csv", _csv(
-        ("user_id", "user_name", "user_email", "team_id", "valid_from", "valid_to"),
-        ((p.user_id, p.name, p.email, team, start, end) for p in organization.people for team, start, end in p.teams),
-    )
-    yield "teams.csv", _csv(
-        ("team_id", "team_name", "department_id", "department_name", "cost_center_id", "cost_center_name", "owner_email",
-         "valid_from", "valid_to"),
-        ((t.team_id, t.name, t.department_id, t.department_name, t.cost_center_id, t.cost_center_name,
-          f"{t.team_id.removeprefix('team-')}-lead@{EMAIL_DOMAIN}", DIRECTORY_START, None) for t in TEAMS),
-    )  # fmt: skip
-    yield "api_keys.csv", _csv(
-        ("api_key_id", "api_key_name", "team_id", "valid_from", "valid_to"),
-        ((key.key_id, key.alias, key.team_id, key.valid_from, key.valid_to) for key in organization.keys if key.is_listed),
-    )
-    yield "features.csv", _csv(
-        ("feature_id", "feature_name", "product_id", "product_name", "valid_from", "valid_to"),
-        ((f.feature_id, f.name, f.product_id, f.product_name, DIRECTORY_START, None) for f in FEATURES),
-    )
-    yield "budgets.csv", _csv(
-        ("scope_kind", "scope_id", "monthly_budget", "currency", "valid_from", "valid_to"),
-        ((b.scope_kind, b.scope_id, b.monthly_budget, "USD", b.valid_from, None) for b in budgets),
-    )
+def directory_files(organization: Organization, budgets: Sequence[Budget]) -> dict[str, str]:
+    """File name to text of each directory file."""
+    return {
+        "users.csv": _csv(
+            ("user_id", "user_name", "user_email", "team_id", "valid_from", "valid_to"),
+            ((p.user_id, p.name, p.email, team, start, end) for p in organization.people for team, start, end in p.teams),
+        ),
+        "teams.csv": _csv((*_TEAM_COLUMNS, "owner_email", "valid_from", "valid_to"), map(_team_row, TEAMS)),
+        "api_keys.csv": _csv(
+            ("api_key_id", "api_key_name", "team_id", "valid_from", "valid_to"),
+            ((key.key_id, key.alias, key.team_id, key.valid_from, key.valid_to) for key in organization.keys),
+        ),
+        "features.csv": _csv(
+            ("feature_id", "feature_name", "product_id", "product_name", "valid_from", "valid_to"),
+            ((f.feature_id, f.name, f.product_id, f.product_name, DIRECTORY_START, None) for f in FEATURES),
+        ),
+        "budgets.csv": _csv(
+            ("scope_kind", "scope_id", "monthly_budget", "currency", "valid_from", "valid_to"),
+            ((b.scope_kind, b.scope_id, b.monthly_budget, "USD", b.valid_from, None) for b in budgets),
+        ),
+    }
+
+
+def _team_row(team: Team) -> tuple[object, ...]:
+    owner_email = f"{team.team_id.removeprefix('team-')}-lead@{EMAIL_DOMAIN}"
+    place = (team.department_id, team.department_name, team.cost_center_id, team.cost_center_name)
+    return team.team_id, team.name, *place, owner_email, DIRECTORY_START, None
 
 
 def contract_file(scenario: Scenario) -> str:
     """The negotiated prices as the contract price file."""
-    rates = contract_rates(scenario, MODELS[DISCOUNTED_MODEL])
     columns = [f"{name}_per_mtok" for name in TOKEN_CLASSES]
+    note = f"Enterprise agreement NW-{scenario.contract_start:%Y-%m}: {DISCOUNT_PCT} % below list"
     return _csv(
         ("provider", "model_id", "processing", "context_min_tokens", "valid_from", "valid_to", *columns, "currency", "note"),
         (
-            (rate.provider, rate.model_id, rate.processing, 0, rate.valid_from, None,
-             *(f"{Decimal(micro) / 1_000_000:f}" for micro in rate.micro_usd_per_mtok), "USD",
-             f"Enterprise agreement NW-2026-10: {DISCOUNT_PCT} % below list")
-            for rate in rates
+            (rate.provider, rate.model_id, rate.processing, 0, rate.valid_from, None, *_dollars_per_mtok(rate), "USD", note)
+            for rate in contract_rates(scenario, MODELS[DISCOUNTED_MODEL])
         ),
-    )  # fmt: skip
+    )
+
+
+def _dollars_per_mtok(rate: ContractRate) -> Iterator[str]:
+    return (f"{Decimal(micro) / 1_000_000:f}" for micro in rate.micro_usd_per_mtok)
 
 
 def planned_budgets(scenario: Scenario, truth: Truth) -> list[Budget]:
-    """Budgets that make a story: the organisation will end about 6 % over, one team is over already, the others keep to theirs."""
+    """Budgets that make a story: the organisation will end about 6 % over, one team is over already, others keep to theirs."""
     month = str(scenario.current_month)
-    spent = {team: dollars(pico) for (team, of), pico in truth.team_pico.items() if of == month}
-    runaway = dollars(truth.runaway_pico)
+    spent = {team: dollars(pico) for (team, of), pico in truth.teams.items() if of == month}
+    runaway = dollars(truth.runaway)
     usual = sum(spent.values(), Decimal(0)) - runaway
     budgets = [_budget("organization", ORGANIZATION_ID, (_month_end(scenario, usual) + runaway) / _ORGANIZATION_OVER)]
     own = max(spent.get(RUNAWAY_TEAM, Decimal(0)) - runaway, Decimal(0))
     budgets.append(_budget("team", RUNAWAY_TEAM, (own + _month_end(scenario, own)) / 2 + runaway / 4))
-    budgets += [_budget("team", team, _month_end(scenario, spent.get(team, Decimal(0))) / share) for team, share in _HEADROOM.items()]
+    for team, share in _HEADROOM.items():
+        budgets.append(_budget("team", team, _month_end(scenario, spent.get(team, Decimal(0))) / share))
     return budgets
 
 

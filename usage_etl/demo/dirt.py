@@ -47,8 +47,9 @@ class DayLog:
 
     @property
     def text(self) -> str:
+        """The whole file."""
         body = "".join(f"{line}\n" for line in self.lines)
-        return f"{'﻿' if self.has_bom else ''}{body}{self.unfinished}"
+        return f"{chr(0xFEFF) if self.has_bom else ''}{body}{self.unfinished}"
 
 
 class Dirt:
@@ -85,7 +86,7 @@ class Dirt:
         self._counts["blank_lines"] += 1
 
     def _insert_garbage(self, log: DayLog) -> None:
-        log.lines.insert(8, "2026-10-17 03:12:44,118 - LiteLLM Proxy - ERROR - connection reset by peer")
+        log.lines.insert(8, f"{log.day} 03:12:44,118 - LiteLLM Proxy - ERROR - connection reset by peer")
         log.lines.insert(40, log.lines[41][: len(log.lines[41]) // 3])
         self._counts["garbage_lines"] += 2
 

@@ -36,13 +36,14 @@ def instant(random: Random, *, zone: str, day: dt.date, hours: str) -> int:
 
 
 def is_weekend(day: dt.date) -> bool:
+    """Whether most people are off: weekends and public holidays."""
     return day.weekday() >= 5 or (day.month, day.day) in _PUBLIC_HOLIDAYS
 
 
 def growth(scenario: Scenario, day: dt.date) -> float:
-    """Adoption: 1 on the first day, about 1.5 after 95, and faster at first than later."""
+    """Adoption: 1 on the first day, about 1.65 after 95, and faster at first than later."""
     elapsed = (day - scenario.first_day).days / 95
-    return float(1 + 0.5 * max(0.0, elapsed) ** 0.8)
+    return float(1 + 0.65 * max(0.0, elapsed) ** 0.8)
 
 
 def weekday_level(day: dt.date, weekend_ratio: float) -> float:

@@ -32,7 +32,7 @@ class RowWriter:
         """One row without its line end."""
         ended_us = request.ended_us
         ended = _timestamp(ended_us)
-        first_us = request.started_us + request.ttft_ms * 1000
+        first_token = _timestamp(request.started_us + request.ttft_ms * 1000) if request.ttft_ms else ended
         tokens = request.tokens
         model = request.model
         metadata, tags = self._metadata(request), _tags(request)
@@ -44,7 +44,7 @@ class RowWriter:
             f'"api_key":"{request.key.key_id}","spend":{self._spend(request)!r},'
             f'"total_tokens":{sum(tokens)},"prompt_tokens":{request.input_tokens},"completion_tokens":{tokens[4]},'
             f'"startTime":"{_timestamp(request.started_us)}","endTime":"{ended}",'
-            f'"request_duration_ms":{request.duration_ms},"completionStartTime":"{_timestamp(first_us) if request.ttft_ms else ended}",'
+            f'"request_duration_ms":{request.duration_ms},"completionStartTime":"{first_token}",'
             f"{_model_fields(model, _operation_path(model))},"
             f'"user":"{request.user_id}","metadata":{metadata},"cache_hit":"{"True" if request.is_cache_hit else "None"}",'
             f'"cache_key":"{request.call_id.replace("-", "") if request.is_cache_hit else "Cache OFF"}","request_tags":{tags},'
@@ -57,7 +57,7 @@ class RowWriter:
 
     def _spend(self, request: Request) -> float:
         """The gateway's estimate: list prices in floating point, as LiteLLM computes it."""
-        if not request.is_billed or request.model.provider == "self-hosted":
+        if not request.is_priced:
             return 0.0
         rates = self._listed.rates(request.model, request.day, request.processing, request.input_tokens).micro_usd_per_mtok
         return sum(count * (rate * 1e-12) for count, rate in zip(request.tokens, rates, strict=True) if count)
@@ -91,6 +91,10 @@ def _timestamp(microseconds: int) -> str:
     seconds, fraction = divmod(microseconds, MICROSECONDS)
     day_number, second = divmod(seconds, SECONDS_PER_DAY)
     return f"{_date_text(day_number)} {_CLOCK[second]}.{fraction:06d}"
+
+
+def _json(found: object) -> str:
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
 def _quoted(text: str) -> str:
@@ -153,8 +157,8 @@ def _usage_object(request: Request) -> str:
             f'"prompt_tokens_details":{{"audio_tokens":0,"cached_tokens":{read}}},"service_tier":"{tier}"}}'
         )
     return (
-        f'{head},"completion_tokens_details":{_reasoning(request)},'
-        f'"prompt_tokens_details":{{"audio_tokens":null,"cached_tokens":{read or "null"},"text_tokens":{fresh},"image_tokens":null}}}}'
+        f'{head},"completion_tokens_details":{_reasoning(request)},"prompt_tokens_details":'
+        f'{{"audio_tokens":null,"cached_tokens":{read or "null"},"text_tokens":{fresh},"image_tokens":null}}}}'
     )
 
 
@@ -204,5 +208,5 @@ def _excerpt(number: int, *, has_answer: bool) -> str:
     """Shortened prompt and answer, as a gateway with prompt logging keeps them."""
     prompt, answer = PROMPTS[number % len(PROMPTS)], ANSWERS[number % len(ANSWERS)]
     messages = [{"role": "user", "content": prompt}]
-    response = {"object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer}}]}
-    return f'"messages":{json.dumps(messages)},"response":{json.dumps(response if has_answer else {})}'
+    response = {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": answer}}]} if has_answer else {}
+    return f'"messages":{_json(messages)},"response":{_json(response)}'

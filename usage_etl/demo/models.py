@@ -32,6 +32,11 @@ class Model:
         return hashlib.sha256(f"deployment/{self.key}".encode()).hexdigest()
 
     @property
+    def is_listed(self) -> bool:
+        """Whether a price list knows the model."""
+        return self.provider != "self-hosted"
+
+    @property
     def reports_cache_writes(self) -> bool:
         """Whether the provider bills what a request writes to its prompt cache as a class of its own."""
         return self.provider == "anthropic"
@@ -50,17 +55,17 @@ def _model(
     served: tuple[str, str],
     speed: tuple[int, float],
     *,
-    dated: str | None = None,
-    billed: str | None = None,
+    dated: str = "",
+    billed: str = "",
     operation: str = "acompletion",
 ) -> Model:
+    """``dated`` is the suffix that logs and bills carry, ``billed`` one that bills alone carry."""
     host, api_base = served
-    logged = dated or key
     return Model(
         key=key,
         provider=provider,
-        logged_name=logged,
-        billed_name=billed or logged,
+        logged_name=key + dated,
+        billed_name=key + dated + billed,
         title=title,
         host=host,
         api_base=api_base,
@@ -74,14 +79,14 @@ MODELS = {
     model.key: model
     for model in (
         _model("openai", "gpt-5.6-sol", "GPT-5.6 Sol", _OPENAI, (1450, 14.0)),
-        _model("openai", "gpt-5.2", "GPT-5.2", _OPENAI, (980, 11.5), billed="gpt-5.2-2025-12-11"),
-        _model("openai", "gpt-5.4-mini", "GPT-5.4 mini", _OPENAI, (420, 6.0), billed="gpt-5.4-mini-2026-03-17"),
-        _model("openai", "gpt-4.1-mini", "GPT-4.1 mini", _OPENAI, (360, 6.5), billed="gpt-4.1-mini-2025-04-14"),
+        _model("openai", "gpt-5.2", "GPT-5.2", _OPENAI, (980, 11.5), billed="-2025-12-11"),
+        _model("openai", "gpt-5.4-mini", "GPT-5.4 mini", _OPENAI, (420, 6.0), billed="-2026-03-17"),
+        _model("openai", "gpt-4.1-mini", "GPT-4.1 mini", _OPENAI, (360, 6.5), billed="-2025-04-14"),
         _model("openai", "text-embedding-3-small", "Embedding 3 small", _OPENAI, (130, 0.0), operation="aembedding"),
         _model("anthropic", "claude-opus-5", "Claude Opus 5", _ANTHROPIC, (1700, 17.0)),
         _model("anthropic", "claude-sonnet-4-6", "Claude Sonnet 4.6", _ANTHROPIC, (1100, 12.0)),
-        _model("anthropic", "claude-sonnet-4-5", "Claude Sonnet 4.5", _ANTHROPIC, (1150, 13.0), dated="claude-sonnet-4-5-20250929"),
-        _model("anthropic", "claude-haiku-4-5", "Claude Haiku 4.5", _ANTHROPIC, (520, 6.5), dated="claude-haiku-4-5-20251001"),
+        _model("anthropic", "claude-sonnet-4-5", "Claude Sonnet 4.5", _ANTHROPIC, (1150, 13.0), dated="-20250929"),
+        _model("anthropic", "claude-haiku-4-5", "Claude Haiku 4.5", _ANTHROPIC, (520, 6.5), dated="-20251001"),
         _model("google", "gemini-2.5-pro", "Gemini 2.5 Pro", _GEMINI, (1900, 9.0)),
         _model("google", "gemini-2.5-flash", "Gemini 2.5 Flash", _GEMINI, (480, 4.0)),
         _model("google", "gemini-3.5-flash", "Gemini 3.5 Flash", _GEMINI, (560, 4.5)),
@@ -91,9 +96,8 @@ MODELS = {
 }
 """Priced models by the name callers use."""
 
-SELF_HOSTED = _model(
-    "self-hosted", "internal-llama-ft", "Internal fine-tune", ("hosted_vllm", "http://vllm.northwind.internal:8000/v1"), (210, 9.0)
-)
+_OWN_MACHINES = ("hosted_vllm", "http://vllm.northwind.internal:8000/v1")
+SELF_HOSTED = _model("self-hosted", "internal-llama-ft", "Internal fine-tune", _OWN_MACHINES, (210, 9.0))
 """A fine-tune on own machines that no price list knows."""
 
 BILLED_PROVIDERS = ("anthropic", "openai")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from random import Random
 
 from usage_etl.demo.features import FEATURES, Feature
@@ -70,8 +70,13 @@ class ApiKey:
     is_listed: bool = True
     """Whether the directory knows it."""
 
-    @property
+    def is_valid_on(self, day: dt.date) -> bool:
+        """Whether the key works on ``day``."""
+        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
+
+    @cached_property
     def key_id(self) -> str:
+        """Hash that stands in logs and directories."""
         return hashlib.sha256(f"sk-{self.alias}-{self.valid_from}".encode()).hexdigest()
 
 
@@ -90,11 +95,12 @@ class Organization:
     _keys_by_alias: dict[str, tuple[ApiKey, ...]] = field(repr=False, default_factory=dict)
 
     def team(self, team_id: str) -> Team:
+        """The team of that id."""
         return next(team for team in self.teams if team.team_id == team_id)
 
     def key(self, alias: str, day: dt.date) -> ApiKey:
         """The key of that name in force on ``day``."""
-        return next(key for key in self._keys_by_alias[alias] if key.valid_from <= day and (key.valid_to is None or day < key.valid_to))
+        return next(key for key in self._keys_by_alias[alias] if key.is_valid_on(day))
 
 
 def interactive_alias(team_id: str) -> str:
@@ -143,18 +149,20 @@ RUNAWAY_ALIAS = "qa-regression-runner"
 RUNAWAY_TEAM = "team-qa"
 ROTATED_ALIAS = "svc-behavioral-analysis"
 _MOVE = ("team-apps", "team-data")
-_FAVOURITES = ("claude-opus-5", "claude-sonnet-4-6", "gpt-5.6-sol", "gpt-5.2", "gpt-5.4-mini", "claude-haiku-4-5", "gemini-2.5-pro")
+_FAVOURITES = ("claude-opus-5", "claude-sonnet-4-6", "gpt-5.6-sol", "gpt-5.2", "gpt-5.4-mini", "gemini-2.5-pro")
 
 
 def build_organization(scenario: Scenario) -> Organization:
     """The organisation of the demo, the same for the same scenario."""
-    random = Random(f"{scenario.seed}/organization")
+    random = scenario.random("organization")
     names = [f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES]
     chosen = random.sample(names, sum(team.people_count for team in TEAMS))
     people: list[Person] = []
     for team in TEAMS:
         for _ in range(team.people_count):
-            people.append(_person(random, scenario, len(people), chosen[len(people)], team.team_id, people))
+            moves = team.team_id == _MOVE[0] and not any(len(person.teams) > 1 for person in people)
+            person = _person(random, scenario, team.team_id, number=len(people), name=chosen[len(people)], moves=moves)
+            people.append(person)
     mover = next(person for person in people if len(person.teams) > 1)
     keys = _keys(scenario)
     stranger = ApiKey("contractor-notebook", "", scenario.back(80), is_listed=False)
@@ -164,19 +172,19 @@ def build_organization(scenario: Scenario) -> Organization:
     return Organization(TEAMS, tuple(people), tuple(keys), mover, stranger, "u-7777", by_alias)
 
 
-def _person(random: Random, scenario: Scenario, number: int, name: str, team_id: str, before: Sequence[Person]) -> Person:
+def _person(random: Random, scenario: Scenario, team_id: str, *, number: int, name: str, moves: bool) -> Person:
     joined = DIRECTORY_START
     if random.random() < 0.06:
         joined = scenario.first_day + dt.timedelta(days=random.randrange(10, 60))
     teams: tuple[tuple[str, dt.date, dt.date | None], ...] = ((team_id, joined, None),)
-    if team_id == _MOVE[0] and not any(len(person.teams) > 1 for person in before):
+    if moves:
         teams = ((_MOVE[0], DIRECTORY_START, scenario.team_move), (_MOVE[1], scenario.team_move, None))
     idle_share = 0.14 + 0.5 * random.betavariate(2.4, 2.6)
     weekend_ratio = max(min(1.0, random.expovariate(9.0)), (7 * (1 - idle_share) / 0.98 - 5) / 2)
     volume = random.lognormvariate(0.1, 0.6)
     away_from = scenario.first_day + dt.timedelta(days=random.randrange(scenario.days_count))
     away_days = random.choice((0, 0, 2, 3, 5, 7))
-    if len(teams) > 1:
+    if moves:
         idle_share, volume, away_days = 0.25, 2.2, 0
     return Person(
         user_id=f"u-{1001 + number}",
@@ -207,7 +215,7 @@ def _keys(scenario: Scenario) -> list[ApiKey]:
     return keys
 
 
-def owner_of(organization: Organization, person: Person | None, key: ApiKey, day: dt.date) -> str:
+def owner_of(person: Person | None, key: ApiKey, day: dt.date) -> str:
     """Team that answers for a request: the person's on that day, else the key's; ``unallocated`` where neither is known."""
     team = person.team_on(day) if person is not None else None
     if team is None and key.is_listed:

@@ -27,6 +27,7 @@ class Page:
     unfinished_day: dt.date | None
 
     def file_name(self, stem: str) -> str:
+        """Names sort in the order of the pulls."""
         return f"{stem}_{self.pulled_on}_page_{self.number}.json"
 
     def next_page(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import cache
 
 from usage_etl.demo.features import Feature
 from usage_etl.demo.models import Model
@@ -21,7 +22,12 @@ def day_seconds(day: dt.date) -> int:
 
 def day_of(microseconds: int) -> dt.date:
     """UTC day of an instant."""
-    return _EPOCH + dt.timedelta(days=microseconds // (SECONDS_PER_DAY * MICROSECONDS))
+    return _numbered_day(microseconds // (SECONDS_PER_DAY * MICROSECONDS))
+
+
+@cache
+def _numbered_day(number: int) -> dt.date:
+    return _EPOCH + dt.timedelta(days=number)
 
 
 @dataclass(frozen=True)
@@ -72,13 +78,20 @@ class Request:
 
     @property
     def ended_us(self) -> int:
+        """When the last token arrived."""
         return self.started_us + self.duration_ms * 1000
 
     @property
     def input_tokens(self) -> int:
+        """All four input classes."""
         return self.tokens[0] + self.tokens[1] + self.tokens[2] + self.tokens[3]
 
     @property
     def is_billed(self) -> bool:
-        """Whether the provider answered and charges for it."""
+        """Whether a provider, or the organisation's own machines, answered it."""
         return not self.is_cache_hit and any(self.tokens)
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether it has a known price."""
+        return self.is_billed and self.model.is_listed

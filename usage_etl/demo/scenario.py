@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from random import Random
 
 from usage_etl.periods import Month, days_between
 
@@ -25,6 +26,10 @@ class Scenario:
             raise ValueError(f"days must be at least 1 (found {days})")
         return cls(seed=seed, first_day=as_of - dt.timedelta(days=days - 1), as_of=as_of)
 
+    def random(self, *purpose: object) -> Random:
+        """A source of chance for one purpose, the same in every process; purposes do not disturb each other."""
+        return Random("/".join(map(str, (self.seed, *purpose))))  # noqa: S311 - a reproducible story, not a secret
+
     @property
     def end(self) -> dt.date:
         """First day without data."""
@@ -32,12 +37,15 @@ class Scenario:
 
     @property
     def days_count(self) -> int:
+        """Days with data."""
         return (self.end - self.first_day).days
 
     def days(self) -> Iterator[dt.date]:
+        """Every day with data, in order."""
         return days_between(self.first_day, self.end)
 
     def covers(self, day: dt.date) -> bool:
+        """Whether ``day`` has data."""
         return self.first_day <= day <= self.as_of
 
     def back(self, days: int) -> dt.date:
@@ -46,10 +54,12 @@ class Scenario:
 
     @property
     def current_month(self) -> Month:
+        """Month of the last day."""
         return Month.of(self.as_of)
 
     @property
     def previous_month(self) -> Month:
+        """The last month that is over."""
         return self.current_month.previous
 
     @property
@@ -89,6 +99,7 @@ class Scenario:
 
     @property
     def promotional_credit(self) -> dt.date:
+        """Another provider grants a credit."""
         return self.previous_month.previous.first_day.replace(day=15)
 
     @property

@@ -11,7 +11,7 @@ from usage_etl.demo.hours import growth, instant, is_weekend, season_level, week
 from usage_etl.demo.mishaps import with_mishaps
 from usage_etl.demo.models import MODELS, SELF_HOSTED, Model
 from usage_etl.demo.organization import RUNAWAY_ALIAS, ApiKey, Organization, Person, agent_alias, interactive_alias, service_alias
-from usage_etl.demo.requests import MICROSECONDS, Request, day_of, day_seconds
+from usage_etl.demo.requests import MICROSECONDS, SECONDS_PER_DAY, Request, day_of, day_seconds
 from usage_etl.demo.scenario import Scenario
 from usage_etl.demo.sizes import Size, compacted, duration_ms, request_size
 
@@ -30,7 +30,7 @@ def all_requests(scenario: Scenario, organization: Organization) -> dict[dt.date
             requests.append(request)
     for day, requests in by_day.items():
         requests.sort(key=lambda request: (request.started_us, request.request_id))
-        by_day[day] = with_mishaps(Random(f"{scenario.seed}/mishaps/{day}"), scenario, day, requests)
+        by_day[day] = with_mishaps(scenario.random("mishaps", day), scenario, day, requests)
     return by_day
 
 
@@ -51,7 +51,7 @@ def _person_day(scenario: Scenario, organization: Organization, person: Person, 
     team_id = person.team_on(day)
     if team_id is None or person.away[0] <= day < person.away[1]:
         return
-    random = Random(f"{scenario.seed}/{person.user_id}/{day}")
+    random = scenario.random(person.user_id, day)
     weekday_chance = min(0.98, 7 * (1 - person.idle_share) / (5 + 2 * person.weekend_ratio))
     if random.random() >= (weekday_chance * person.weekend_ratio if is_weekend(day) else weekday_chance):
         return
@@ -64,7 +64,8 @@ def _person_day(scenario: Scenario, organization: Organization, person: Person, 
         key_alias = agent_alias(team_id) if used.feature_id == "code-agent" else interactive_alias(team_id)
         start_us = instant(random, zone=zone, day=day, hours=used.hours)
         key = organization.key(key_alias, day_of(start_us))
-        yield from _session(random, used, _chosen_model(random, used, person.favourite), person, key, start_us)
+        model = _chosen_model(random, used, person.favourite)
+        yield from _session(random, used, model, person=person, key=key, start_us=start_us)
 
 
 def _in_season(feature_id: str, day: dt.date) -> str:
@@ -80,7 +81,7 @@ def _chosen_model(random: Random, used: Feature, favourite: str | None = None) -
     return MODELS[random.choices(names, weights)[0]]
 
 
-def _session(random: Random, used: Feature, model: Model, person: Person, key: ApiKey, start_us: int) -> Iterator[Request]:
+def _session(random: Random, used: Feature, model: Model, *, person: Person, key: ApiKey, start_us: int) -> Iterator[Request]:
     """Requests that build on each other: each carries what came before, mostly from the provider's cache."""
     turns = 1 + min(80, int(random.expovariate(1 / max(0.2, used.turns - 1))))
     session_id = _uuid(random)
@@ -89,7 +90,7 @@ def _session(random: Random, used: Feature, model: Model, person: Person, key: A
     is_warm = random.random() < 0.5  # a colleague's instructions may be in the cache already
     for _ in range(turns):
         size = request_size(random, used, model, carried_tokens=carried, is_warm=is_warm)
-        request = _request(random, used, model, key, size, at_us)
+        request = _request(random, used, model, size, key=key, start_us=at_us)
         request.person, request.user_id, request.session_id = person, person.user_id, session_id
         request.investigation = investigation
         yield request
@@ -100,7 +101,7 @@ def _session(random: Random, used: Feature, model: Model, person: Person, key: A
 
 
 def _service_day(scenario: Scenario, organization: Organization, served: Feature, day: dt.date) -> Iterator[Request]:
-    random = Random(f"{scenario.seed}/{served.feature_id}/{day}")
+    random = scenario.random(served.feature_id, day)
     level = weekday_level(day, served.weekend_ratio) * season_level(random, served, day) * growth(scenario, day)
     expected = served.per_weekday * level
     assert served.owner_team is not None
@@ -112,7 +113,7 @@ def _service_day(scenario: Scenario, organization: Organization, served: Feature
         model = _service_model(random, scenario, served, day)
         is_warm = bool(served.prefix_tokens) and random.random() < _WARM_SHARE
         size = request_size(random, served, model, carried_tokens=served.prefix_tokens, is_warm=is_warm)
-        request = _request(random, served, model, key, size, start_us)
+        request = _request(random, served, model, size, key=key, start_us=start_us)
         if is_batch and day_of(start_us) >= scenario.batch_start:
             request.processing = "batch"
         if served.is_investigation:
@@ -128,7 +129,7 @@ def _service_model(random: Random, scenario: Scenario, served: Feature, day: dt.
 
 def _stranger_day(scenario: Scenario, organization: Organization, day: dt.date) -> Iterator[Request]:
     """A contractor's notebook: user and key that nobody registered."""
-    random = Random(f"{scenario.seed}/stranger/{day}")
+    random = scenario.random("stranger", day)
     key = organization.stranger_key
     if day < key.valid_from or is_weekend(day) or random.random() < 0.45:
         return
@@ -137,16 +138,16 @@ def _stranger_day(scenario: Scenario, organization: Organization, day: dt.date) 
         model = MODELS[random.choice(("gpt-5.6-sol", "claude-opus-5", "gpt-5.2"))]
         size = request_size(random, feature("malware-report"), model, carried_tokens=0, is_warm=False)
         start_us = instant(random, zone="Europe/Berlin", day=day, hours="office")
-        request = _request(random, used, model, key, size, start_us)
+        request = _request(random, used, model, size, key=key, start_us=start_us)
         request.user_id, request.feature, request.environment = organization.stranger_user_id, None, ""
         yield request
 
 
 def _runaway_day(scenario: Scenario, organization: Organization, day: dt.date) -> Iterator[Request]:
     """A test script retries a failing assertion all night and sends the whole report each time."""
-    random = Random(f"{scenario.seed}/runaway/{day}")
+    random = scenario.random("runaway", day)
     is_first = day == scenario.runaway_days[0]
-    opened, closed = (15 * 3600, 86_400) if is_first else (0, 9 * 3600 + 1200)
+    opened, closed = (15 * 3600, SECONDS_PER_DAY) if is_first else (0, 9 * 3600 + 1200)
     count = _RUNAWAY_REQUESTS[0 if is_first else 1]
     model, used = MODELS["claude-opus-5"], feature("code-agent")
     key = organization.key(RUNAWAY_ALIAS, day)
@@ -154,12 +155,12 @@ def _runaway_day(scenario: Scenario, organization: Organization, day: dt.date) -
         at_s = day_seconds(day) + opened + (closed - opened) * (number + random.random()) / count
         output = 900 + int(random.random() * 2600)
         size = Size((186_000 + int(random.random() * 72_000), 0, 0, 0, output), 0)
-        request = _request(random, used, model, key, size, min(round(at_s * MICROSECONDS), (day_seconds(day) + 86_399) * MICROSECONDS))
+        request = _request(random, used, model, size, key=key, start_us=int(at_s * MICROSECONDS))
         request.environment = "ci"
         yield request
 
 
-def _request(random: Random, used: Feature, model: Model, key: ApiKey, size: Size, start_us: int) -> Request:
+def _request(random: Random, used: Feature, model: Model, size: Size, *, key: ApiKey, start_us: int) -> Request:
     ttft, duration = duration_ms(random, model, size)
     call_id = _uuid(random)
     return Request(
