@@ -24,13 +24,16 @@ $(READY): requirements.lock pyproject.toml scripts/setup.sh scripts/system_libra
 	@sh scripts/setup.sh
 	@touch $@
 
-demo: $(READY)  ## write a realistic organisation's files into demo/, run the whole pipeline on them, show the reports
-	@$(RUN) $(BIN)/usage-etl demo --target demo
+demo: $(READY) .dagster/dagster.yaml  ## write a realistic organisation's files into demo/, run the whole pipeline on them, show the reports
+	@$(RUN) DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/usage-etl demo --target demo
 
-dev: $(READY)  ## the Dagster UI on the demo's lake, at http://127.0.0.1:3000
+dev: $(READY) .dagster/dagster.yaml  ## the Dagster UI on the demo's lake, at http://127.0.0.1:3000
 	@test -f demo/usage_etl.yaml || { echo "there is no demo yet: run 'make demo' first" >&2; exit 1; }
-	@mkdir -p .dagster && cp deploy/dagster.sqlite.yaml .dagster/dagster.yaml
 	@$(RUN) USAGE_ETL_CONFIG="$(CURDIR)/demo/usage_etl.yaml" DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster dev -w workspace.yaml
+
+# Both use the same Dagster instance, so the UI shows what the demo ran.
+.dagster/dagster.yaml: deploy/dagster.sqlite.yaml
+	@mkdir -p .dagster && cp $< $@
 
 test: $(READY)  ## the fast gate
 	@$(RUN) $(BIN)/pytest -q $(ARGS)
@@ -53,7 +56,7 @@ bench: $(READY)  ## rows a second and memory, beside DuckDB, SQL and pandas on t
 docs: $(READY)  ## write the generated reference pages
 	@$(BIN)/python docs/generate.py
 
-lock:  ## resolve the dependencies again (needs uv)
+lock:  ## resolve the dependencies again, both locks (needs uv)
 	@sh scripts/lock.sh $(ARGS)
 
 wheel: $(READY)  ## build the wheel into dist/
