@@ -1,0 +1,58 @@
+"""The forecasting method on plain numbers."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from usage_etl.projections.forecast import forecast_rest, weekday_profile, weekly_variability
+
+WEEK = [10.0, 10.0, 10.0, 10.0, 10.0, 2.0, 2.0]
+
+
+def test_a_steady_series_goes_on() -> None:
+    assert forecast_rest([5.0] * 60, elapsed=10, remaining=20) == pytest.approx(100.0)
+
+
+def test_a_weekly_rhythm_is_carried_on_where_a_straight_line_would_be_off() -> None:
+    history = WEEK * 8 + WEEK[:5]
+    assert forecast_rest(history, elapsed=5, remaining=2) == pytest.approx(4.0)
+    assert sum(history[-5:]) / 5 * 2 == 20.0
+
+
+def test_one_wild_day_moves_the_projection_less_than_the_straight_line() -> None:
+    history = [10.0] * 60 + [10_000.0] + [10.0] * 4
+    assert forecast_rest(history, elapsed=5, remaining=25) < sum(history[-5:]) / 5 * 25 / 1.5
+
+
+def test_a_rhythm_is_believed_as_far_as_the_past_proves_it() -> None:
+    _, proven = weekday_profile(WEEK * 8)
+    rng = random.Random(1)
+    _, noise = weekday_profile([rng.expovariate(1) for _ in range(56)])
+    _, single_week = weekday_profile(WEEK)
+    assert (proven, single_week) == (1.0, 0.0)
+    assert noise < 0.6
+
+
+def test_under_a_week_of_history_only_the_straight_line_is_drawn() -> None:
+    assert forecast_rest([1.0, 2.0, 3.0], elapsed=3, remaining=10) == pytest.approx(20.0)
+
+
+def test_a_series_that_began_inside_the_month_is_not_thinned_by_days_before_it() -> None:
+    assert forecast_rest([4.0, 4.0], elapsed=20, remaining=10) == pytest.approx(40.0)
+
+
+@pytest.mark.parametrize("history", [[], [0.0] * 60])
+def test_nothing_is_expected_of_nothing(history: list[float]) -> None:
+    assert forecast_rest(history, elapsed=5, remaining=25) == 0.0
+    assert weekly_variability(history) == 0.0
+
+
+def test_no_day_left_is_no_rest() -> None:
+    assert forecast_rest([5.0] * 30, elapsed=30, remaining=0) == 0.0
+
+
+def test_variability_is_the_change_from_week_to_week() -> None:
+    assert weekly_variability([10.0] * 7 + [20.0] * 7 + [10.0] * 7) == pytest.approx(70.0)
+    assert weekly_variability([10.0] * 56) == pytest.approx(3.5), "a twentieth of a week at least"
