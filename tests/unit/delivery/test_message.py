@@ -275,9 +275,18 @@ def test_long_address_lists_fold_between_addresses():
     assert line.count(b"@") == 40
 
 
-def test_message_that_does_not_read_back_is_not_sent(monkeypatch):
-    monkeypatch.setattr("usage_etl.delivery.message.text_header", lambda name, text: b"Subject: x\r\nBcc: evil@x.example\r\n")
-    with pytest.raises(DeliveryError, match=r"headers, Subject"):
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b"Subject: x\r\nBcc: evil@x.example\r\n", "Bcc"),
+        (b"", "headers"),
+        (b"Subject: another\r\n", "Subject"),
+        (b"Subject: AI cost, November: $1,362 so far\n", "line ends"),
+    ],
+)
+def test_message_that_does_not_read_back_is_not_sent(monkeypatch, line, complaint):
+    monkeypatch.setattr("usage_etl.delivery.message.text_header", lambda name, text: line)
+    with pytest.raises(DeliveryError, match=complaint):
         compose(draft(), [CFO], is_update=False)
 
 

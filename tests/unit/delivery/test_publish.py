@@ -4,63 +4,18 @@ import datetime as dt
 import json
 import threading
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
 
+from tests.unit.delivery.stores import FolderOfTests, RecordingStore, StoreFailedError
 from usage_etl.delivery.manifest import Document, Edition, manifest_bytes
 from usage_etl.delivery.publish import publish
-from usage_etl.errors import DeliveryError, IntegrityError, LakeError
+from usage_etl.errors import DeliveryError, IntegrityError
 from usage_etl.keys import sha256_hex
 
 AS_OF = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 EDITION = Edition(report="chargeback", period="2026-10", period_status="closed", as_of=AS_OF)
 PREFIX = "chargeback/2026-10"
-
-
-class StoreFailedError(Exception):
-    """The store went away."""
-
-
-class RecordingStore:
-    """Objects in memory; records each change, checks the promises after it, and fails at a chosen change."""
-
-    def __init__(self, *, fail_at=None, fail_after=False):
-        self.objects = {}
-        self.changes = []
-        self.fail_at, self.fail_after = fail_at, fail_after
-
-    def head(self, key):
-        """Whether the object exists."""
-        return key if key in self.objects else None
-
-    def read(self, key):
-        """The bytes."""
-        if key not in self.objects:
-            raise LakeError(f"{key}: no such object")
-        return self.objects[key]
-
-    def write(self, key, data, *, only_if_absent=False, content_type=None):
-        """One atomic change."""
-        assert content_type, f"{key} has no media type"
-        if only_if_absent and key in self.objects:
-            return self.objects[key] == data
-        self._change("write", key, lambda: self.objects.__setitem__(key, data))
-        return True
-
-    def delete(self, key):
-        """One atomic change."""
-        self._change("delete", key, lambda: self.objects.pop(key, None))
-
-    def _change(self, verb, key, apply):
-        is_failing = len(self.changes) == self.fail_at
-        if is_failing and not self.fail_after:
-            raise StoreFailedError(f"before {verb} {key}")
-        apply()
-        self.changes.append((verb, key.removeprefix(f"{PREFIX}/")))
-        check_promises(self.objects)
-        if is_failing:
-            raise StoreFailedError(f"after {verb} {key}")
 
 
 def check_promises(objects):
@@ -77,6 +32,16 @@ def check_promises(objects):
             pointer = json.loads(data)
             assert sha256_hex(objects[pointer["manifest_key"]]) == pointer["manifest_sha256"]
             assert set(pointer["files"].values()) <= set(objects)
+
+
+def promising_store():
+    """A store that checks the promises after each change."""
+    return RecordingStore(check=check_promises)
+
+
+def changes(store):
+    """Changes so far, keys relative to the period's prefix."""
+    return [(verb, key.removeprefix(f"{PREFIX}/")) for verb, key in store.changes]
 
 
 def files(**contents):
@@ -98,10 +63,10 @@ def assert_whole(store, bundle):
 
 
 def test_first_publication_writes_data_then_manifest_then_pointer_then_stable_copies():
-    store = RecordingStore()
+    store = promising_store()
     publication = go(store, files(chargeback="1", by_team="2"))
     version = publication.version_prefix.removeprefix(f"{PREFIX}/")
-    assert store.changes == [
+    assert changes(store) == [
         ("write", f"{version}/chargeback.csv"),
         ("write", f"{version}/by_team.csv"),
         ("write", f"{version}/manifest.json"),
@@ -117,7 +82,7 @@ def test_first_publication_writes_data_then_manifest_then_pointer_then_stable_co
 
 
 def test_same_content_writes_nothing_even_with_newer_code_and_later_as_of():
-    store = RecordingStore()
+    store = promising_store()
     first = go(store, files(chargeback="1"))
     store.changes.clear()
     later = Edition(
@@ -134,12 +99,12 @@ def test_same_content_writes_nothing_even_with_newer_code_and_later_as_of():
 
 
 def test_changed_content_restates_and_keeps_the_old_version():
-    store = RecordingStore()
+    store = promising_store()
     first = go(store, files(chargeback="1", dropped="x"))
     store.changes.clear()
     second = go(store, files(chargeback="2"))
     assert second.restates == first.manifest_sha256
-    assert store.changes[3:] == [
+    assert changes(store)[3:] == [
         ("delete", "manifest.json"),
         ("delete", "dropped.csv"),
         ("write", "chargeback.csv"),
@@ -150,7 +115,7 @@ def test_changed_content_restates_and_keeps_the_old_version():
 
 
 def test_figures_that_return_are_a_third_version_not_the_first_again():
-    store = RecordingStore()
+    store = promising_store()
     first = go(store, files(chargeback="1"))
     second = go(store, files(chargeback="2"))
     third = go(store, files(chargeback="1"))
@@ -159,7 +124,7 @@ def test_figures_that_return_are_a_third_version_not_the_first_again():
 
 
 def test_status_change_alone_is_a_new_version():
-    store = RecordingStore()
+    store = promising_store()
     open_edition = Edition(report="chargeback", period="2026-10", period_status="preliminary", as_of=AS_OF)
     go(store, files(chargeback="1"), open_edition)
     assert go(store, files(chargeback="1")).is_new
@@ -170,7 +135,7 @@ def test_status_change_alone_is_a_new_version():
 @pytest.mark.parametrize("retry_with", ["same files", "other files", "the files before"])
 def test_readers_are_safe_at_every_failing_step_and_the_next_run_mends_it(step, fail_after, retry_with):
     old, new, other = files(chargeback="1", gone="x"), files(chargeback="2", added="y"), files(chargeback="3")
-    store = RecordingStore()
+    store = promising_store()
     go(store, old)
     store.fail_at, store.fail_after = len(store.changes) + step, fail_after
     with pytest.raises(StoreFailedError):
@@ -186,7 +151,7 @@ def test_readers_are_safe_at_every_failing_step_and_the_next_run_mends_it(step, 
 
 
 def test_nine_steps_are_all_there_are():
-    store = RecordingStore()
+    store = promising_store()
     go(store, files(chargeback="1", gone="x"))
     store.changes.clear()
     go(store, files(chargeback="2", added="y"))
@@ -194,7 +159,7 @@ def test_nine_steps_are_all_there_are():
 
 
 def test_file_dropped_two_cut_publications_ago_does_not_stay():
-    store = RecordingStore()
+    store = promising_store()
     go(store, files(chargeback="1", gone="x"))
     store.fail_at, store.fail_after = len(store.changes) + 3, True  # stable manifest deleted, nothing else
     with pytest.raises(StoreFailedError):
@@ -205,7 +170,7 @@ def test_file_dropped_two_cut_publications_ago_does_not_stay():
 
 
 def test_stable_copy_that_someone_overwrote_is_mended():
-    store = RecordingStore()
+    store = promising_store()
     go(store, files(chargeback="1"))
     store.objects[f"{PREFIX}/chargeback.csv"] = b"saved by a spreadsheet"
     store.objects[f"{PREFIX}/manifest.json"] = b"not even JSON"
@@ -214,7 +179,7 @@ def test_stable_copy_that_someone_overwrote_is_mended():
 
 
 def test_reader_in_another_thread_never_meets_a_mismatch(tmp_path):
-    store = FolderForTest(tmp_path)
+    store = FolderOfTests(tmp_path)
     faults, seen = [], set()
     done = threading.Event()
 
@@ -241,38 +206,8 @@ def test_reader_in_another_thread_never_meets_a_mismatch(tmp_path):
     assert len(seen) > 1
 
 
-class FolderForTest:
-    """A folder with atomic writes: the least a real out location does."""
-
-    def __init__(self, root):
-        self.root = root
-
-    def head(self, key):
-        """Whether the object exists."""
-        return key if (self.root / key).exists() else None
-
-    def read(self, key):
-        """The bytes."""
-        return (self.root / key).read_bytes()
-
-    def write(self, key, data, *, only_if_absent=False, content_type=None):
-        """One atomic change."""
-        target = self.root / key
-        if only_if_absent and target.exists():
-            return target.read_bytes() == data
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(f"{target}.part")
-        part.write_bytes(data)
-        part.replace(target)
-        return True
-
-    def delete(self, key):
-        """One atomic change."""
-        (self.root / key).unlink(missing_ok=True)
-
-
 def test_foreign_object_under_a_version_is_refused():
-    store = RecordingStore()
+    store = promising_store()
     sha256 = sha256_hex(manifest_bytes(EDITION, files(chargeback="1"), restates=None))
     store.objects[f"{PREFIX}/v-{sha256[:12]}/chargeback.csv"] = b"foreign"
     with pytest.raises(IntegrityError):
@@ -282,14 +217,14 @@ def test_foreign_object_under_a_version_is_refused():
 
 @pytest.mark.parametrize("pointer", [b"{}", b"[]", b"no json"])
 def test_damaged_pointer_is_loud(pointer):
-    store = RecordingStore()
+    store = promising_store()
     store.objects[f"{PREFIX}/latest.json"] = pointer
     with pytest.raises(IntegrityError, match="pointer"):
         go(store, files(chargeback="1"))
 
 
 def test_changed_manifest_of_a_version_is_loud():
-    store = RecordingStore()
+    store = promising_store()
     first = go(store, files(chargeback="1"))
     store.objects[f"{first.version_prefix}/manifest.json"] += b" "
     with pytest.raises(IntegrityError, match="sha256"):
@@ -300,7 +235,7 @@ def test_changed_manifest_of_a_version_is_loud():
     "name", ["", "../x.csv", "a/b.csv", "A.csv", "x", "manifest.json", "latest.json", "a b.csv", "a.csv\n", "é.csv", ".csv"]
 )
 def test_names_that_could_leave_the_prefix_are_refused_before_any_write(name):
-    store = RecordingStore()
+    store = promising_store()
     with pytest.raises(DeliveryError):
         go(store, [Document("ok.csv", b"", "text/csv"), Document(name, b"", "text/csv")])
     assert store.changes == []
@@ -316,9 +251,9 @@ def test_report_and_period_that_cannot_stand_in_a_key_are_refused(report, period
 
 def test_no_file_and_a_name_twice_are_refused():
     with pytest.raises(DeliveryError, match="no file"):
-        go(RecordingStore(), [])
+        go(promising_store(), [])
     with pytest.raises(DeliveryError, match="twice"):
-        go(RecordingStore(), [*files(a="1"), *files(a="2")])
+        go(promising_store(), [*files(a="1"), *files(a="2")])
 
 
 def test_lock_is_held_while_anything_is_read_or_written():

@@ -1,0 +1,58 @@
+"""A process that mails one report and dies where it is told. Run as a module: state address, SMTP port, where to die."""
+
+import datetime as dt
+import os
+import sys
+
+import sqlalchemy as sa
+
+from usage_etl.delivery.deliver import deliver_once
+from usage_etl.delivery.headers import Mailbox
+from usage_etl.delivery.ledger import SendLedger
+from usage_etl.delivery.mail import SmtpMailer
+from usage_etl.delivery.message import Draft
+
+RECIPIENTS = [Mailbox("a@northwind.example"), Mailbox("b@northwind.example")]
+
+
+def draft(content="a" * 64, **changes):
+    """The report that all tests mail."""
+    base = {
+        "report": "executive",
+        "period": "2026-11",
+        "content_sha256": content,
+        "as_of": dt.datetime(2026, 11, 20, tzinfo=dt.UTC),
+        "sender": Mailbox("reports@northwind.example"),
+        "subject": "AI cost, November",
+        "text": "All is well.",
+        "html": "<p>All is well.</p>",
+    }
+    return Draft(**base | changes)
+
+
+class DyingMailer:
+    """Hands over by SMTP and kills its process before or after."""
+
+    def __init__(self, port, moment):
+        self.mailer = SmtpMailer(host="127.0.0.1", port=port, security="none")
+        self.moment = moment
+
+    def send(self, message):
+        """As a mailer does, unless the process dies."""
+        if self.moment == "before the hand-over":
+            os._exit(9)
+        outcomes = self.mailer.send(message)
+        if self.moment == "after the hand-over":
+            os._exit(9)
+        return outcomes
+
+
+def main(url, port, moment):
+    """Mail the report; print what became of it."""
+    ledger = SendLedger(sa.create_engine(url))
+    report = deliver_once(ledger, DyingMailer(int(port), moment), draft(), RECIPIENTS)
+    print(*sorted(delivered.status for delivered in report.outcomes.values()))  # noqa: T201 - the test reads it
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
