@@ -42,6 +42,20 @@ class LakeError(UsageEtlError):
     """Stored data is missing, changed or unreadable."""
 
 
+class MissingObjectError(LakeError):
+    """There is no object under the key."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(f"{where}: there is no such object")
+
+
+class TransientLakeError(LakeError):
+    """The store did not answer, or answered 429 or 5xx, after all attempts: trying later can help."""
+
+    is_permanent = False
+
+
 class IntegrityError(LakeError):
     """Stored bytes, rows or totals are not what their manifest says."""
 

@@ -1,0 +1,96 @@
+"""Objects by key, on a folder or in a bucket: what every store offers, and which keys it accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from usage_etl.errors import LakeError
+
+MAX_KEY_BYTES = 1024
+"""Longest key of S3, in UTF-8; folders keep to it too."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One stored object. ``version`` changes whenever its bytes are written anew."""
+
+    key: str
+    bytes_count: int
+    version: str
+    """ETag of a bucket's object, ``<size>-<mtime_ns>`` of a file."""
+
+
+class ObjectStore(Protocol):
+    """Objects by key below one location. Writes are atomic: readers see the old object, the new one or none.
+
+    All methods raise LakeError for a key that ``check_key`` refuses, and TransientLakeError when trying again can help.
+    """
+
+    @property
+    def storage_options(self) -> dict[str, str] | None:
+        """Options for Polars' own scans and sinks of ``address``; None for folders. Holds secrets: never log it."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """All objects whose key starts with ``prefix``, in order of key."""
+        ...
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """The object without its bytes; None when there is none."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes, complete. Raises MissingObjectError when there is none."""
+        ...
+
+    def digest(self, key: str) -> str:
+        """Hex SHA-256 of the stored bytes, read now. Raises MissingObjectError when there is none."""
+        ...
+
+    def download(self, key: str, target: Path) -> None:
+        """Write the object's bytes, complete, to a local file. Raises MissingObjectError when there is none."""
+        ...
+
+    def write(self, key: str, data: bytes, *, only_if_absent: bool = False, content_type: str | None = None) -> bool:
+        """Store ``data``. False only when ``only_if_absent`` lost to an object with other bytes."""
+        ...
+
+    def upload(self, key: str, source: Path) -> ObjectInfo:
+        """Store a local file's bytes; the object as it stands then."""
+        ...
+
+    def copy(self, key: str, target_key: str) -> None:
+        """Store the same bytes under another key. Raises MissingObjectError when there is none."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens when there is none."""
+        ...
+
+    def discard_abandoned(self, *, older_than_days: float = 1.0) -> int:
+        """Remove what broken writes left behind, invisible to readers; how many pieces."""
+        ...
+
+    def address(self, key: str) -> str:
+        """What Polars scans: an absolute path or ``s3://bucket/key``."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """``key`` itself when it names one place below any location.
+
+    Raises LakeError for an absolute key, an empty, ``.`` or ``..`` segment (a backslash counts as a slash), NUL, text
+    that is not valid Unicode, and more than ``MAX_KEY_BYTES``.
+    """
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError as error:
+        raise LakeError(f"unsafe key {key!r}: not valid Unicode") from error
+    if size > MAX_KEY_BYTES:
+        raise LakeError(f"unsafe key {key[:60]!r}…: {size} bytes, at most {MAX_KEY_BYTES} are accepted")
+    if "\0" in key or {"", ".", ".."} & set(key.replace("\\", "/").split("/")):
+        raise LakeError(f"unsafe key {key!r}: use relative keys without empty, '.' or '..' segments")
+    return key

@@ -1,0 +1,234 @@
+"""Tables as one Parquet object per partition, replaced whole, each version known by a manifest.
+
+A commit writes in this order: the replaced version's copy under ``_history``, the new object, the manifest. A reader
+takes the version that the manifest names: the object itself or, while a commit is between object and manifest or was
+cut short there, the copy. So a crash at any point leaves every partition readable as its last finished commit, and
+running the same step again finishes it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+import re
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from usage_etl import __version__
+from usage_etl.errors import IntegrityError, LakeError, TransientLakeError
+from usage_etl.keys import fingerprint, partition_key
+from usage_etl.lake.audit import table_faults
+from usage_etl.lake.clock import Clock, utc_now
+from usage_etl.lake.files import MEMORY_ROWS, TableFile, write_table_file
+from usage_etl.lake.history import History
+from usage_etl.lake.manifests import FEW, Commit, Manifests
+from usage_etl.lake.objects import ObjectInfo, ObjectStore
+from usage_etl.schemas.contract import Table
+
+WHOLE = "all"
+"""Partition of tables that have none."""
+
+_log = logging.getLogger(__name__)
+_PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_ATTEMPTS = 5
+_PAUSE_SECONDS = 0.05
+
+
+class TableStore:
+    """The tables of one lake. Safe to use from several threads and processes."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        history_days: int = 400,
+        clock: Clock = utc_now,
+        work_folder: Path | None = None,
+        memory_rows: int = MEMORY_ROWS,
+    ) -> None:
+        """``work_folder`` holds files while they are written; the system's temporary folder unless given.
+
+        Commits of more than ``memory_rows`` rows are sorted on disk.
+        """
+        self._store, self._manifests, self._history = store, Manifests(store), History(store)
+        self._history_days, self._clock = history_days, clock
+        self._work_folder, self._memory_rows = work_folder, memory_rows
+
+    def commit(
+        self, table: Table, partition: str, frame: pl.LazyFrame | pl.DataFrame, *, inputs: Mapping[str, str] = {}
+    ) -> Commit:
+        """Makes ``frame`` the partition. Unchanged content is not written; only the manifest's inputs are renewed.
+
+        ``inputs`` maps the name to the version of everything that the frame was made from. Raises ContractError when a
+        column or a row breaks the table's contract; then, and when ``frame`` fails, the last good version stays.
+        """
+        check_partition(table, partition)
+        with tempfile.TemporaryDirectory(prefix="usage_etl-", dir=self._work_folder) as folder:
+            file = write_table_file(table, partition, frame.lazy(), Path(folder), memory_rows=self._memory_rows)
+            head = self._manifests.readable_head(table.name, partition)
+            if head and head.sha256 == file.sha256:
+                return self._confirm(head, file, dict(inputs))
+            return self._replace(table, partition, head, file, dict(inputs))
+
+    def head(self, table: Table, partition: str) -> Commit | None:
+        """The newest version; None before the first commit. Raises LakeError when its manifest is damaged."""
+        check_partition(table, partition)
+        return self._manifests.head(table.name, partition)
+
+    def is_current(self, table: Table, partition: str, *, inputs: Mapping[str, str]) -> bool:
+        """Whether the newest version was made from these inputs by this code. Reads one manifest."""
+        check_partition(table, partition)
+        head = self._manifests.readable_head(table.name, partition)
+        return head is not None and head.code_version == __version__ and head.inputs == inputs
+
+    def scan(self, table: Table, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
+        """Rows of the given partitions, or of all, in order of partition; partitions that do not exist hold no rows.
+
+        Raises IntegrityError when an object is not the one its manifest describes: it is known by the version mark
+        that the store gave it, and by its sha256 where the mark differs.
+        """
+        for partition in partitions or ():
+            check_partition(table, partition)
+        heads = self._manifests.heads(table.name, partitions)
+        if len(heads) > FEW:
+            found = {info.key: info for info in self._store.list(f"{table.name}/")}
+        else:
+            found = {head.key: info for head in heads if (info := self._store.head(head.key))}
+        return self._scan_keys(table, [self._readable_key(table, head, found.get(head.key)) for head in heads])
+
+    def scan_version(self, table: Table, partition: str, sha256: str) -> pl.LazyFrame:
+        """Rows of one version of a partition, current or kept. Raises LakeError when it is not kept any more."""
+        head = self.head(table, partition)
+        if head and head.sha256 == sha256:
+            return self.scan(table, [partition])
+        key = self._history.find(table.name, partition, sha256)
+        if key is None:
+            raise LakeError(f"{table.name}/{partition}: version {sha256} is not kept (history_days={self._history_days})")
+        return self._scan_keys(table, [key])
+
+    def versions(self, table: Table, partition: str) -> list[Commit]:
+        """All versions that can be read, the newest first."""
+        head = self.head(table, partition)
+        return ([head] if head else []) + self._history.versions(table.name, partition)
+
+    def partitions(self, table: Table) -> list[str]:
+        """Partitions that have been committed, in order."""
+        return self._manifests.partitions(table.name)
+
+    def verify(self, tables: Sequence[Table]) -> list[str]:
+        """Reads every stored byte of ``tables``, kept versions included; one line per fault, none when all is well."""
+        return [
+            fault
+            for table in tables
+            for fault in [*table_faults(self._store, table), *self._history.faults(table.name)]
+        ]
+
+    def discard(self, table: Table, partition: str) -> None:
+        """Forgets a damaged partition: it is not current any more, and its next commit writes it anew."""
+        check_partition(table, partition)
+        self._manifests.delete(table.name, partition)
+
+    def prune(self) -> list[str]:
+        """Removes versions that were replaced more than ``history_days`` ago, and what killed writers left; the keys."""
+        left_count = self._store.discard_abandoned()
+        if left_count:
+            _log.info("unfinished writes removed count=%d", left_count)
+        return self._history.prune(replaced_before=self._clock() - dt.timedelta(days=self._history_days))
+
+    def _replace(
+        self, table: Table, partition: str, head: Commit | None, file: TableFile, inputs: dict[str, str]
+    ) -> Commit:
+        now = self._clock().astimezone(dt.UTC)
+        if head:
+            self._history.keep(head, replaced_at=now)
+        key = object_key(table, partition)
+        commit = Commit(
+            table=table.name,
+            partition=partition,
+            key=key,
+            sha256=file.sha256,
+            rows_count=file.rows_count,
+            control_totals=file.control_totals,
+            inputs_fingerprint=fingerprint(inputs),
+            code_version=__version__,
+            inputs=inputs,
+            changed=True,
+            committed_at=now.isoformat(),
+            bytes_count=file.path.stat().st_size,
+            object_version="",
+        )
+        commit = self._point_manifest(commit, self._store.upload(key, file.path), file)
+        if head and not self._history_days:
+            self._history.drop(head)
+        return commit
+
+    def _confirm(self, head: Commit, file: TableFile, inputs: dict[str, str]) -> Commit:
+        """The head with renewed inputs; its object is written again only where it is not the one that was committed."""
+        renewed = dataclasses.replace(
+            head, inputs=inputs, inputs_fingerprint=fingerprint(inputs), code_version=__version__, changed=False
+        )
+        stored = self._store.head(head.key)
+        if stored is None or stored.version != head.object_version:
+            return self._point_manifest(renewed, self._store.upload(head.key, file.path), file)
+        if renewed != dataclasses.replace(head, changed=False):
+            self._manifests.write(renewed)
+        return renewed
+
+    def _point_manifest(self, commit: Commit, stored: ObjectInfo, file: TableFile) -> Commit:
+        """Writes the manifest for the object just stored, and again should another run have replaced the object."""
+        for attempt in range(_ATTEMPTS):
+            commit = dataclasses.replace(commit, object_version=stored.version)
+            self._manifests.write(commit)
+            found = self._store.head(commit.key)
+            if found == stored:
+                return commit
+            time.sleep(_PAUSE_SECONDS * attempt)
+            is_same = found is not None and self._store.digest(commit.key) == commit.sha256
+            stored = found if found and is_same else self._store.upload(commit.key, file.path)
+        raise TransientLakeError(f"{commit.key}: other runs keep replacing this partition; run one at a time")
+
+    def _readable_key(self, table: Table, head: Commit, found: ObjectInfo | None) -> str:
+        """Key under which the bytes of ``head`` lie: the table's own object, or the kept copy during a commit."""
+        for attempt in range(_ATTEMPTS):
+            if found and (found.version == head.object_version or self._store.digest(head.key) == head.sha256):
+                return head.key
+            if copy_key := self._history.find(table.name, head.partition, head.sha256):
+                return copy_key
+            time.sleep(_PAUSE_SECONDS * attempt)
+            head = self._manifests.head(table.name, head.partition) or head
+            found = self._store.head(head.key)
+        raise IntegrityError(head.key, "sha256", head.sha256, self._store.digest(head.key) if found else "absent")
+
+    def _scan_keys(self, table: Table, keys: Sequence[str]) -> pl.LazyFrame:
+        if not keys:
+            return table.empty().lazy()
+        return pl.scan_parquet(
+            [self._store.address(key) for key in keys],
+            schema=table.polars_schema,
+            glob=False,
+            hive_partitioning=False,
+            storage_options=self._store.storage_options,
+        )
+
+
+def object_key(table: Table, partition: str) -> str:
+    """Key of a partition's one object."""
+    return partition_key(table.name, table.partition, partition) if table.partition else f"{table.name}/part.parquet"
+
+
+def check_partition(table: Table, partition: str) -> None:
+    """Raises LakeError unless ``partition`` may name a partition of ``table``."""
+    if table.partition is None and partition != WHOLE:
+        raise LakeError(f"{table.name}: the table is not partitioned; its one partition is {WHOLE!r}, not {partition!r}")
+    if not _PARTITION.fullmatch(partition):
+        raise LakeError(f"{table.name}: unsafe partition {partition!r}; use 1-100 of letters, digits and _ . -")
+    if table.partition in table.columns and table.polars_schema[table.partition] == pl.Date:
+        try:
+            dt.date.fromisoformat(partition)
+        except ValueError as error:
+            raise LakeError(f"{table.name}: partition {partition!r} is not a date YYYY-MM-DD") from error
