@@ -13,10 +13,12 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import sqlalchemy as sa
+import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from usage_etl.cli.main import app
 from usage_etl.config.directory import DIRECTORY_FILES
 from usage_etl.config.settings import SecretRef, Settings
 from usage_etl.schemas import TABLES
@@ -46,6 +48,11 @@ file, the key and what is allowed; all faults are reported at once, with exit co
 
 Relative paths are relative to the file's own folder. A secret is never written into the file: `{env: NAME}` names the
 environment variable that holds it. AWS credentials come from the usual AWS environment, profile or role."""
+
+COMMAND_LINE_INTRODUCTION = """\
+The command `usage-etl`. Exit codes: 0 done; 1 something failed, and the message says what; 2 settings, directories or prices
+cannot be used, a secret is missing, or the command was misspelt. `dagster` and `dagster-daemon` of the same environment run
+schedules and the web interface: see [Deployment](../deployment.md)."""
 
 DIRECTORY_INTRODUCTION = """\
 CSV files in the folder that the setting `directory` names: a header row, UTF-8, commas, dates as `YYYY-MM-DD`. A missing
@@ -272,6 +279,35 @@ def directory_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def command_line_page() -> str:
+    """Every command with its arguments, options and defaults, and the exit codes."""
+    lines = [NOTICE, "# Command line", "", COMMAND_LINE_INTRODUCTION]
+    command = typer.main.get_command(app)
+    for name, subcommand in getattr(command, "commands", {}).items():
+        lines += ["", f"## usage-etl {name}", "", _cell(subcommand.help or "")]
+        shown = [parameter for parameter in subcommand.params if parameter.name != "help"]
+        if shown:
+            lines += ["", "| argument or option | default | meaning |", "|---|---|---|"]
+        for parameter in shown:
+            is_option = parameter.param_type_name == "option"
+            spelled = (
+                ", ".join(map(_code, [*parameter.opts, *parameter.secondary_opts]))
+                if is_option
+                else _code(parameter.name.upper())
+            )
+            variable = f" Also read from {_code(parameter.envvar)}." if parameter.envvar else ""
+            lines.append(f"| {spelled} | {_option_default(parameter)} | {_cell(parameter.help or '')}{variable} |")
+    return "\n".join(lines) + "\n"
+
+
+def _option_default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    if isinstance(parameter.default, bool):
+        return _code(next(iter(parameter.opts if parameter.default else parameter.secondary_opts)))
+    return "" if parameter.default is None else _code(str(parameter.default))
+
+
 def _docstring(declared: type) -> str:
     return inspect.cleandoc(declared.__doc__ or "").replace("``", "`")
 
@@ -288,6 +324,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/tables.md": tables_page,
     "reference/settings.md": settings_page,
     "reference/directory.md": directory_page,
+    "reference/cli.md": command_line_page,
 }
 
 

@@ -50,7 +50,7 @@ def assert_limits_hold(instance: dg.DagsterInstance, *, retries: int) -> None:
     """What the file promises to operators, read from the instance rather than from the file."""
     assert instance.run_monitoring_enabled
     assert instance.run_monitoring_start_timeout_seconds == 300
-    assert instance.get_settings("run_monitoring")["max_runtime_seconds"] == 14400
+    assert instance.get_settings("run_monitoring")["max_runtime_seconds"] == 21600
     assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"] == 60
     assert instance.run_retries_enabled
     assert instance.run_retries_max_retries == retries
