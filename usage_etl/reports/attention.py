@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 import polars as pl
@@ -18,41 +15,24 @@ from usage_etl.reports.formatting import (
     display_name,
     listed,
     money_short,
-    multiple,
     percent,
     plural,
 )
-from usage_etl.reports.headline import span_label
 from usage_etl.reports.inputs import MonthFacts, Projection, shown_name
 from usage_etl.reports.model import AttentionItem, Period
+from usage_etl.reports.spikes import anomaly_items
 from usage_etl.units import UNALLOCATED
 
 ITEMS_COUNT = 6
 _NAMED_BUDGETS_COUNT = 3
-_NAMED_ANOMALIES_COUNT = 3
 _RANK = {"bad": 0, "warn": 1, "neutral": 2, "good": 3}
 _DIFFERENCES = {"billed_above_usage", "billed_below_usage", "no_usage_seen"}
-
-
-@dataclass(frozen=True)
-class _Day:
-    """The anomaly of one day: the organization's row when there is one, and the teams behind it."""
-
-    day: dt.date
-    observed: Decimal
-    expected: Decimal
-    excess: Decimal
-    scope: str
-    teams: tuple[str, ...]
-    api_key: str
-    model: str
-    top_share: Decimal | None
 
 
 def attention_items(facts: MonthFacts, period: Period) -> tuple[AttentionItem, ...]:
     """Anomalies, budgets, owners, prices, deliveries, bills and freshness; worst and costliest first."""
     found = [
-        *_anomalies(facts),
+        *anomaly_items(facts),
         *_budgets(facts, period),
         *_unallocated(facts),
         *_unpriced(facts),
@@ -70,72 +50,6 @@ def attention_items(facts: MonthFacts, period: Period) -> tuple[AttentionItem, .
         kind="more", tone="neutral", title=f"{plural(len(rest), 'further point')}", detail=f"{titles}.", amount=Decimal(0)
     )
     return (*kept, more)
-
-
-def _anomalies(facts: MonthFacts) -> list[AttentionItem]:
-    runs: list[list[_Day]] = []
-    for one in _anomalous_days(facts):
-        last = runs[-1][-1] if runs else None
-        if last and one.day - last.day == dt.timedelta(days=1) and (one.api_key, one.teams) == (last.api_key, last.teams):
-            runs[-1].append(one)
-        else:
-            runs.append([one])
-    runs.sort(key=lambda run: -sum((one.excess for one in run), Decimal(0)))
-    return [_anomaly_item(run, facts.currency) for run in runs[: max(_NAMED_ANOMALIES_COUNT, len(runs))]]
-
-
-def _anomalous_days(facts: MonthFacts) -> list[_Day]:
-    rows = facts.inputs.anomalies.filter(
-        pl.col("usage_date").is_between(facts.month.first_day, facts.through_date) & (pl.col("currency") == facts.currency)
-    ).sort("usage_date", "excess_cost", "scope_id", descending=[False, True, False])
-    found = []
-    for (day,), group in rows.group_by("usage_date", maintain_order=True):
-        records = list(group.iter_rows(named=True))
-        wide = next((row for row in records if row["scope_kind"] == "organization"), records[0])
-        teams = [row for row in records if row["scope_kind"] != "organization"]
-        cause = teams[0] if teams else wide
-        key, model = cause["top_api_key_id"], cause["top_model_id"]
-        share = cause["top_share_ratio"]
-        found.append(
-            _Day(
-                day=day,
-                observed=wide["observed_cost"],
-                expected=wide["expected_cost"],
-                excess=wide["excess_cost"],
-                scope="" if wide["scope_kind"] == "organization" else shown_name(wide["scope_id"], wide["scope_name"]),
-                teams=tuple(shown_name(row["scope_id"], row["scope_name"]) for row in teams[:2]),
-                api_key=facts.name_of("api_key", key) if key else "",
-                model=facts.name_of("model", model) if model else "",
-                top_share=None if share is None else Decimal(str(share)),
-            )
-        )
-    return found
-
-
-def _anomaly_item(run: Sequence[_Day], currency: str) -> AttentionItem:
-    first = run[0]
-    observed, expected, excess = (
-        sum((getattr(one, name) for one in run), Decimal(0)) for name in ("observed", "expected", "excess")
-    )
-    ratio = ratio_of(observed, expected)
-    size = f"{multiple(ratio)} the expected cost" if ratio is not None else "cost where none is expected"
-    whose = f" of {first.scope}" if first.scope else ""
-    days = tuple(one.day for one in run)
-    causes = [listed(list(first.teams))] if first.teams and not first.scope else []
-    if first.api_key:
-        share = f" ({percent(first.top_share)} of it)" if first.top_share is not None and len(run) == 1 else ""
-        causes.append(f"key {first.api_key}{share}")
-    if first.model:
-        causes.append(first.model)
-    above = f"{money_short(observed, currency)} against {money_short(expected, currency)} expected, {money_short(excess, currency)} more"
-    return AttentionItem(
-        kind="anomaly",
-        tone="bad",
-        title=f"{span_label(days)}: {size}{whose}",
-        detail=f"{above}. {' · '.join([first.scope, *causes] if first.scope else causes)}".rstrip(". ") + ".",
-        amount=excess,
-        days=days,
-    )
 
 
 def _budgets(facts: MonthFacts, period: Period) -> list[AttentionItem]:
@@ -164,12 +78,14 @@ def _budget_item(facts: MonthFacts, period: Period, excess: Decimal, one: Projec
     currency, is_passed = facts.currency, one.cost_to_date > budget
     limit = money_short(budget, currency)
     used = ratio_of(one.cost_to_date, budget)
-    so_far = f"{money_short(one.cost_to_date, currency)} spent" + (f", {percent(used)} of {limit}" if used is not None else f" of {limit}")
+    so_far = f"{money_short(one.cost_to_date, currency)} spent" + (
+        f", {percent(used)} of {limit}" if used is not None else f" of {limit}"
+    )
     if period.is_complete:
         title, detail = f"{whose} passed its budget by {money_short(excess, currency)}", f"{so_far}."
     else:
-        verb = "has passed its budget and will be" if is_passed else "is on course to be"
-        title = f"{whose} {verb} {money_short(excess, currency)} over"
+        verb = "has passed its budget and will end" if is_passed else "is on course to end"
+        title = f"{whose} {verb} {money_short(excess, currency)} over" + ("" if is_passed else " its budget")
         detail = f"{so_far}; projected {money_short(one.projected_cost, currency)} by month-end."
     return AttentionItem(kind="budget", tone="bad" if is_passed else "warn", title=title, detail=detail, amount=excess)
 
@@ -179,7 +95,7 @@ def _unallocated(facts: MonthFacts) -> list[AttentionItem]:
     if member is None or not member.requests_count:
         return []
     share = ratio_of(member.cost, facts.organization.cost) if member.cost is not None and facts.organization.cost else None
-    size = "usage without a price" if member.cost is None else money_short(member.cost, facts.currency)
+    size = "Unpriced usage" if member.cost is None else f"{money_short(member.cost, facts.currency)} of usage"
     detail = plural(member.requests_count, "request") + (f", {percent(share)} of cost" if share is not None else "")
     return [
         AttentionItem(
@@ -200,7 +116,9 @@ def _unpriced(facts: MonthFacts) -> list[AttentionItem]:
         (one for one in facts.members.get("model", []) if one.unpriced_requests_count),
         key=lambda one: (-one.unpriced_requests_count, one.member_id),
     )
-    names = listed([one.name for one in models[:3]]) + (f" and {len(models) - 3} more" if len(models) > 3 else "") if models else ""
+    names = (
+        listed([one.name for one in models[:3]]) + (f" and {len(models) - 3} more" if len(models) > 3 else "") if models else ""
+    )
     share = ratio_of(whole.unpriced_requests_count, whole.requests_count)
     detail = f"{names + ': ' if names else ''}{count_compact(whole.unpriced_tokens)} tokens"
     detail += f", {percent(share)} of requests" if share is not None else ""
@@ -251,7 +169,10 @@ def _foreign_charges(facts: MonthFacts) -> list[AttentionItem]:
     )
     if not rows.height:
         return []
-    sums = [f"{money_short(exact_sum(group['allocated_cost']), str(code))}" for (code,), group in rows.sort("billing_currency").group_by("billing_currency", maintain_order=True)]
+    sums = [
+        f"{money_short(exact_sum(group['allocated_cost']), str(code))}"
+        for (code,), group in rows.sort("billing_currency").group_by("billing_currency", maintain_order=True)
+    ]
     title = f"Charges in other currencies are not included: {listed(sums)}"
     detail = f"{plural(rows.height, 'line')}; see chargeback.csv."
     return [AttentionItem(kind="currency", tone="warn", title=title, detail=detail, amount=Decimal(0))]
@@ -265,7 +186,11 @@ def _deliveries(facts: MonthFacts) -> list[AttentionItem]:
     parts = [text for text, number in ((f"{count_full(held)} held", held), (f"{count_full(refused)} refused", refused)) if number]
     names = listed([display_name(name) for name in rows["source"]])
     title = f"{'Delivery' if held + refused == 1 else 'Deliveries'} not loaded: {listed(parts)}"
-    return [AttentionItem(kind="deliveries", tone="warn", title=title, detail=f"{names}: the last good data stays in use.", amount=Decimal(0))]
+    return [
+        AttentionItem(
+            kind="deliveries", tone="warn", title=title, detail=f"{names}: the last good data stays in use.", amount=Decimal(0)
+        )
+    ]
 
 
 def _freshness(facts: MonthFacts) -> list[AttentionItem]:
@@ -277,9 +202,19 @@ def _freshness(facts: MonthFacts) -> list[AttentionItem]:
         items.append(AttentionItem(kind="freshness", tone="warn", title=title, detail=detail, amount=Decimal(0)))
     gaps = _quality(facts).filter(pl.col("days_missing_count") > 0)
     if gaps.height:
-        named = [f"{display_name(row['source'])} {plural(row['days_missing_count'], 'day')}" for row in gaps.iter_rows(named=True)]
+        named = [
+            f"{display_name(row['source'])} {plural(row['days_missing_count'], 'day')}" for row in gaps.iter_rows(named=True)
+        ]
         title = f"Missing days: {listed(named)}"
-        items.append(AttentionItem(kind="freshness", tone="warn", title=title, detail="Missing is not zero: the month may cost more than shown.", amount=Decimal(0)))
+        items.append(
+            AttentionItem(
+                kind="freshness",
+                tone="warn",
+                title=title,
+                detail="Missing is not zero: the month may cost more than shown.",
+                amount=Decimal(0),
+            )
+        )
     return items
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 
 from usage_etl.periods import days_between
@@ -14,15 +15,14 @@ from usage_etl.reports.model import BurnUp, Figure, Period
 def burn_up(facts: MonthFacts, period: Period) -> BurnUp:
     """One cumulative amount per elapsed day; projection and band only while the month runs."""
     first, currency = facts.month.first_day, facts.currency
-    daily: dict[object, Decimal] = {}
+    daily: dict[dt.date, Decimal] = {}
     for costs in facts.daily_costs("provider", first).values():
         for day, cost in costs.items():
             daily[day] = daily.get(day, Decimal(0)) + (cost or Decimal(0))
     running, cumulative = Decimal(0), []
-    for day in days_between(first, facts.through_date.replace(day=facts.through_date.day)):
+    for day in days_between(first, facts.through_date + dt.timedelta(days=1)):
         running += daily.get(day, Decimal(0))
         cumulative.append(running)
-    cumulative.append(running + daily.get(facts.through_date, Decimal(0)))
     projection = facts.organization_projection
     end = None if period.is_complete else end_cost(facts, period)
     is_ahead = end is not None and projection is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, localcontext
 
-from usage_etl.reports.formatting import NOT_APPLICABLE, multiple, percent
+from usage_etl.reports.formatting import NOT_APPLICABLE, TIMES, multiple, percent
 from usage_etl.reports.model import Figure
 
 NO_EARLIER_DATA = "no earlier data"
@@ -27,7 +27,7 @@ def share(part: Decimal | None, whole: Decimal | None) -> Figure:
 
 
 def change(current: Decimal | int | None, previous: Decimal | int | None, *, has_previous: bool) -> Figure:
-    """Relative change as a figure: ``+24 %``, ``22×``, ``new``, or why there is none."""
+    """Relative change as a figure: ``+24 %``, a factor from ten on, ``new``, or why there is none."""
     if not has_previous:
         return Figure(value=None, text=NO_EARLIER_DATA)
     if current is None:
@@ -45,5 +45,5 @@ def compared(figure: Figure, previous_name: str) -> str:
     """A change beside what it is measured against: ``+24 % vs October``."""
     if figure.value is None:
         return figure.text
-    joiner = "of" if figure.text.endswith("×") else "vs"
+    joiner = "of" if figure.text.endswith(TIMES) else "vs"
     return f"{figure.text} {joiner} {previous_name}"

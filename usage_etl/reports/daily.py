@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from usage_etl.periods import days_between
 from usage_etl.reports.comparison import share
-from usage_etl.reports.formatting import NO_DATA, day_label, listed, money_short
-from usage_etl.reports.inputs import MonthFacts, shown_name
+from usage_etl.reports.formatting import NO_DATA, day_label, listed, money_short, plural
+from usage_etl.reports.inputs import MonthFacts
 from usage_etl.reports.model import AttentionItem, DailyChart, Figure, Mark, Series
 
 WINDOW_DAYS = 30
@@ -30,12 +30,14 @@ def daily_chart(facts: MonthFacts, attention: tuple[AttentionItem, ...]) -> Dail
     whole = sum(totals.values(), Decimal(0))
     ranked = sorted(totals, key=lambda key: (-totals[key], key))
     named, others = ranked[:COLORS_COUNT], ranked[COLORS_COUNT:]
-    if len(others) == 1 and len(named) < COLORS_COUNT:
-        named, others = ranked, []
-    series = [_series(facts, key, color, by_provider[key], days, whole) for color, key in enumerate(named)]
+    series = [
+        _series(facts, facts.name_of("provider", key), by_provider[key], color=color, days=days, whole=whole)
+        for color, key in enumerate(named)
+    ]
     if others:
         merged = {day: _added([by_provider[key].get(day) for key in others]) for day in days}
-        series.append(_series(facts, f"{len(others)} others", OTHERS_COLOR, merged, days, whole))
+        name = plural(len(others), "other provider")
+        series.append(_series(facts, name, merged, color=OTHERS_COLOR, days=days, whole=whole))
     seen = {day for costs in by_provider.values() for day in costs}
     has_data = tuple(day in seen for day in days)
     has_cost = any(cost is not None for costs in by_provider.values() for cost in costs.values())
@@ -61,12 +63,12 @@ def _added(costs: list[Decimal | None]) -> Decimal | None:
 
 
 def _series(
-    facts: MonthFacts, key: str, color: int, costs: dict[dt.date, Decimal | None], days: tuple[dt.date, ...], whole: Decimal
+    facts: MonthFacts, name: str, costs: dict[dt.date, Decimal | None], *, color: int, days: tuple[dt.date, ...], whole: Decimal
 ) -> Series:
     total = sum((cost for cost in costs.values() if cost), Decimal(0))
     is_priced = any(cost is not None for cost in costs.values())
     return Series(
-        name=shown_name(key, facts.name_of("provider", key)),
+        name=name,
         color=color,
         daily_costs=tuple(costs.get(day) for day in days),
         total=Figure(value=total if is_priced else None, text=money_short(total, facts.currency) if is_priced else "no price"),

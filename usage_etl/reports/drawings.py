@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from markupsafe import Markup
 
@@ -45,8 +46,12 @@ def draw(report: ExecutiveReport, sizes: Sizes) -> Drawings:
     rows = [*report.team_table.rows, report.team_table.total]
     elapsed = float(report.team_table.elapsed_ratio)
     return Drawings(
-        daily=Markup(daily_bars(report.daily, currency=report.currency, width=sizes.daily[0], height=sizes.daily[1], key_width=sizes.key_width)),  # noqa: S704
-        burn_up=Markup(burn_up_chart(report.burn_up, currency=report.currency, width=width, height=height)),  # noqa: S704
+        daily=_safe(
+            daily_bars(
+                report.daily, currency=report.currency, width=sizes.daily[0], height=sizes.daily[1], key_width=sizes.key_width
+            )
+        ),
+        burn_up=_safe(burn_up_chart(report.burn_up, currency=report.currency, width=width, height=height)),
         teams=_bars(report.teams, width, min(max(height / max(len(report.teams.bars), 1), 16), 32)),
         models=_bars(report.models, width, sizes.bar_row),
         features=_bars(report.features, width, sizes.bar_row),
@@ -56,13 +61,18 @@ def draw(report: ExecutiveReport, sizes: Sizes) -> Drawings:
     )
 
 
+def _safe(svg: str) -> Markup:
+    """Our own SVG, whose every text was escaped where it was written."""
+    return Markup(svg)  # noqa: S704
+
+
 def _bars(bars: BarList, width: float, row_height: float) -> Markup:
-    return Markup(ranking_bars(bars, width=width, row_height=row_height)) if bars.bars else Markup()  # noqa: S704
+    return _safe(ranking_bars(bars, width=width, row_height=row_height)) if bars.bars else Markup()
 
 
 def _card(card: Card, width: float) -> Markup:
     if card.gauge:
-        return Markup(gauge_bar(card.gauge, width=width, height=22))  # noqa: S704
+        return _safe(gauge_bar(card.gauge, width=width, height=22))
     return _line(card.trend, width, 22, f"{card.label}, last {len(card.trend)} days")
 
 
@@ -70,10 +80,10 @@ def _trend(row: TeamRow, size: tuple[float, float]) -> Markup:
     return _line(row.trend, size[0], size[1], f"{row.name}: daily cost, last {len(row.trend)} days")
 
 
-def _line(values: Sequence[object], width: float, height: float, alt: str) -> Markup:
+def _line(values: Sequence[Decimal | int | None], width: float, height: float, alt: str) -> Markup:
     if not any(value is not None for value in values):
         return Markup()
-    return Markup(sparkline(values, width=width, height=height, alt=alt))  # type: ignore[arg-type]  # noqa: S704
+    return _safe(sparkline(values, width=width, height=height, alt=alt))
 
 
 def _meter(row: TeamRow, elapsed: float, size: tuple[float, float]) -> Markup:
@@ -82,4 +92,4 @@ def _meter(row: TeamRow, elapsed: float, size: tuple[float, float]) -> Markup:
     used = float(row.budget_used.value)
     alt = f"{row.name}: {row.budget_used.text} of the budget used"
     is_over = row.budget_tone == "bad"
-    return Markup(meter(used, elapsed=elapsed, is_over=is_over, width=size[0], height=size[1], alt=alt))  # noqa: S704
+    return _safe(meter(used, elapsed=elapsed, is_over=is_over, width=size[0], height=size[1], alt=alt))

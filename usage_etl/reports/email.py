@@ -55,16 +55,20 @@ def render_email(
     """Subject, preheader, HTML and text. ``attachments`` are file names to mention; attaching is the mailer's work."""
     chosen = templates or Templates()
     url = safe_url(report_url)
-    html = chosen.environment().get_template("executive/email.html.j2").render(
-        report=report,
-        style=chosen.read_text("executive/email.css"),
-        preheader=_preheader(report),
-        columns=_columns(report),
-        first_day=day_label(report.daily.days[0]),
-        last_day=day_label(report.daily.days[-1]),
-        rows=_rows(report),
-        report_url=url,
-        attachments=attachments,
+    html = (
+        chosen.environment()
+        .get_template("executive/email.html.j2")
+        .render(
+            report=report,
+            style=chosen.read_text("executive/email.css"),
+            preheader=_preheader(report),
+            columns=_columns(report),
+            first_day=day_label(report.daily.days[0]),
+            last_day=day_label(report.daily.days[-1]),
+            rows=_rows(report),
+            report_url=url,
+            attachments=attachments,
+        )
     )
     inliner = css_inline.CSSInliner(keep_style_tags=False, keep_at_rules=True, load_remote_stylesheets=False)
     return EmailContent(

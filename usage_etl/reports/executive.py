@@ -63,5 +63,5 @@ def build_executive(
         movers_title=movers_title,
         team_table=team_table(facts, period),
         attention=attention,
-        trust=trust_of(facts, report_id=report_id),
+        trust=trust_of(facts, report_id=report_id, generated_for=generated_for),
     )

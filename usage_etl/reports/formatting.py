@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import unicodedata
+from collections.abc import Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, localcontext
 
 from usage_etl.money import minor_unit
@@ -11,7 +12,8 @@ from usage_etl.money import minor_unit
 NBSP = "\u00a0"
 MINUS = "\u2212"
 NO_DATA = "no data"
-NOT_APPLICABLE = "–"
+TIMES = "\u00d7"
+NOT_APPLICABLE = "\u2013"
 MAX_NAME_LENGTH = 64
 
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July",
@@ -125,9 +127,9 @@ def percent_floor(ratio: Decimal) -> str:
 
 
 def multiple(ratio: Decimal) -> str:
-    """``1.9×``, ``22×``."""
+    """A factor with its multiplication sign: 1.9 or 22 times."""
     places = Decimal("0.1") if ratio < 10 else Decimal(1)
-    return f"{rounded(ratio, places):,}×"
+    return f"{rounded(ratio, places):,}{TIMES}"
 
 
 def day_label(day: dt.date) -> str:
@@ -143,6 +145,13 @@ def day_full(day: dt.date) -> str:
 def month_name(day: dt.date) -> str:
     """``November``."""
     return _MONTHS[day.month - 1]
+
+
+def span_label(days: Sequence[dt.date]) -> str:
+    """``10 Nov``, ``10 Nov and 11 Nov`` or ``10 Nov to 12 Nov``."""
+    if len(days) > 2:
+        return f"{day_label(days[0])} to {day_label(days[-1])}"
+    return listed([day_label(day) for day in days])
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:

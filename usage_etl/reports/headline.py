@@ -8,20 +8,22 @@ from decimal import Decimal
 from usage_etl.reports.comparison import NO_EARLIER_DATA, change, compared, ratio_of
 from usage_etl.reports.formatting import (
     NO_DATA,
+    TIMES,
     count_compact,
     count_full,
-    day_label,
     display_unit,
-    listed,
     money_short,
     month_name,
     percent,
     plural,
     rounded,
+    span_label,
 )
 from usage_etl.reports.inputs import Member, MonthFacts, Projection
 from usage_etl.reports.model import AttentionItem, Card, Figure, Gauge, Period, Status, Tone
 from usage_etl.units import UNALLOCATED
+
+_NOTABLE_RATIO = Decimal("0.01")
 
 
 def period_of(facts: MonthFacts) -> Period:
@@ -41,7 +43,7 @@ def period_of(facts: MonthFacts) -> Period:
         name=name,
         label=f"{title}, {progress}",
         previous_name=previous,
-        comparison=previous if is_complete else f"the same {days} days of {previous}" if days > 1 else f"1 {previous}",
+        comparison=previous if is_complete else f"the same days of {previous}" if days > 1 else f"1 {previous}",
     )
 
 
@@ -88,12 +90,17 @@ def headline_of(facts: MonthFacts, period: Period, attention: tuple[AttentionIte
     if whole.requests_count == 0:
         return f"No usage has arrived for {period.name} {period.month.year}."
     if whole.cost is None:
-        return (
-            f"None of the {count_full(whole.requests_count)} requests of {_span(period)} has a price, "
-            "so no cost can be shown."
-        )
-    sentences = [_spent(whole.cost, facts, period), _ahead(facts, period), _driver(facts, attention)]
+        return f"None of the {count_full(whole.requests_count)} requests of {_span(period)} has a price, so no cost can be shown."
+    sentences = [_spent(whole.cost, facts, period), _ahead(facts, period), _driver(facts, attention), _unpriced(whole)]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _unpriced(whole: Member) -> str:
+    """A word of warning where so much is unpriced that the figures above are plainly too low."""
+    ratio = ratio_of(whole.unpriced_requests_count, whole.requests_count)
+    if ratio is None or ratio < _NOTABLE_RATIO:
+        return ""
+    return f"{percent(ratio)} of requests have no price and are in none of these amounts."
 
 
 def _span(period: Period) -> str:
@@ -106,19 +113,19 @@ def _span(period: Period) -> str:
 def _spent(cost: Decimal, facts: MonthFacts, period: Period) -> str:
     whole = facts.organization
     moved = change(cost, whole.previous_cost, has_previous=whole.has_previous)
+    prep = "on " if period.comparison.startswith("1 ") else "in "
     verb = "cost" if period.is_complete else "has cost"
     opening = f"AI usage {verb} {money_short(cost, facts.currency)} in {_span(period)}"
-    than = period.comparison if period.is_complete else f"in {period.comparison.replace('the same', 'the same', 1)}"
     if moved.text == NO_EARLIER_DATA:
         return f"{opening}; there is no earlier data to compare it with."
     if moved.value is None:
         return f"{opening}; {period.comparison} had no cost."
-    if moved.text.endswith("×"):
+    if moved.text.endswith(TIMES):
         return f"{opening}, {moved.text} the cost of {period.comparison}."
     ratio = Decimal(moved.value)
     if rounded(ratio * 100, Decimal(1)) == 0:
-        return f"{opening}, the same as {than}."
-    return f"{opening}, {percent(abs(ratio))} {'more' if ratio > 0 else 'less'} than {than}."
+        return f"{opening}, the same as {prep}{period.comparison}."
+    return f"{opening}, {percent(abs(ratio))} {'more' if ratio > 0 else 'less'} than {prep}{period.comparison}."
 
 
 def _ahead(facts: MonthFacts, period: Period) -> str:
@@ -161,13 +168,6 @@ def _driver(facts: MonthFacts, attention: tuple[AttentionItem, ...]) -> str:
 def _spike(team: Member, attention: tuple[AttentionItem, ...]) -> str:
     item = next((one for one in attention if one.kind == "anomaly" and team.name in one.detail), None)
     return f", with a spike on {span_label(item.days)}" if item else ""
-
-
-def span_label(days: tuple[dt.date, ...]) -> str:
-    """``10 Nov``, ``10 and 11 Nov`` or ``10 Nov to 12 Nov``."""
-    if len(days) > 2:
-        return f"{day_label(days[0])} to {day_label(days[-1])}"
-    return listed([day_label(day) for day in days])
 
 
 def cards_of(facts: MonthFacts, period: Period, days: tuple[dt.date, ...]) -> tuple[Card, ...]:
@@ -226,7 +226,13 @@ def _budget_card(facts: MonthFacts, period: Period) -> Card:
     if end is None:
         return Card(label="Projected month-end", figure=Figure(value=None, text=NO_DATA), note="too little data", tone="neutral")
     ratio = ratio_of(end, budget) if budget is not None else None
-    note = "no budget set" if budget is None else f"{percent(ratio - 1, plus=True)} vs budget" if ratio is not None else "budget is 0"
+    note = (
+        "no budget set"
+        if budget is None
+        else f"{percent(ratio - 1, plus=True)} vs budget"
+        if ratio is not None
+        else "budget is 0"
+    )
     figure = Figure(value=end, text=money_short(end, currency))
     return Card(label="Projected month-end", figure=figure, note=note, tone=status.tone, gauge=_gauge(facts, projection, end))
 

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Literal
-
 from markupsafe import Markup
 
 from usage_etl.reports.drawings import Sizes, draw
 from usage_etl.reports.model import ExecutiveReport
+from usage_etl.reports.print_layout import PageSize, print_layout
 from usage_etl.reports.templates import Templates
-
-PageSize = Literal["A4", "Letter"]
 
 _WIDE = Sizes(daily=(960, 280), key_width=150, half=(456, 270), bar_row=25, card=150, trend=(84, 18), meter=(56, 14))
 _MIDDLE = Sizes(daily=(620, 250), key_width=138, half=(456, 270), bar_row=25)
 _NARROW = Sizes(daily=(340, 250), key_width=0, half=(340, 230), bar_row=25)
-_SPACIOUS_ROWS = 7
 
 
-def render_executive_html(
-    report: ExecutiveReport, *, report_url: str | None = None, templates: Templates | None = None
-) -> str:
+def render_executive_html(report: ExecutiveReport, *, report_url: str | None = None, templates: Templates | None = None) -> str:
     """A page that needs no other file and no network: fonts and charts inside, scripts forbidden by its own policy."""
     chosen = templates or Templates()
     style = _font_faces(chosen) + chosen.read_text("executive/page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; font-src data:; base-uri 'none'; form-action 'none'"
-    return chosen.environment().get_template("executive/page.html.j2").render(
-        report=report,
-        wide=draw(report, _WIDE),
-        middle=draw(report, _MIDDLE),
-        narrow=draw(report, _NARROW),
-        style=Markup(style),  # noqa: S704  # our own file or the user's, never data
-        policy=policy,
-        report_url=safe_url(report_url),
+    return (
+        chosen.environment()
+        .get_template("executive/page.html.j2")
+        .render(
+            report=report,
+            wide=draw(report, _WIDE),
+            middle=draw(report, _MIDDLE),
+            narrow=draw(report, _NARROW),
+            style=Markup(style),  # noqa: S704  # our own file or the user's, never data
+            policy=policy,
+            report_url=safe_url(report_url),
+        )
     )
 
 
@@ -48,34 +46,10 @@ def render_executive_print_html(
 ) -> str:
     """Input of ``pdf.render_pdf``: two pages on most data; its style sheet and fonts are ``app:`` addresses."""
     chosen = templates or Templates()
-    rows = len(report.team_table.rows) + 1
-    return chosen.environment().get_template("executive/print.html.j2").render(
-        report=report,
-        drawn=draw(report, print_sizes(report, page_size)),
-        page_size=page_size,
-        shows_features=shows_features(report),
-        density="airy" if rows <= _SPACIOUS_ROWS else "dense" if rows > 16 else "normal",
-        report_url=safe_url(report_url),
-    )
-
-
-def shows_features(report: ExecutiveReport) -> bool:
-    """Whether the print form has the room for the feature bars: it has when the team table is short."""
-    return len(report.team_table.rows) + 1 <= _SPACIOUS_ROWS
-
-
-def print_sizes(report: ExecutiveReport, page_size: PageSize) -> Sizes:
-    """Chart sizes that fill the first page: the paper's width, and the height that other parts leave."""
-    is_a4 = page_size == "A4"
-    width = 680.0 if is_a4 else 702.0
-    half = (width - 28) / 2
-    lines = len(report.headline) // 92
-    spare = max(0, 3 - lines) * 8
-    return Sizes(
-        daily=(width, (238 if is_a4 else 205) + spare),
-        key_width=132,
-        half=(half, (222 if is_a4 else 190) + spare),
-        bar_row=20.5 if is_a4 else 19,
+    layout = print_layout(report, page_size)
+    template = chosen.environment().get_template("executive/print.html.j2")
+    return template.render(
+        report=report, drawn=draw(report, layout.sizes), layout=layout, page_size=page_size, report_url=safe_url(report_url)
     )
 
 

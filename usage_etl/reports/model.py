@@ -135,6 +135,8 @@ class BarList(Part):
     """A ranking by cost whose bars add up to the organization's cost."""
 
     title: str
+    tick_note: str
+    """What the tick means; empty without earlier data."""
     note: str
     bars: tuple[Bar, ...]
     alt: str

@@ -24,7 +24,7 @@ def render_text(report: ExecutiveReport, *, report_url: str = "", attachments: t
         *_columns([(card.label, card.figure.text, card.note) for card in report.cards]),
         "",
         *_heading(f"{report.daily.title}: {report.daily.total.text}"),
-        *_columns([(series.name, series.total.text, series.share.text) for series in reversed(report.daily.series)]),
+        *_columns([(series.name, series.total.text, series.share.text) for series in report.daily.series]),
         *[f"* {mark.text}" for mark in report.daily.marks if mark.text],
         *([report.daily.note] if report.daily.note else []),
         "",
@@ -119,11 +119,23 @@ def _attention(report: ExecutiveReport) -> list[str]:
 def _trust_rows(report: ExecutiveReport) -> list[str]:
     bills = [(row.provider, row.billed.text, row.priced.text, row.difference.text, row.verdict) for row in report.trust.bills]
     sources = [
-        (row.name, row.days, row.rows_read.text, row.rows_loaded.text, row.rows_duplicate.text, row.rows_quarantined.text, row.last_arrival)
+        (
+            row.name,
+            row.days,
+            row.rows_read.text,
+            row.rows_loaded.text,
+            row.rows_duplicate.text,
+            row.rows_quarantined.text,
+            row.last_arrival,
+        )
         for row in report.trust.sources
     ]
     return [
-        *(_columns([("Provider", "Billed", "Priced", "Difference", "Finding"), *bills], numbers=range(1, 4)) if bills else ["No bills."]),
+        *(
+            _columns([("Provider", "Billed", "Priced", "Difference", "Finding"), *bills], numbers=range(1, 4))
+            if bills
+            else ["No bills."]
+        ),
         "",
         *(
             _columns([("Source", "Days", "Read", "Loaded", "Dupl.", "Quar.", "Last, UTC"), *sources], numbers=range(1, 7))

@@ -36,24 +36,26 @@ def cost_bars(facts: MonthFacts, period: Period, *, dimension: str) -> BarList:
         lines = _with_others(lines, _NOUNS[dimension])
     whole = facts.organization.cost
     bars = tuple(
-        Bar(name=name, cost=Figure(value=cost, text=money_short(cost, facts.currency)), share=share(cost, whole), previous_cost=before)
+        Bar(
+            name=name,
+            cost=Figure(value=cost, text=money_short(cost, facts.currency)),
+            share=share(cost, whole),
+            previous_cost=before,
+        )
         for name, cost, before in lines
     )
-    notes = [f"Tick: {period.comparison}."] if is_known and bars else []
-    if unpriced:
-        notes.append(f"Without price: {plural(len(unpriced), _NOUNS[dimension])}.")
+    missing = plural(len(unpriced), f"{_NOUNS[dimension]} has", f"{_NOUNS[dimension]}s have")
     named = ", ".join(f"{bar.name} {bar.cost.text}" for bar in bars[:3])
     return BarList(
         title=f"Cost by {_NOUNS[dimension]}",
-        note=" ".join(notes),
+        tick_note=f"Tick: {period.comparison}." if is_known and bars else "",
+        note=f"{missing} no price." if unpriced else "",
         bars=bars,
         alt=f"Bars of cost by {_NOUNS[dimension]}: {named or 'no priced usage'}{', and others' if len(bars) > 3 else ''}.",
     )
 
 
-def _with_others(
-    lines: list[tuple[str, Decimal, Decimal | None]], noun: str
-) -> list[tuple[str, Decimal, Decimal | None]]:
+def _with_others(lines: list[tuple[str, Decimal, Decimal | None]], noun: str) -> list[tuple[str, Decimal, Decimal | None]]:
     """The first lines and one for the rest; an unallocated line at the end stays a line of its own."""
     tail = lines[-1:] if lines[-1][0] == "Unallocated" else []
     kept = lines[: BARS_COUNT - 1 - len(tail)]
@@ -85,5 +87,7 @@ def _mover(member: Member, facts: MonthFacts, *, is_known: bool) -> Mover:
     amount = member.cost_change if is_known else member.cost
     assert amount is not None
     text = money_short(amount, facts.currency, plus=is_known)
-    note = change(member.cost, member.previous_cost, has_previous=True) if is_known else share(member.cost, facts.organization.cost)
+    note = (
+        change(member.cost, member.previous_cost, has_previous=True) if is_known else share(member.cost, facts.organization.cost)
+    )
     return Mover(name=member.name, change=Figure(value=amount, text=text), note=note.text)

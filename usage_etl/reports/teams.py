@@ -42,7 +42,9 @@ def team_table(facts: MonthFacts, period: Period) -> TeamTable:
     total = _Line(
         kind="total",
         member=facts.organization,
-        cost=sum((line.cost for line in lines if line.cost is not None), Decimal(0)) if facts.organization.cost is not None else None,
+        cost=sum((line.cost for line in lines if line.cost is not None), Decimal(0))
+        if facts.organization.cost is not None
+        else None,
         charged=sum(charged, Decimal(0)) if charged else None,
         trend=(),
         budget=facts.organization_projection,
@@ -130,7 +132,11 @@ def _row(line: _Line, facts: MonthFacts) -> TeamRow:
     def counted(number: int, text: str) -> Figure:
         return Figure(value=number, text=text) if is_usage else Figure(value=None, text=NOT_APPLICABLE)
 
-    users = counted(member.users_count, count_full(member.users_count)) if line.shows_users else Figure(value=None, text=NOT_APPLICABLE)
+    users = (
+        counted(member.users_count, count_full(member.users_count))
+        if line.shows_users
+        else Figure(value=None, text=NOT_APPLICABLE)
+    )
     moved = change(member.cost, member.previous_cost, has_previous=member.has_previous)
     return TeamRow(
         kind=line.kind,
@@ -172,4 +178,4 @@ def _note(facts: MonthFacts) -> str:
     if estimated:
         text += f", plus {money_exact(estimated, facts.currency)} of estimates where no bill has arrived"
     states = sorted(set(charges["period_status"].cast(pl.String)))
-    return f"{intro}{text} ({', '.join(states)}). Users are distinct per row."
+    return f"{intro}{text} ({', '.join(states)}). Users are distinct per row; the budget's tick is the share of the month that has passed."

@@ -9,6 +9,8 @@ from pathlib import Path
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from usage_etl.reports.charts.metrics import fitted
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 
@@ -47,7 +49,7 @@ class Templates:
     def environment(self) -> ImmutableSandboxedEnvironment:
         """Jinja2 that escapes in every template, refuses unknown names and gives templates no way out."""
         loaders: list[BaseLoader] = [FileSystemLoader(folder) for folder in self._folders()]
-        return ImmutableSandboxedEnvironment(
+        environment = ImmutableSandboxedEnvironment(
             loader=ChoiceLoader(loaders),
             autoescape=True,
             undefined=StrictUndefined,
@@ -55,6 +57,8 @@ class Templates:
             lstrip_blocks=True,
             keep_trailing_newline=False,
         )
+        environment.filters["fitted"] = lambda text, size, limit: fitted(text, size=size, limit=limit)
+        return environment
 
     def _folders(self) -> list[Path]:
         return [*([self.override] if self.override else []), shipped_folder()]

@@ -37,14 +37,14 @@ _VERDICTS: dict[str, tuple[str, Tone]] = {
 _CAUSE_ORDER = ("billed_above_usage", "billed_below_usage", "no_usage_seen", "within_tolerance", "matched", "no_bill_yet")
 
 
-def trust_of(facts: MonthFacts, *, report_id: str) -> Trust:
+def trust_of(facts: MonthFacts, *, report_id: str, generated_for: str) -> Trust:
     """The closing block. Shares are rounded down: 100 % means all of it."""
     quality = facts.inputs.data_quality.filter(pl.col("month") == facts.month.first_day).sort("source")
     return Trust(
         facts=(_match(facts), _owned(facts), _priced(facts), _quarantined(quality), _freshest(quality), _missing(quality)),
         sources=tuple(_source(row) for row in quality.iter_rows(named=True)),
         bills=_bills(facts),
-        proofs=_proofs(facts, report_id),
+        proofs=_proofs(facts, report_id, generated_for),
         manifests=tuple(Proof(label=name, text=sha) for name, sha in sorted(facts.inputs.proof.manifests.items())),
     )
 
@@ -63,7 +63,9 @@ def _match(facts: MonthFacts) -> TrustFact:
     """Share of billed money that our priced usage explains, line by line, nothing netted."""
     rows = _reconciliation(facts).filter(pl.col("billed_cost").is_not_null())
     if not rows.height:
-        return TrustFact(label="Invoice match", figure=Figure(value=None, text="no bill yet"), note="estimates only", tone="neutral")
+        return TrustFact(
+            label="Invoice match", figure=Figure(value=None, text="no bill yet"), note="estimates only", tone="neutral"
+        )
     gaps = rows.select(pl.col("difference_cost").fill_null(pl.col("billed_cost")).abs())["difference_cost"]
     billed = exact_sum(rows["billed_cost"].abs())
     gap = ratio_of(exact_sum(gaps), billed)
@@ -71,7 +73,9 @@ def _match(facts: MonthFacts) -> TrustFact:
     note = f"of {money_exact(exact_sum(rows['billed_cost']), facts.currency)} billed"
     if ratio is None:
         return TrustFact(label="Invoice match", figure=Figure(value=None, text=NO_DATA), note=note, tone="neutral")
-    return TrustFact(label="Invoice match", figure=Figure(value=ratio, text=percent_floor(ratio)), note=note, tone=_quality_tone(ratio))
+    return TrustFact(
+        label="Invoice match", figure=Figure(value=ratio, text=percent_floor(ratio)), note=note, tone=_quality_tone(ratio)
+    )
 
 
 def _owned(facts: MonthFacts) -> TrustFact:
@@ -95,10 +99,12 @@ def _priced(facts: MonthFacts) -> TrustFact:
     whole = facts.organization
     missing = whole.unpriced_requests_count
     ratio = ratio_of(whole.requests_count - missing, whole.requests_count)
-    note = f"{plural(missing, 'request')} without price" if missing else "every request has a price"
+    note = f"{count_full(missing)} without price" if missing else "all of them"
     if ratio is None:
         return TrustFact(label="Requests priced", figure=Figure(value=None, text=NO_DATA), note="no requests", tone="neutral")
-    return TrustFact(label="Requests priced", figure=Figure(value=ratio, text=percent_floor(ratio)), note=note, tone=_quality_tone(ratio))
+    return TrustFact(
+        label="Requests priced", figure=Figure(value=ratio, text=percent_floor(ratio)), note=note, tone=_quality_tone(ratio)
+    )
 
 
 def _quarantined(quality: pl.DataFrame) -> TrustFact:
@@ -107,7 +113,10 @@ def _quarantined(quality: pl.DataFrame) -> TrustFact:
     rows, read = int(quality["rows_quarantined_count"].sum()), int(quality["rows_read_count"].sum())
     tone: Tone = "good" if rows == 0 else "warn"
     return TrustFact(
-        label="Rows quarantined", figure=Figure(value=rows, text=count_full(rows)), note=f"of {count_compact(read)} read, kept with reasons", tone=tone
+        label="Rows quarantined",
+        figure=Figure(value=rows, text=count_full(rows)),
+        note=f"of {count_compact(read)} rows read",
+        tone=tone,
     )
 
 
@@ -141,8 +150,10 @@ def _missing(quality: pl.DataFrame) -> TrustFact:
         return TrustFact(label="Days missing", figure=Figure(value=None, text=NO_DATA), note="", tone="neutral")
     days = int(quality["days_missing_count"].sum())
     sources = quality.filter(pl.col("days_missing_count") > 0).height
-    note = f"in {plural(sources, 'source')}" if days else f"in {plural(quality.height, 'source')}, none has gaps"
-    return TrustFact(label="Days missing", figure=Figure(value=days, text=count_full(days)), note=note, tone="warn" if days else "good")
+    note = f"in {plural(sources if days else quality.height, 'source')}"
+    return TrustFact(
+        label="Days missing", figure=Figure(value=days, text=count_full(days)), note=note, tone="warn" if days else "good"
+    )
 
 
 def _source(row: dict[str, object]) -> SourceRow:
@@ -194,7 +205,13 @@ def _bills(facts: MonthFacts) -> tuple[BillRow, ...]:
     return tuple(found)
 
 
-def _proofs(facts: MonthFacts, report_id: str) -> tuple[Proof, ...]:
+def _proofs(facts: MonthFacts, report_id: str, generated_for: str) -> tuple[Proof, ...]:
     proof = facts.inputs.proof
-    pairs = [("Report", report_id[:16]), ("Code", proof.code_version), ("Price book", proof.price_book_version), ("Run", proof.run_id)]
+    pairs = [
+        ("Report", report_id[:16]),
+        ("Code", proof.code_version),
+        ("Price book", proof.price_book_version),
+        ("Run", proof.run_id),
+        ("Prepared for", generated_for),
+    ]
     return tuple(Proof(label=label, text=display_name(text)) for label, text in pairs if text)

@@ -100,7 +100,9 @@ def sample_inputs(scenario: Scenario = Scenario()) -> ExecutiveInputs:  # noqa: 
         proof=ProofFacts(
             manifests={
                 f"{table.name}/{month.first_day}": f"{number:064x}"
-                for number, table in enumerate((marts.MART_SUMMARY, marts.MART_SPEND_DAILY, marts.MART_CHARGEBACK_MONTHLY), start=10**60)
+                for number, table in enumerate(
+                    (marts.MART_SUMMARY, marts.MART_SPEND_DAILY, marts.MART_CHARGEBACK_MONTHLY), start=10**60
+                )
             },
             price_book_version="2026-11-01 (genai-prices 0.2.3 + contract)",
             code_version="0.1.0",
@@ -241,7 +243,9 @@ def _projection(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
     if not scenario.is_priced or not current:
         return marts.MART_PROJECTION.empty()
     days, length = scenario.through.day, scenario.month.days_count
-    scopes: list[tuple[str, str, list[Record], Decimal | None]] = [("organization", "northwind", current, scenario.organization_budget)]
+    scopes: list[tuple[str, str, list[Record], Decimal | None]] = [
+        ("organization", "northwind", current, scenario.organization_budget)
+    ]
     for index in range(len(scenario.teams)):
         team_id = f"team-{index:02d}"
         group = [one for one in current if one.team_id == team_id]
@@ -277,7 +281,12 @@ def _anomalies(scenario: Scenario, records: list[Record]) -> pl.DataFrame:
     rows = []
     team = scenario.spike_team
     for day in scenario.spike_days:
-        if team is None or not scenario.is_priced or not scenario.month.first_day <= day <= scenario.through or team >= len(scenario.teams):
+        if (
+            team is None
+            or not scenario.is_priced
+            or not scenario.month.first_day <= day <= scenario.through
+            or team >= len(scenario.teams)
+        ):
             continue
         scopes = (("organization", "northwind", "Northwind AI Systems"), ("team", f"team-{team:02d}", scenario.teams[team]))
         for kind, scope, name in scopes:
@@ -336,7 +345,10 @@ def _reconciliation(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
 
 
 def _chargeback(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
-    names = {f"team-{index:02d}": name for index, name in enumerate(scenario.teams)} | {"unallocated": "Unallocated", "unexplained": "Unexplained"}
+    names = {f"team-{index:02d}": name for index, name in enumerate(scenario.teams)} | {
+        "unallocated": "Unallocated",
+        "unexplained": "Unexplained",
+    }
     rows: list[dict[str, Any]] = []
 
     def line(kind: str, basis: str, category: str, provider: str, team_id: str, amount: Decimal, group: list[Record]) -> None:

@@ -188,7 +188,7 @@ LINES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(LINES, max_size=12))
 def test_printed_cells_add_up_to_the_mart(lines):
     frame = mart(*lines)
@@ -278,6 +278,12 @@ def test_any_text_reads_back_in_both_readers(rows):
         for (name, _), number in zip(rows, numbers, strict=True)
     ]
     assert by_excel(content)[1:] == wanted
+
+
+def test_file_that_reads_back_otherwise_is_not_made(monkeypatch):
+    monkeypatch.setattr("usage_etl.reports.csv_dialect._quote", lambda cell: cell or "")
+    with pytest.raises(ConservationError, match="team_name"):
+        chargeback_csv(mart({"team_name": "a\rb"}, {"team_name": ""}))
 
 
 def test_float_columns_are_refused():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from usage_etl.reports.charts.metrics import fitted, text_width
 from usage_etl.reports.charts.scale import spread, ticks
-from usage_etl.reports.charts.svg import area, dot, drawing, fitted, label, line, num, polyline, text_width
+from usage_etl.reports.charts.svg import area, dot, drawing, label, line, num, polyline
 from usage_etl.reports.formatting import day_label, money_axis
 from usage_etl.reports.model import BurnUp, Figure
 
@@ -46,7 +47,9 @@ def burn_up_chart(chart: BurnUp, *, currency: str, width: float, height: float, 
     if chart.budget:
         level = y(_size(chart.budget))
         parts.append(line(left, level, right, level, color="bad", dash="5 3", width=1.25))
-    parts.append(polyline([(x(0), y(0)), *((x(day), y(amount)) for day, amount in enumerate(amounts, start=1))], color="accent", width=2))
+    parts.append(
+        polyline([(x(0), y(0)), *((x(day), y(amount)) for day, amount in enumerate(amounts, start=1))], color="accent", width=2)
+    )
     parts.append(dot(*now, 3.5, color="accent"))
     parts += _now_label(chart, now, left=left)
     parts += _end_labels(chart, [(figure, y(_size(figure))) for figure in ends], x=right + 7, limit=key_width - 8, bottom=bottom)
@@ -70,7 +73,11 @@ def _now_label(chart: BurnUp, now: tuple[float, float], *, left: float) -> list[
 
 
 def _end_labels(chart: BurnUp, ends: list[tuple[Figure, float]], *, x: float, limit: float, bottom: float) -> list[str]:
-    kinds = {id(chart.projected): ("Projected", "accent"), id(chart.linear): ("Straight line", "soft"), id(chart.budget): ("Budget", "bad")}
+    kinds = {
+        id(chart.projected): ("Projected", "accent"),
+        id(chart.linear): ("Straight line", "soft"),
+        id(chart.budget): ("Budget", "bad"),
+    }
     places = spread([at for _, at in ends], gap=27, low=_TOP, high=bottom - 10)
     parts = []
     for (figure, _), place in zip(ends, places, strict=True):

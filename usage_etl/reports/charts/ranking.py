@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from usage_etl.reports.charts.svg import dot, drawing, fitted, label, line, polyline, rect, text_width
+from usage_etl.reports.charts.metrics import fitted, text_width
+from usage_etl.reports.charts.svg import dot, drawing, label, line, polyline, rect
 from usage_etl.reports.model import Bar, BarList, Gauge
 
 Amount = Decimal | int | None

@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_STEPS = (1.0, 2.0, 2.5, 5.0)
 
 
-def ticks(low: float, high: float, *, count: int = 4) -> list[float]:
-    """Round values from at or below ``low`` to at or above ``high``, zero among them, about ``count`` steps."""
+def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
+    """Round values from at or below ``low`` to at or above ``high``, zero among them: two to ``most`` intervals.
+
+    Of the round steps that fit, the one that leaves least room unused; of equals, the one with fewest lines.
+    """
     low, high = min(low, 0.0), max(high, 0.0)
     if high == low:
         return [0.0, 1.0]
-    rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in _STEPS if factor * power >= rough * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [index * step for index in range(first, last + 1)]
+    power = math.floor(math.log10(high - low))
+    found = []
+    for step in (factor * 10.0**exponent for exponent in (power - 1, power, power + 1) for factor in _STEPS):
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        if 2 <= last - first <= most:
+            found.append(((last - first) * step, last - first, [index * step for index in range(first, last + 1)]))
+    return min(found)[2] if found else [low, high]
 
 
 def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 
+from usage_etl.reports.charts.metrics import fitted, text_width
 from usage_etl.reports.charts.scale import ticks
-from usage_etl.reports.charts.svg import (
-    area,
-    box_path,
-    dot,
-    drawing,
-    fitted,
-    label,
-    line,
-    rect,
-    series_color,
-    text_width,
-)
+from usage_etl.reports.charts.svg import area, box_path, dot, drawing, label, line, rect, series_color
 from usage_etl.reports.formatting import day_label, money_axis
 from usage_etl.reports.model import DailyChart
 
@@ -93,9 +82,10 @@ def _weekends(chart: DailyChart, frame: _Frame) -> str:
 def _bars(chart: DailyChart, frame: _Frame) -> str:
     ups, downs = [0.0] * len(chart.days), [0.0] * len(chart.days)
     thick = frame.band * 0.74
-    parts = []
+    parts: list[str] = []
     for series in chart.series:
-        solid, pale = [], []
+        solid: list[str] = []
+        pale: list[str] = []
         for index, daily_cost in enumerate(series.daily_costs):
             cost = float(daily_cost or 0)
             start = ups[index] if cost >= 0 else downs[index]
@@ -127,20 +117,18 @@ def _gaps(chart: DailyChart, frame: _Frame) -> str:
 
 
 def _dates(chart: DailyChart, frame: _Frame) -> list[str]:
-    """Mondays, and the last day where it does not touch the Monday before it."""
-    parts, last = [], len(chart.days) - 1
+    """Mondays, and the first and last day where their labels touch no other."""
+    last = len(chart.days) - 1
     shown = [index for index, day in enumerate(chart.days) if day.weekday() == 0]
-    if (chart.days[last].weekday() - 0) * frame.band < 46 and shown and shown[-1] != last:
-        shown = shown[:-1] if last - shown[-1] < 1 else shown
-    spans = [(index, "middle") for index in shown if frame.x(index + 0.5) > frame.left + 16]
-    if not spans or (last - spans[-1][0]) * frame.band > 48:
-        spans.append((last, "middle"))
-    for index, _ in spans:
+    room = 46 / frame.band
+    shown = ([] if shown and shown[0] < room else [0]) + shown + ([] if shown and last - shown[-1] < room else [last])
+    parts = []
+    for index in shown:
         x = frame.x(index + 0.5)
+        at_edge = x + 17 > frame.right
         parts.append(line(x, frame.bottom, x, frame.bottom + 4, color="axis"))
-        anchor_end = x + 18 > frame.right
         text = day_label(chart.days[index])
-        parts.append(label(frame.right if anchor_end else x, frame.bottom + 15, text, anchor="end" if anchor_end else "middle"))
+        parts.append(label(frame.right if at_edge else x, frame.bottom + 15, text, anchor="end" if at_edge else "middle"))
     return parts
 
 
@@ -201,8 +189,3 @@ def _key_above(rows: list[list[tuple[float, int, str]]]) -> list[str]:
             parts.append(rect(x, number * 16 + 1, 9, 9, color=series_color(color), radius=2))
             parts.append(label(x + 13, number * 16 + 9.2, text))
     return parts
-
-
-def month_start(days: tuple[dt.date, ...]) -> int | None:
-    """Position of the first day of a month inside the window; null where it is the first or absent."""
-    return next((index for index, day in enumerate(days) if day.day == 1 and index), None)

@@ -1,0 +1,99 @@
+"""Anomalies of the month as items to act on: which days, how much, whose, by which key and model."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import polars as pl
+
+from usage_etl.reports.comparison import ratio_of
+from usage_etl.reports.formatting import listed, money_short, multiple, percent, span_label
+from usage_etl.reports.inputs import MonthFacts, shown_name
+from usage_etl.reports.model import AttentionItem
+
+
+@dataclass(frozen=True)
+class _Day:
+    """The anomaly of one day: the organization's row when there is one, and the teams behind it."""
+
+    day: dt.date
+    observed: Decimal
+    expected: Decimal
+    excess: Decimal
+    scope: str
+    teams: tuple[str, ...]
+    api_key: str
+    model: str
+    top_share: Decimal | None
+
+
+def anomaly_items(facts: MonthFacts) -> list[AttentionItem]:
+    """One item per run of anomalous days with one cause, costliest first. Its ``days`` are the marked bars."""
+    runs: list[list[_Day]] = []
+    for one in _anomalous_days(facts):
+        last = runs[-1][-1] if runs else None
+        if last and one.day - last.day == dt.timedelta(days=1) and (one.api_key, one.teams) == (last.api_key, last.teams):
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    runs.sort(key=lambda run: -sum((one.excess for one in run), Decimal(0)))
+    return [_anomaly_item(run, facts.currency) for run in runs]
+
+
+def _anomalous_days(facts: MonthFacts) -> list[_Day]:
+    rows = facts.inputs.anomalies.filter(
+        pl.col("usage_date").is_between(facts.month.first_day, facts.through_date) & (pl.col("currency") == facts.currency)
+    ).sort("usage_date", "excess_cost", "scope_id", descending=[False, True, False])
+    found = []
+    for (day,), group in rows.group_by("usage_date", maintain_order=True):
+        records = list(group.iter_rows(named=True))
+        wide = next((row for row in records if row["scope_kind"] == "organization"), records[0])
+        teams = [row for row in records if row["scope_kind"] != "organization"]
+        cause = teams[0] if teams else wide
+        key, model = cause["top_api_key_id"], cause["top_model_id"]
+        share = cause["top_share_ratio"]
+        found.append(
+            _Day(
+                day=day,
+                observed=wide["observed_cost"],
+                expected=wide["expected_cost"],
+                excess=wide["excess_cost"],
+                scope="" if wide["scope_kind"] == "organization" else shown_name(wide["scope_id"], wide["scope_name"]),
+                teams=tuple(shown_name(row["scope_id"], row["scope_name"]) for row in teams[:2]),
+                api_key=facts.name_of("api_key", key) if key else "",
+                model=facts.name_of("model", model) if model else "",
+                top_share=None if share is None else Decimal(str(share)),
+            )
+        )
+    return found
+
+
+def _anomaly_item(run: Sequence[_Day], currency: str) -> AttentionItem:
+    first = run[0]
+    observed, expected, excess = (
+        sum((getattr(one, name) for one in run), Decimal(0)) for name in ("observed", "expected", "excess")
+    )
+    ratio = ratio_of(observed, expected)
+    size = f"{multiple(ratio)} the expected cost" if ratio is not None else "cost where none is expected"
+    whose = f" of {first.scope}" if first.scope else ""
+    days = tuple(one.day for one in run)
+    causes = [listed(list(first.teams))] if first.teams and not first.scope else []
+    if first.api_key:
+        share = f" ({percent(first.top_share)} of it)" if first.top_share is not None and len(run) == 1 else ""
+        named = first.api_key if first.api_key.lower().startswith("key") else f"key {first.api_key}"
+        causes.append(f"{named}{share}")
+    if first.model:
+        causes.append(first.model)
+    amounts = [money_short(amount, currency) for amount in (observed, expected, excess)]
+    above = f"{amounts[0]} against {amounts[1]} expected, {amounts[2]} more"
+    return AttentionItem(
+        kind="anomaly",
+        tone="bad",
+        title=f"{span_label(days)}: {size}{whose}",
+        detail=f"{above}. {' · '.join([first.scope, *causes] if first.scope else causes)}".rstrip(". ") + ".",
+        amount=excess,
+        days=days,
+    )
