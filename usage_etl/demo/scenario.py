@@ -18,13 +18,17 @@ class Scenario:
     first_day: dt.date
     as_of: dt.date
     """Last day with data."""
+    volume: float = 1.0
+    """Share of the usual traffic; tests that need every event but not every request take less."""
 
     @classmethod
-    def of(cls, *, seed: int, days: int, as_of: dt.date) -> Scenario:
-        """The scenario of ``days`` days that end with ``as_of``. Raises ValueError for fewer than one day."""
+    def of(cls, *, seed: int, days: int, as_of: dt.date, volume: float = 1.0) -> Scenario:
+        """The scenario of ``days`` days that end with ``as_of``. Raises ValueError for fewer than one day or no volume."""
         if days < 1:
             raise ValueError(f"days must be at least 1 (found {days})")
-        return cls(seed=seed, first_day=as_of - dt.timedelta(days=days - 1), as_of=as_of)
+        if not 0 < volume <= 1:
+            raise ValueError(f"volume must be above 0 and at most 1 (found {volume})")
+        return cls(seed=seed, first_day=as_of - dt.timedelta(days=days - 1), as_of=as_of, volume=volume)
 
     def random(self, *purpose: object) -> Random:
         """A source of chance for one purpose, the same in every process; purposes do not disturb each other."""

@@ -60,6 +60,8 @@ def _person_day(scenario: Scenario, organization: Organization, person: Person, 
     zone = organization.team(team_id).zone
     habits, weights = zip(*TEAM_HABITS[team_id], strict=True)
     for _ in range(min(sessions, 40)):
+        if random.random() >= scenario.volume:
+            continue
         used = feature(_in_season(random.choices(habits, weights)[0], day))
         key_alias = agent_alias(team_id) if used.feature_id == "code-agent" else interactive_alias(team_id)
         start_us = instant(random, zone=zone, day=day, hours=used.hours)
@@ -103,7 +105,7 @@ def _session(random: Random, used: Feature, model: Model, *, person: Person, key
 def _service_day(scenario: Scenario, organization: Organization, served: Feature, day: dt.date) -> Iterator[Request]:
     random = scenario.random(served.feature_id, day)
     level = weekday_level(day, served.weekend_ratio) * season_level(random, served, day) * growth(scenario, day)
-    expected = served.per_weekday * level
+    expected = served.per_weekday * level * scenario.volume
     assert served.owner_team is not None
     zone = organization.team(served.owner_team).zone
     is_batch = served.is_batched and day >= scenario.batch_start
@@ -148,7 +150,7 @@ def _runaway_day(scenario: Scenario, organization: Organization, day: dt.date) -
     random = scenario.random("runaway", day)
     is_first = day == scenario.runaway_days[0]
     opened, closed = (15 * 3600, SECONDS_PER_DAY) if is_first else (0, 9 * 3600 + 1200)
-    count = _RUNAWAY_REQUESTS[0 if is_first else 1]
+    count = round(_RUNAWAY_REQUESTS[0 if is_first else 1] * scenario.volume)
     model, used = MODELS["claude-opus-5"], feature("code-agent")
     key = organization.key(RUNAWAY_ALIAS, day)
     for number in range(count):

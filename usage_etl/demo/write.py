@@ -28,14 +28,20 @@ DEFAULT_AS_OF = dt.date(2026, 11, 19)
 
 
 def write_demo(
-    target: Path, *, seed: int = DEFAULT_SEED, days: int = DEFAULT_DAYS, as_of: dt.date = DEFAULT_AS_OF
+    target: Path,
+    *,
+    seed: int = DEFAULT_SEED,
+    days: int = DEFAULT_DAYS,
+    as_of: dt.date = DEFAULT_AS_OF,
+    volume: float = 1.0,
 ) -> DemoSummary:
     """Write the demo below ``target`` and say what is true of it; the same arguments give the same bytes.
 
-    An earlier demo there is replaced; its lake and reports are left alone. Raises ConfigError when the folder holds
-    something else, and ValueError for fewer than one day.
+    ``volume`` is the share of the usual traffic, above 0 and at most 1. An earlier demo in the folder is replaced; its
+    lake and reports are left alone. Raises ConfigError when the folder holds something else, and ValueError for fewer
+    than one day or no volume.
     """
-    scenario = Scenario.of(seed=seed, days=days, as_of=as_of)
+    scenario = Scenario.of(seed=seed, days=days, as_of=as_of, volume=volume)
     _clear(target)
     organization = build_organization(scenario)
     card = RateCard(scenario)
