@@ -6,9 +6,13 @@ one by one. Both ways give the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
+import io
+import itertools
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
@@ -17,6 +21,7 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.errors import ContractError
+from usage_etl.keys import sha256_hex
 from usage_etl.schemas.contract import Table
 
 ROW_GROUP_ROWS = 100_000
@@ -27,9 +32,10 @@ _CUT = "__cut"
 
 @dataclass(frozen=True)
 class TableFile:
-    """A finished Parquet file of one partition."""
+    """A finished Parquet file of one partition: its bytes, or where they are when they are many."""
 
-    path: Path
+    content: bytes | Path
+    bytes_count: int
     sha256: str
     rows_count: int
     control_totals: dict[str, str]
@@ -54,38 +60,58 @@ class _Totals:
         return {name: f"{_shortest(self.sums.get(name, Decimal(0))):f}" for name in self.table.control_totals}
 
 
-def write_table_file(
-    table: Table, partition: str, frame: pl.LazyFrame, folder: Path, *, memory_rows: int = MEMORY_ROWS
-) -> TableFile:
-    """Writes ``frame`` as the table's partition into ``folder``; memory stays near that of ``memory_rows`` rows.
+@contextlib.contextmanager
+def table_file(
+    table: Table, partition: str, frame: pl.LazyFrame, *, work_folder: Path | None = None, memory_rows: int = MEMORY_ROWS
+) -> Iterator[TableFile]:
+    """``frame`` as the table's partition; memory stays near that of ``memory_rows`` rows.
 
     Raises ContractError when a column is missing, unexpected or of another type, or a row breaks a rule or lies outside
     the partition.
     """
-    conformed = _conformed(table, frame)
+    runs = _runs(_conformed(table, frame), memory_rows)
+    first = next(runs)
     totals = _Totals(table)
-    order = [*table.sort_by, *(name for name in table.columns if name not in table.sort_by)]
-    runs: list[Path] = []
-    path = folder / "part.parquet"
-    for run in _runs(conformed, memory_rows):
-        _check_rows(table, partition, run.frame)
-        totals.add(run.frame)
-        ordered = run.frame.sort(order)
-        if run.is_whole:
-            ordered.write_parquet(path, row_group_size=ROW_GROUP_ROWS, metadata=_metadata(table, totals))
-            return _finished(path, totals)
-        runs.append(folder / f"run-{len(runs):06d}.parquet")
-        ordered.write_parquet(runs[-1], compression="lz4")
-    parts = list(_merged_parts(runs, list(table.sort_by), order, folder, rows_per_part=max(memory_rows // 2, 1)))
+    if first.is_whole:
+        with io.BytesIO() as file:
+            _ordered(table, partition, first.frame, totals).write_parquet(
+                file, row_group_size=ROW_GROUP_ROWS, metadata=_metadata(table, totals)
+            )
+            content = file.getvalue()
+        yield TableFile(content, len(content), sha256_hex(content), totals.rows_count, totals.texts())
+        return
+    with tempfile.TemporaryDirectory(prefix="usage_etl-", dir=work_folder) as folder:
+        ordered = (_ordered(table, partition, run.frame, totals) for run in itertools.chain([first], runs))
+        path = _sort_on_disk(table, ordered, totals, Path(folder), rows_per_part=max(memory_rows // 2, 1))
+        with path.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        yield TableFile(path, path.stat().st_size, sha256, totals.rows_count, totals.texts())
+
+
+def _ordered(table: Table, partition: str, frame: pl.DataFrame, totals: _Totals) -> pl.DataFrame:
+    """``frame`` in total order, checked and counted."""
+    _check_rows(table, partition, frame)
+    totals.add(frame)
+    return frame.sort(_total_order(table))
+
+
+def _total_order(table: Table) -> list[str]:
+    return [*table.sort_by, *(name for name in table.columns if name not in table.sort_by)]
+
+
+def _sort_on_disk(
+    table: Table, runs: Iterator[pl.DataFrame], totals: _Totals, folder: Path, *, rows_per_part: int
+) -> Path:
+    """One sorted file from sorted runs, by way of parts that each fit into memory."""
+    paths: list[Path] = []
+    for run in runs:
+        paths.append(folder / f"run-{len(paths):06d}.parquet")
+        run.write_parquet(paths[-1], compression="lz4")
+    parts = list(_merged_parts(paths, list(table.sort_by), _total_order(table), folder, rows_per_part=rows_per_part))
+    target = folder / "whole.parquet"
     merged = pl.scan_parquet(parts, glob=False)
-    merged.sink_parquet(path, row_group_size=ROW_GROUP_ROWS, metadata=_metadata(table, totals), engine="streaming")
-    return _finished(path, totals)
-
-
-def _finished(path: Path, totals: _Totals) -> TableFile:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return TableFile(path, sha256, totals.rows_count, totals.texts())
+    merged.sink_parquet(target, row_group_size=ROW_GROUP_ROWS, metadata=_metadata(table, totals), engine="streaming")
+    return target
 
 
 def exact_totals(table: Table, frame: pl.DataFrame) -> dict[str, Decimal]:
@@ -108,7 +134,8 @@ def _conformed(table: Table, frame: pl.LazyFrame) -> pl.LazyFrame:
     if faults:
         raise ContractError(table.name, faults, 0)
     conformed = table.conform(frame)
-    table.validate(pl.DataFrame(schema=conformed.collect_schema()))
+    if (schema := conformed.collect_schema()) != table.polars_schema:
+        table.validate(pl.DataFrame(schema=schema))  # names the columns that differ
     return conformed
 
 

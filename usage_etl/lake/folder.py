@@ -79,11 +79,14 @@ class FolderStore:
                 return path.read_bytes() == data
         return True
 
-    def upload(self, key: str, source: Path) -> ObjectInfo:
-        """Store a copy of a local file."""
+    def upload(self, key: str, source: Path | bytes) -> ObjectInfo:
+        """Store bytes, or a copy of a local file."""
         path = self._path(key)
         with _replacing(key, path) as temporary:
-            shutil.copyfile(source, temporary)
+            if isinstance(source, bytes):
+                temporary.write_bytes(source)
+            else:
+                shutil.copyfile(source, temporary)
             _to_disk(temporary)
             status = temporary.stat()
             temporary.replace(path)

@@ -58,8 +58,8 @@ class ObjectStore(Protocol):
         """Store ``data``. False only when ``only_if_absent`` lost to an object with other bytes."""
         ...
 
-    def upload(self, key: str, source: Path) -> ObjectInfo:
-        """Store a local file's bytes; the object as it stands then."""
+    def upload(self, key: str, source: Path | bytes) -> ObjectInfo:
+        """Store bytes, or those of a local file; the object as it stands then."""
         ...
 
     def copy(self, key: str, target_key: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import io
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -150,14 +151,15 @@ class S3Store:
                 return True
         raise TransientLakeError(f"{self.address(key)}: another writer kept getting in the way of a conditional write")
 
-    def upload(self, key: str, source: Path) -> ObjectInfo:
-        """Store a local file's bytes."""
+    def upload(self, key: str, source: Path | bytes) -> ObjectInfo:
+        """Store bytes, or those of a local file; large ones in several parts that become visible together."""
         full_key = self._full(key)
-        bytes_count = source.stat().st_size
+        bytes_count = len(source) if isinstance(source, bytes) else source.stat().st_size
         if bytes_count < _MULTIPART_BYTES:
-            return ObjectInfo(key, bytes_count, self._put(key, source.read_bytes(), {}))
-        with self._as_lake_error(key):
-            self._client.upload_file(str(source), self._bucket, full_key, Config=self._transfer)
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            return ObjectInfo(key, bytes_count, self._put(key, data, {}))
+        with self._as_lake_error(key), io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            self._client.upload_fileobj(file, self._bucket, full_key, Config=self._transfer)
         stored = self.head(key)
         if stored is None or stored.bytes_count != bytes_count:
             raise LakeError(f"{self.address(key)}: the upload of {bytes_count} bytes ended as {stored}")

@@ -12,7 +12,6 @@ import dataclasses
 import datetime as dt
 import logging
 import re
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from usage_etl.errors import IntegrityError, LakeError, TransientLakeError
 from usage_etl.keys import fingerprint, partition_key
 from usage_etl.lake.audit import table_faults
 from usage_etl.lake.clock import Clock, utc_now
-from usage_etl.lake.files import MEMORY_ROWS, TableFile, write_table_file
+from usage_etl.lake.files import MEMORY_ROWS, TableFile, table_file
 from usage_etl.lake.history import History
 from usage_etl.lake.manifests import FEW, Commit, Manifests
 from usage_etl.lake.objects import ObjectInfo, ObjectStore
@@ -68,8 +67,9 @@ class TableStore:
         column or a row breaks the table's contract; then, and when ``frame`` fails, the last good version stays.
         """
         check_partition(table, partition)
-        with tempfile.TemporaryDirectory(prefix="usage_etl-", dir=self._work_folder) as folder:
-            file = write_table_file(table, partition, frame.lazy(), Path(folder), memory_rows=self._memory_rows)
+        with table_file(
+            table, partition, frame.lazy(), work_folder=self._work_folder, memory_rows=self._memory_rows
+        ) as file:
             head = self._manifests.readable_head(table.name, partition)
             if head and head.sha256 == file.sha256:
                 return self._confirm(head, file, dict(inputs))
@@ -159,10 +159,10 @@ class TableStore:
             inputs=inputs,
             changed=True,
             committed_at=now.isoformat(),
-            bytes_count=file.path.stat().st_size,
+            bytes_count=file.bytes_count,
             object_version="",
         )
-        commit = self._point_manifest(commit, self._store.upload(key, file.path), file)
+        commit = self._point_manifest(commit, self._store.upload(key, file.content), file)
         if head and not self._history_days:
             self._history.drop(head)
         return commit
@@ -174,7 +174,7 @@ class TableStore:
         )
         stored = self._store.head(head.key)
         if stored is None or stored.version != head.object_version:
-            return self._point_manifest(renewed, self._store.upload(head.key, file.path), file)
+            return self._point_manifest(renewed, self._store.upload(head.key, file.content), file)
         if renewed != dataclasses.replace(head, changed=False):
             self._manifests.write(renewed)
         return renewed
@@ -189,7 +189,7 @@ class TableStore:
                 return commit
             time.sleep(_PAUSE_SECONDS * attempt)
             is_same = found is not None and self._store.digest(commit.key) == commit.sha256
-            stored = found if found and is_same else self._store.upload(commit.key, file.path)
+            stored = found if found and is_same else self._store.upload(commit.key, file.content)
         raise TransientLakeError(f"{commit.key}: other runs keep replacing this partition; run one at a time")
 
     def _readable_key(self, table: Table, head: Commit, found: ObjectInfo | None) -> str:

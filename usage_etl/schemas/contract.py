@@ -6,6 +6,7 @@ From one declaration come the Parquet schema, the asset checks, the Columns tab,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import dataframely as dy
@@ -116,12 +117,12 @@ class Table:
     control_totals: tuple[str, ...] = field(default=())
     """Columns whose sums stand in every commit's manifest and in the Parquet metadata."""
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, Any]:
         """Column name to its dataframely declaration, in stored order."""
         return self.schema.columns()
 
-    @property
+    @cached_property
     def polars_schema(self) -> pl.Schema:
         """Stored Polars types, in order."""
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
@@ -139,10 +140,24 @@ class Table:
         """``frame`` itself when it keeps the contract. Raises ContractError: shape first, then rows by rule."""
         if frame.schema != self.polars_schema:
             raise ContractError(self.name, _shape_faults(frame.schema, self.polars_schema), frame.height)
+        if self._keeps_row_rules(frame):
+            return frame
         _, failure = self.schema.filter(frame)
         if failure.invalid().height:
             raise ContractError(self.name, dict(failure.counts()), failure.invalid().height)
         return frame
+
+    def _keeps_row_rules(self, frame: pl.DataFrame) -> bool:
+        """Whether no row breaks a rule, without the report of who broke which: a tenth of the cost of ``filter``."""
+        return all(frame.select(self._row_rules).row(0))
+
+    @cached_property
+    def _row_rules(self) -> list[pl.Expr]:
+        """One expression per rule: whether all rows keep it. A rule that is null for a row passes, as in dataframely."""
+        if vars(self.schema).get("__dataframely_rules__", True):
+            return [pl.lit(value=False)]  # rules over several columns or rows: only dataframely itself can judge them
+        rules = ((name, column.validation_rules(pl.col(name))) for name, column in self.columns.items())
+        return [rule.all().alias(f"{name}|{kind}") for name, found in rules for kind, rule in found.items()]
 
     def rule_failures(self, frame: pl.DataFrame) -> dict[str, int]:
         """Rows that break each rule of the contract; empty when it is kept."""
