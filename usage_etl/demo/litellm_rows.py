@@ -124,8 +124,14 @@ def _key_fields(key: ApiKey, team_name: str, user_id: str) -> str:
         f'"user_api_key":"{key.key_id}","user_api_key_alias":{alias},"user_api_key_team_id":{team},'
         f'"user_api_key_team_alias":{json.dumps(team_name or None)},"user_api_key_org_id":{organization},'
         f'"user_api_key_user_id":{json.dumps(user_id or None)},"user_api_key_project_id":null,"user_api_key_project_alias":null,'
-        f'"user_agent":"{"OpenAI/Python 2.54.0" if key.alias.startswith("svc-") else "claude-cli/2.4.1"}"'
+        f'"user_agent":"{_client(key)}"'
     )
+
+
+def _client(key: ApiKey) -> str:
+    if key.alias.endswith("-code-agent"):
+        return "claude-cli/2.4.1 (external, cli)"
+    return "Open-WebUI/0.9.3" if key.alias.endswith("-interactive") else "OpenAI/Python 2.54.0"
 
 
 def _usage_object(request: Request) -> str:

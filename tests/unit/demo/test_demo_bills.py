@@ -107,6 +107,16 @@ def test_the_last_day_of_a_pull_is_unfinished_until_the_next():
         assert min(page.pulled_on for page in whole) > day
 
 
+def test_a_later_pull_restates_the_unfinished_day(demo):
+    shown = defaultdict(list)
+    for path in sorted((demo.folder / "landing" / "anthropic").glob("cost_report_*")):
+        for bucket in json.loads(path.read_text(encoding="utf-8"))["data"]:
+            shown[bucket["starting_at"]].append(sum(Decimal(result["amount"]) for result in bucket["results"]))
+    restated = [amounts for amounts in shown.values() if len(set(amounts)) > 1]
+    assert len(restated) >= 3
+    assert all(Decimal("0.4") < early / final < Decimal("0.6") for early, final in restated)
+
+
 def test_pages_follow_each_other_by_cursor(demo):
     for path in (demo.folder / "landing" / "openai").glob("costs_*"):
         page = json.loads(path.read_text(encoding="utf-8"))
