@@ -49,46 +49,59 @@ brew_install() {
     brew install --quiet "$@"
 }
 
-require_system_libraries() {
-    missing=$("$python" scripts/system_libraries.py | tr '\n' ' ')
-    missing=${missing% }
+# Debian splits ensurepip off into a package of its own. A pip that is already here can stand in for it.
+can_make_venv() {
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || "$python" -m pip --version >/dev/null 2>&1 ||
+        "$venv/bin/python" -m pip --version >/dev/null 2>&1
+}
+
+missing_packages() {
+    found=$("$python" scripts/system_libraries.py)
+    can_make_venv || found="$found python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
+    echo $found
+}
+
+require_system_packages() {
+    missing=$(missing_packages)
     [ -n "$missing" ] || return 0
     if [ "$(uname -s)" = Darwin ]; then
         brew_install $missing || stop "WeasyPrint needs $missing, which is not installed." "Run:  brew install $missing" "then run this again."
     else
-        apt_install $missing || stop "WeasyPrint needs system packages that are not installed: $missing" \
+        apt_install $missing || stop "system packages are missing: $missing" \
             "On Debian or Ubuntu run:  sudo apt-get install -y $missing" \
-            "Elsewhere install Pango 1.44 or newer, HarfBuzz with its subset library, and any font. Then run this again."
+            "Elsewhere install Pango 1.44 or newer, HarfBuzz with its subset library, any font, and Python's venv module." \
+            "Then run this again."
     fi
-    missing=$("$python" scripts/system_libraries.py | tr '\n' ' ')
-    [ -z "${missing% }" ] || stop "still missing after installation: $missing"
+    missing=$(missing_packages)
+    [ -z "$missing" ] || stop "still missing after installation: $missing"
 }
 
 make_venv() {
-    if [ -x "$venv/bin/python" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1; then return 0; fi
+    if "$venv/bin/python" -m pip --version >/dev/null 2>&1; then return 0; fi
     rm -rf "$venv"
-    if "$python" -c 'import ensurepip, venv' 2>/dev/null && "$python" -m venv "$venv" >/dev/null; then return 0; fi
-    # Debian splits ensurepip off. A pip that is already here can stand in for it; else the package is needed.
-    rm -rf "$venv"
-    if "$python" -m venv --without-pip "$venv" 2>/dev/null &&
-        "$python" -m pip --python "$venv/bin/python" install --quiet pip 2>/dev/null; then return 0; fi
-    rm -rf "$venv"
-    package=python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv
-    apt_install "$package" && "$python" -m venv "$venv" && return 0
-    stop "$python cannot make virtual environments: its venv module is not installed." \
-        "On Debian or Ubuntu run:  sudo apt-get install -y $package" "then run this again."
+    if "$python" -c 'import ensurepip' 2>/dev/null; then
+        "$python" -m venv "$venv"
+    else
+        "$python" -m venv --without-pip "$venv" && "$python" -m pip --python "$venv/bin/python" install --quiet pip
+    fi
 }
 
 python=$(find_python) || stop "no Python from 3.11 to 3.13 was found." \
     "Install one, or name it:  PYTHON=/path/to/python3.13 make setup"
 say "set-up: $("$python" --version 2>&1) -> $venv"
-require_system_libraries
-make_venv
-pip="$venv/bin/python -m pip --disable-pip-version-check --no-input"
+require_system_packages
+make_venv || stop "the virtual environment $venv could not be made"
+log=$venv/setup.log
+run_pip() {
+    "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" > "$log" 2>&1 || {
+        cat "$log" >&2
+        return 1
+    }
+}
 say "installing $(grep -c == requirements.lock) locked packages (about a minute the first time)"
-$pip install --quiet --require-hashes --no-deps --only-binary :all: --no-compile -r requirements.lock ||
+run_pip install --quiet --require-hashes --no-deps --only-binary :all: --no-compile -r requirements.lock ||
     stop "the locked packages could not be installed; pip's message is above." \
         "Intel Macs have no wheel for every locked package: use Linux, Apple silicon or the container image (deploy/)."
-$pip install --quiet --no-deps --no-build-isolation --no-index --editable .
-$pip check >/dev/null || stop "the installed packages do not fit together:" "$($pip check 2>&1 || true)"
+run_pip install --quiet --no-deps --no-build-isolation --no-index --editable . || stop "the project itself could not be installed"
+run_pip check || stop "the installed packages do not fit together; pip's message is above."
 say "set-up is done"
