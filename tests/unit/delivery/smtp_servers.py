@@ -65,10 +65,10 @@ def serving(inbox, **options):
 
 
 @contextlib.contextmanager
-def scripted(**replies):
+def scripted(*, heard=None, **replies):
     """A bare server for one connection that answers each verb with the given bytes; None hangs up, ``...`` stays silent.
 
-    ``content`` is the answer to the end of the content. Gives its port.
+    ``content`` is the answer to the end of the content; verbs are added to ``heard``. Gives its port.
     """
     script = {
         "greeting": b"220 hi",
@@ -84,6 +84,8 @@ def scripted(**replies):
 
     def answer(connection, verb):
         reply = script.get(verb, b"502 what")
+        if heard is not None:
+            heard.append(verb)
         if reply is ...:
             done.wait(20)
         if reply in (None, ...):

@@ -1,6 +1,4 @@
-"""Out locations for the tests of delivery: one that records and fails as told, one that is a folder."""
-
-from pathlib import Path
+"""An out location for the tests of delivery that records, checks and fails as told."""
 
 from usage_etl.errors import LakeError
 
@@ -49,33 +47,3 @@ class RecordingStore:
         self.check(self.objects)
         if is_failing:
             raise StoreFailedError(f"after {verb} {key}")
-
-
-class FolderOfTests:
-    """A folder with atomic writes: the least a real out location does."""
-
-    def __init__(self, root):
-        self.root = root
-
-    def head(self, key):
-        """Whether the object exists."""
-        return key if (self.root / key).exists() else None
-
-    def read(self, key):
-        """The bytes."""
-        return (self.root / key).read_bytes()
-
-    def write(self, key, data, *, only_if_absent=False, content_type=None):
-        """One atomic change."""
-        target = self.root / key
-        if only_if_absent and target.exists():
-            return target.read_bytes() == data
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(f"{target}.part")
-        part.write_bytes(data)
-        part.replace(target)
-        return True
-
-    def delete(self, key):
-        """One atomic change."""
-        (self.root / key).unlink(missing_ok=True)

@@ -116,6 +116,14 @@ def test_refusal_before_the_line_broke_is_kept():
         assert statuses(mailer(port).send(message())) == ["refused", "refused"]
 
 
+def test_content_is_not_offered_when_every_recipient_is_refused():
+    heard = []
+    with scripted(heard=heard, rcpt=b"550 no") as port:
+        mailer(port).send(message())
+    assert "rcpt" in heard
+    assert "data" not in heard
+
+
 def test_no_server_is_unsent_and_names_the_host():
     outcomes = mailer(free_port()).send(message())
     assert statuses(outcomes) == ["unsent", "unsent"]

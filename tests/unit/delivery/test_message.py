@@ -113,7 +113,7 @@ def test_payload_table_is_long_enough():
 
 @pytest.mark.parametrize("place", ["subject", "sender", "recipient", "link", "bodies"])
 def test_no_payload_adds_a_header_or_a_recipient(place):
-    for payload in PAYLOADS:
+    for payload in PAYLOADS if place in ("subject", "sender", "recipient") else PAYLOADS[::4]:
         changes = {
             "subject": {"subject": payload},
             "sender": {"sender": Mailbox(SENDER.address, payload)},
@@ -154,7 +154,7 @@ def test_no_payload_passes_as_an_address_or_file_name():
             Attachment("a.pdf", b"", f"application/pdf{payload} ")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=300), st.text(max_size=80), st.text(max_size=400))
 @example("=?=?\r\n", '"\r\n', "\r\n.\r\n")
 @example("a" * 74 + " b", "é" * 60, "=\n" * 40 + " \n\t\n.")

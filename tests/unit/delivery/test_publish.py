@@ -5,13 +5,16 @@ import json
 import threading
 from contextlib import nullcontext
 
+import httpx
 import pytest
+from moto.server import ThreadedMotoServer
 
-from tests.unit.delivery.stores import FolderOfTests, RecordingStore, StoreFailedError
+from tests.unit.delivery.stores import RecordingStore, StoreFailedError
 from usage_etl.delivery.manifest import Document, Edition, manifest_bytes
 from usage_etl.delivery.publish import publish
-from usage_etl.errors import DeliveryError, IntegrityError
+from usage_etl.errors import DeliveryError, IntegrityError, MissingObjectError
 from usage_etl.keys import sha256_hex
+from usage_etl.lake import FolderStore, open_store
 
 AS_OF = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 EDITION = Edition(report="chargeback", period="2026-10", period_status="closed", as_of=AS_OF)
@@ -179,7 +182,7 @@ def test_stable_copy_that_someone_overwrote_is_mended():
 
 
 def test_reader_in_another_thread_never_meets_a_mismatch(tmp_path):
-    store = FolderOfTests(tmp_path)
+    store = FolderStore(tmp_path)
     faults, seen = [], set()
     done = threading.Event()
 
@@ -189,7 +192,7 @@ def test_reader_in_another_thread_never_meets_a_mismatch(tmp_path):
                 manifest = store.read(f"{PREFIX}/manifest.json")
                 data = store.read(f"{PREFIX}/chargeback.csv")
                 after = store.read(f"{PREFIX}/manifest.json")
-            except FileNotFoundError:
+            except MissingObjectError:
                 continue
             if manifest == after:
                 seen.add(data)
@@ -204,6 +207,32 @@ def test_reader_in_another_thread_never_meets_a_mismatch(tmp_path):
     reader.join()
     assert not faults
     assert len(seen) > 1
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A prefix in a bucket of an S3 server on this machine."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    httpx.put(f"{endpoint}/reports").raise_for_status()
+    yield open_store("s3://reports/finance", endpoint_url=endpoint)
+    server.stop()
+
+
+def test_bucket_holds_what_a_folder_holds(bucket, tmp_path):
+    folder = FolderStore(tmp_path)
+    for store in (bucket, folder):
+        go(store, files(chargeback="1", gone="x"))
+        go(store, files(chargeback="2"))
+        assert not go(store, files(chargeback="2")).is_new
+    keys = [info.key for info in folder.list("")]
+    assert [info.key for info in bucket.list("")] == keys
+    assert [bucket.read(key) for key in keys] == [folder.read(key) for key in keys]
+    check_promises({key: bucket.read(key) for key in keys})
 
 
 def test_foreign_object_under_a_version_is_refused():
