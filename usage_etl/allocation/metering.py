@@ -103,6 +103,6 @@ def meter_usage(usage: pl.LazyFrame | pl.DataFrame, *, month: Month) -> Meter:
         meter.activity[row["host"], row["model_id"]][owner] = Activity(
             seen.requests_count + row["requests_count"], seen.total_tokens + row["total_tokens"]
         )
-        if row["currency"] is not None and cost:
+        if cost:
             meter.by_model[row["host"], row["model_id"], row["currency"]][owner] = cost
     return meter

@@ -104,6 +104,14 @@ def test_priced_usage_is_divided_among_accounts_and_still_adds_up(charges, usage
     assert rows["priced_cost"].min() == Decimal("0.333333333333333333")
 
 
+def test_accounts_that_billed_nothing_share_priced_usage_evenly(charges, usage, provider_usage) -> None:
+    accounts = [{"billing_account_id": f"org-{n}", "billed_cost": Decimal(0)} for n in range(2)]
+    assert run(charges(*accounts), usage({"effective_cost": Decimal(1)}), provider_usage())["priced_cost"].to_list() == [
+        Decimal("0.5"),
+        Decimal("0.5"),
+    ]
+
+
 def test_categories_other_than_usage_are_not_compared(charges, usage, provider_usage) -> None:
     rows = run(
         charges({"billed_cost": Decimal(10)}, {"charge_category": "Credit", "billed_cost": Decimal(-4)}),
@@ -131,7 +139,10 @@ def test_the_providers_own_report_stands_beside_by_account(charges, usage, provi
             ("openai", "org-2", "gpt-5", "4"), ("openai", "org-1", "gpt-5", "6"), ("openai", "org-1", "gpt-5", "0.25")
         ),
     )
-    assert rows.select("billing_account_id", "provider_usage_cost").rows() == [("org-1", Decimal("6.25")), ("org-2", Decimal(4))]
+    assert rows.select("billing_account_id", "priced_cost", "provider_usage_cost").rows() == [
+        ("org-1", Decimal(6), Decimal("6.25")),
+        ("org-2", Decimal(4), Decimal(4)),
+    ]
 
 
 def test_a_report_whose_account_has_another_name_goes_to_the_only_account(charges, usage, provider_usage) -> None:

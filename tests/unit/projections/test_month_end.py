@@ -79,6 +79,10 @@ def test_days_after_the_as_of_day_change_nothing() -> None:
     assert project(known).equals(project(known.filter(pl.col("usage_date") <= through)))
 
 
+def test_a_scope_that_begins_after_the_as_of_day_is_not_known_yet() -> None:
+    assert project(series(lambda _: Decimal(1), first=dt.date(2026, 11, 9))).is_empty()
+
+
 def test_weekdays_to_come_are_priced_as_weekdays() -> None:
     """On Sunday the 8th, two of two weekends are over: the straight line is far too low."""
     row = project(series(lambda day: Decimal(2) if day.weekday() >= 5 else Decimal(20))).row(0, named=True)
@@ -107,9 +111,15 @@ def test_a_young_scope_borrows_its_band_from_the_others() -> None:
 
 
 def test_the_band_never_promises_less_than_is_spent() -> None:
-    spent = series(lambda day: Decimal(10_000) if day == dt.date(2026, 11, 2) else Decimal(random.Random(day.day).randrange(5)))
-    row = project(spent).row(0, named=True)
-    assert row["cost_to_date"] <= row["projected_lower_cost"] <= row["projected_cost"] <= row["projected_upper_cost"]
+    rng = random.Random(7)
+
+    def bursty(_: dt.date) -> Decimal:
+        return Decimal(rng.randrange(1000)) if rng.random() < 0.1 else Decimal(0)
+
+    rows = project(pl.concat([series(bursty, scope=f"team-{n}") for n in range(20)]))
+    assert (rows["cost_to_date"] <= rows["projected_lower_cost"]).all()
+    assert (rows["projected_lower_cost"] <= rows["projected_cost"]).all()
+    assert (rows["projected_cost"] <= rows["projected_upper_cost"]).all()
 
 
 def test_days_without_cost_and_unpriced_days_are_zero() -> None:
