@@ -1,7 +1,10 @@
 """Both locks pin everything by hash, name no address, fit the declared dependencies and agree with each other."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +17,9 @@ PIN = re.compile(r"^([a-z0-9-]+)==(\S+)( ; .*)? \\$")
 # Versions that must not come back: known holes, or known to break the set.
 SQLALCHEMY_LIMIT = (2, 1)
 WEASYPRINT_FLOOR = (70, 0)
+
+TRANSITIVE = {"pydantic-core"}
+"""Half of a declared package that is published apart."""
 
 
 def pins(name: str) -> dict[str, set[str]]:
@@ -61,13 +67,34 @@ def test_the_run_lock_is_a_part_of_the_whole() -> None:
 
 def test_every_declared_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-
-    def names(requirements: list[str]) -> set[str]:
-        return {re.split(r"[\[><=~! ]", requirement)[0].lower() for requirement in requirements}
-
-    declared = names(project["project"]["dependencies"])
+    declared = declared_names(project["project"]["dependencies"])
     assert declared <= pins(LOCKS[1]).keys()
-    assert declared | names(project["dependency-groups"]["dev"]) <= pins(LOCKS[0]).keys()
+    assert declared | declared_names(project["dependency-groups"]["dev"]) <= pins(LOCKS[0]).keys()
+
+
+def imported_packages(*folders: str) -> set[str]:
+    """Distributions that the files of ``folders`` import directly."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    modules = {alias.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {(node.module or "").partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+    installed = packages_distributions()
+    outside = modules - sys.stdlib_module_names - {"usage_etl", "assets", "tests", "benchmarks"}
+    unknown = outside - installed.keys()
+    assert unknown == set()
+    return {re.sub(r"[-_.]+", "-", installed[module][0]).lower() for module in outside}
+
+
+def declared_names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[><=~! ]", requirement)[0].lower() for requirement in requirements}
+
+
+def test_every_direct_import_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = declared_names(project["project"]["dependencies"])
+    assert imported_packages("usage_etl", "assets") - declared == set()
+    declared |= declared_names(project["dependency-groups"]["dev"])
+    assert imported_packages("tests", "benchmarks", "docs", "scripts") - declared - TRANSITIVE == set()
 
 
 def test_no_second_code_location_hides_workspace_yaml() -> None:
