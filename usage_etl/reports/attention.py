@@ -24,7 +24,8 @@ from usage_etl.reports.spikes import anomaly_items
 from usage_etl.units import UNALLOCATED
 
 ITEMS_COUNT = 6
-_NAMED_BUDGETS_COUNT = 3
+_NAMED_BUDGETS_COUNT = 2
+_LISTED_BUDGETS_COUNT = 5
 _RANK = {"bad": 0, "warn": 1, "neutral": 2, "good": 3}
 _DIFFERENCES = {"billed_above_usage", "billed_below_usage", "no_usage_seen"}
 
@@ -61,15 +62,24 @@ def _budgets(facts: MonthFacts, period: Period) -> list[AttentionItem]:
         if end > budget
     ]
     over.sort(key=lambda found: (-found[0], found[1].scope_kind, found[1].scope_id))
-    items = [_budget_item(facts, period, *found) for found in over[:_NAMED_BUDGETS_COUNT]]
-    rest = over[_NAMED_BUDGETS_COUNT:]
-    if rest:
-        amount = sum((excess for excess, _, _ in rest), Decimal(0))
-        names = listed([facts.name_of(one.scope_kind, one.scope_id) for _, one, _ in rest][:4])
-        title = f"{plural(len(rest), 'further budget')} over by {money_short(amount, facts.currency)} in all"
-        detail = f"{names}{' and more' if len(rest) > 4 else ''}."
-        items.append(AttentionItem(kind="budget", tone="warn", title=title, detail=detail, amount=amount))
-    return items
+    if len(over) <= _NAMED_BUDGETS_COUNT:
+        return [_budget_item(facts, period, *found) for found in over]
+    total = money_short(sum((excess for excess, _, _ in over), Decimal(0)), facts.currency)
+    named = [
+        f"{facts.name_of(one.scope_kind, one.scope_id)} {money_short(excess, facts.currency, plus=True)}"
+        for excess, one, _ in over
+    ]
+    is_passed = any(one.cost_to_date > budget for _, one, budget in over)
+    verb = "passed by" if period.is_complete else "are on course to be passed, by"
+    return [
+        AttentionItem(
+            kind="budget",
+            tone="bad" if is_passed else "warn",
+            title=f"{plural(len(over), 'budget')} {verb} {total} in all",
+            detail=f"{', '.join(named[:_LISTED_BUDGETS_COUNT])}{' and more' if len(named) > _LISTED_BUDGETS_COUNT else ''}.",
+            amount=over[0][0],
+        )
+    ]
 
 
 def _budget_item(facts: MonthFacts, period: Period, excess: Decimal, one: Projection, budget: Decimal) -> AttentionItem:

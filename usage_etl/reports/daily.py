@@ -83,7 +83,7 @@ def _marks(attention: tuple[AttentionItem, ...], days: tuple[dt.date, ...]) -> t
         if item.kind == "anomaly":
             shown = [day for day in item.days if day in days]
             for position, day in enumerate(shown):
-                marks[day] = item.title if position == 0 else marks.get(day, "")
+                marks[day] = item.mark if position == 0 else marks.get(day, "")
     return tuple(Mark(day=day, text=marks[day]) for day in sorted(marks))
 
 

@@ -8,19 +8,17 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
-from usage_etl.reports.charts import burn_up_chart, daily_bars, gauge_bar, meter, ranking_bars, sparkline
+from usage_etl.reports.charts import burn_up_chart, daily_bars, gauge_bar, meter, ranking_rows, sparkline
 from usage_etl.reports.model import BarList, Card, ExecutiveReport, TeamRow
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths and heights in CSS pixels. ``key_width`` 0 puts the daily chart's key above the bars."""
+    """Widths and heights in CSS pixels."""
 
     daily: tuple[float, float]
-    key_width: float
-    half: tuple[float, float]
-    """Burn-up; the team bars beside it fill the same height."""
-    bar_row: float
+    burn_up: tuple[float, float]
+    bar: tuple[float, float]
     card: float = 104
     trend: tuple[float, float] = (60, 15)
     meter: tuple[float, float] = (38, 13)
@@ -28,13 +26,13 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Drawings:
-    """SVG markup, ready to be placed."""
+    """SVG markup, ready to be placed; rows in the order of the report's own."""
 
     daily: Markup
     burn_up: Markup
-    teams: Markup
-    models: Markup
-    features: Markup
+    teams: tuple[Markup, ...]
+    models: tuple[Markup, ...]
+    features: tuple[Markup, ...]
     cards: tuple[Markup, ...]
     trends: tuple[Markup, ...]
     meters: tuple[Markup, ...]
@@ -42,19 +40,15 @@ class Drawings:
 
 def draw(report: ExecutiveReport, sizes: Sizes) -> Drawings:
     """Every chart of ``report``. Markup is built by our own escaping, nothing else is marked safe."""
-    width, height = sizes.half
     rows = [*report.team_table.rows, report.team_table.total]
     elapsed = float(report.team_table.elapsed_ratio)
+    currency = report.currency
     return Drawings(
-        daily=_safe(
-            daily_bars(
-                report.daily, currency=report.currency, width=sizes.daily[0], height=sizes.daily[1], key_width=sizes.key_width
-            )
-        ),
-        burn_up=_safe(burn_up_chart(report.burn_up, currency=report.currency, width=width, height=height)),
-        teams=_bars(report.teams, width, min(max(height / max(len(report.teams.bars), 1), 16), 32)),
-        models=_bars(report.models, width, sizes.bar_row),
-        features=_bars(report.features, width, sizes.bar_row),
+        daily=_safe(daily_bars(report.daily, currency=currency, width=sizes.daily[0], height=sizes.daily[1])),
+        burn_up=_safe(burn_up_chart(report.burn_up, currency=currency, width=sizes.burn_up[0], height=sizes.burn_up[1])),
+        teams=_bars(report.teams, sizes.bar),
+        models=_bars(report.models, sizes.bar),
+        features=_bars(report.features, sizes.bar),
         cards=tuple(_card(card, sizes.card) for card in report.cards),
         trends=tuple(_trend(row, sizes.trend) for row in rows),
         meters=tuple(_meter(row, elapsed, sizes.meter) for row in rows),
@@ -66,8 +60,8 @@ def _safe(svg: str) -> Markup:
     return Markup(svg)  # noqa: S704
 
 
-def _bars(bars: BarList, width: float, row_height: float) -> Markup:
-    return _safe(ranking_bars(bars, width=width, row_height=row_height)) if bars.bars else Markup()
+def _bars(bars: BarList, size: tuple[float, float]) -> tuple[Markup, ...]:
+    return tuple(_safe(row) for row in ranking_rows(bars, width=size[0], height=size[1]))
 
 
 def _card(card: Card, width: float) -> Markup:

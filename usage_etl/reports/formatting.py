@@ -61,7 +61,7 @@ def money_cell(amount: Decimal, currency: str) -> str:
 
 def display_unit(amount: Decimal, currency: str) -> Decimal:
     """What ``money_short`` rounds to: minor units below 100, whole units above."""
-    return minor_unit(currency) if abs(amount) < 100 else Decimal(1)
+    return minor_unit(currency) if 0 < abs(amount) < 100 else Decimal(1)
 
 
 def money_short(amount: Decimal, currency: str, *, plus: bool = False) -> str:

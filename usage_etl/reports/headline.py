@@ -80,7 +80,7 @@ def status_of(facts: MonthFacts, period: Period) -> Status:
     tone: Tone = "good" if excess < 0 else "warn" if likely else "bad"
     side = "over" if excess > 0 else "under"
     if cost > budget and not period.is_complete:
-        return Status(tone="bad", text=f"Budget passed, {size} {side} by month-end")
+        return Status(tone="bad", text=f"Budget passed, ends {size} {side}")
     return Status(tone=tone, text=f"{likely}{size} {side} budget")
 
 
@@ -219,7 +219,7 @@ def _budget_card(facts: MonthFacts, period: Period) -> Card:
         return Card(
             label="Budget",
             figure=Figure(value=budget, text=text),
-            note=note if note.startswith("on") or not note else f"spent {note}",
+            note=note,
             tone=status.tone,
             gauge=_gauge(facts, projection, end),
         )

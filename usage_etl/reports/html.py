@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+
 from markupsafe import Markup
 
 from usage_etl.reports.drawings import Sizes, draw
@@ -11,9 +12,9 @@ from usage_etl.reports.model import ExecutiveReport
 from usage_etl.reports.print_layout import PageSize, print_layout
 from usage_etl.reports.templates import Templates
 
-_WIDE = Sizes(daily=(960, 280), key_width=150, half=(456, 270), bar_row=25, card=150, trend=(84, 18), meter=(56, 14))
-_MIDDLE = Sizes(daily=(620, 250), key_width=138, half=(456, 270), bar_row=25)
-_NARROW = Sizes(daily=(340, 250), key_width=0, half=(340, 230), bar_row=25)
+_WIDE = Sizes(daily=(796, 280), burn_up=(456, 270), bar=(200, 18), card=150, trend=(84, 18), meter=(56, 14))
+_MIDDLE = Sizes(daily=(620, 250), burn_up=(456, 270), bar=(200, 18))
+_NARROW = Sizes(daily=(340, 220), burn_up=(340, 230), bar=(200, 18))
 
 
 def render_executive_html(report: ExecutiveReport, *, report_url: str | None = None, templates: Templates | None = None) -> str:

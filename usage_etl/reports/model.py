@@ -129,6 +129,8 @@ class Bar(Part):
     cost: Figure
     share: Figure
     previous_cost: Decimal | None
+    is_member: bool
+    """False for the sum of others and for what nobody owns."""
 
 
 class BarList(Part):
@@ -139,7 +141,6 @@ class BarList(Part):
     """What the tick means; empty without earlier data."""
     note: str
     bars: tuple[Bar, ...]
-    alt: str
 
 
 class Mover(Part):
@@ -192,6 +193,9 @@ class AttentionItem(Part):
     detail: str
     amount: Decimal
     days: tuple[dt.date, ...] = ()
+    """Anomalous days; their bars are marked."""
+    mark: str = ""
+    """Text of the mark in the chart; the title says the same."""
 
 
 class TrustFact(Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from usage_etl.money import minor_unit
@@ -14,58 +15,72 @@ from usage_etl.units import UNALLOCATED
 
 BARS_COUNT = 9
 MOVERS_COUNT = 3
-_NOUNS = {"team": "team", "model": "model", "feature": "feature"}
 
 
-def ordered(members: list[Member]) -> list[Member]:
-    """Costliest first; unallocated last, because it is nobody's rank."""
-    return sorted(members, key=lambda one: one.member_id == UNALLOCATED)
+@dataclass(frozen=True)
+class _Line:
+    name: str
+    cost: Decimal
+    previous_cost: Decimal | None
+    is_member: bool
 
 
 def cost_bars(facts: MonthFacts, period: Period, *, dimension: str) -> BarList:
-    """The costliest members and, as one bar, all others; the bars add up to the organization's cost."""
-    members = ordered([one for one in facts.members.get(dimension, []) if one.cost is not None])
-    unpriced = [one for one in facts.members.get(dimension, []) if one.cost is None and one.requests_count]
-    costs = tied_amounts([one.cost for one in members], unit=minor_unit(facts.currency))
-    is_known = facts.organization.has_previous
-    lines = [
-        (one.name, cost or Decimal(0), (one.previous_cost or Decimal(0)) if is_known else None)
-        for one, cost in zip(members, costs, strict=True)
-    ]
-    if len(lines) > BARS_COUNT:
-        lines = _with_others(lines, _NOUNS[dimension])
+    """The costliest members, all others as one bar, and what belongs to none: together the organization's cost."""
+    lines = _lines(facts, dimension)
+    costs = tied_amounts([line.cost for line in lines], unit=minor_unit(facts.currency))
+    tied = [replace(line, cost=cost) for line, cost in zip(lines, costs, strict=True) if cost is not None]
     whole = facts.organization.cost
-    bars = tuple(
-        Bar(
-            name=name,
-            cost=Figure(value=cost, text=money_short(cost, facts.currency)),
-            share=share(cost, whole),
-            previous_cost=before,
-        )
-        for name, cost, before in lines
-    )
-    missing = plural(len(unpriced), f"{_NOUNS[dimension]} has", f"{_NOUNS[dimension]}s have")
-    named = ", ".join(f"{bar.name} {bar.cost.text}" for bar in bars[:3])
+    unpriced = sum(1 for one in facts.members.get(dimension, []) if one.cost is None and one.requests_count)
+    missing = plural(unpriced, f"{dimension} has", f"{dimension}s have")
     return BarList(
-        title=f"Cost by {_NOUNS[dimension]}",
-        tick_note=f"Tick: {period.comparison}." if is_known and bars else "",
+        title=f"Cost by {dimension}",
+        tick_note=f"Tick: {period.comparison}." if facts.organization.has_previous and tied else "",
         note=f"{missing} no price." if unpriced else "",
-        bars=bars,
-        alt=f"Bars of cost by {_NOUNS[dimension]}: {named or 'no priced usage'}{', and others' if len(bars) > 3 else ''}.",
+        bars=tuple(
+            Bar(
+                name=line.name,
+                cost=Figure(value=line.cost, text=money_short(line.cost, facts.currency)),
+                share=share(line.cost, whole),
+                previous_cost=line.previous_cost,
+                is_member=line.is_member,
+            )
+            for line in _with_others(tied, dimension)
+        ),
     )
 
 
-def _with_others(lines: list[tuple[str, Decimal, Decimal | None]], noun: str) -> list[tuple[str, Decimal, Decimal | None]]:
-    """The first lines and one for the rest; an unallocated line at the end stays a line of its own."""
-    tail = lines[-1:] if lines[-1][0] == "Unallocated" else []
-    kept = lines[: BARS_COUNT - 1 - len(tail)]
-    rest = lines[len(kept) : len(lines) - len(tail)]
-    before = [previous for _, _, previous in rest if previous is not None]
-    others = (
-        f"{len(rest)} other {noun}s",
-        sum((cost for _, cost, _ in rest), Decimal(0)),
-        sum(before, Decimal(0)) if before else None,
-    )
+def _lines(facts: MonthFacts, dimension: str) -> list[_Line]:
+    """Priced members by cost, then the unallocated one, then what the dimension leaves out."""
+    is_known = facts.organization.has_previous
+    members = [one for one in facts.members.get(dimension, []) if one.cost is not None]
+    members.sort(key=lambda one: one.member_id == UNALLOCATED)
+    lines = [
+        _Line(
+            one.name,
+            one.cost or Decimal(0),
+            (one.previous_cost or Decimal(0)) if is_known else None,
+            one.member_id != UNALLOCATED,
+        )
+        for one in members
+    ]
+    rest = (facts.organization.cost or Decimal(0)) - sum((line.cost for line in lines), Decimal(0))
+    if lines and rest:
+        lines.append(_Line(f"No {dimension} named", rest, None, is_member=False))
+    return lines
+
+
+def _with_others(lines: list[_Line], noun: str) -> list[_Line]:
+    """At most ``BARS_COUNT`` lines; what is no member keeps its own line at the end."""
+    tail = [line for line in lines if not line.is_member]
+    members = [line for line in lines if line.is_member]
+    if len(lines) <= BARS_COUNT:
+        return lines
+    kept = members[: BARS_COUNT - 1 - len(tail)]
+    rest = members[len(kept) :]
+    before = [line.previous_cost for line in rest if line.previous_cost is not None]
+    cost = sum((line.cost for line in rest), Decimal(0))
+    others = _Line(f"{len(rest)} other {noun}s", cost, sum(before, Decimal(0)) if before else None, is_member=False)
     return [*kept, others, *tail]
 
 

@@ -93,6 +93,7 @@ def _anomaly_item(run: Sequence[_Day], currency: str) -> AttentionItem:
         kind="anomaly",
         tone="bad",
         title=f"{span_label(days)}: {size}{whose}",
+        mark=f"{span_label(days)}: {size}",
         detail=f"{above}. {' · '.join([first.scope, *causes] if first.scope else causes)}".rstrip(". ") + ".",
         amount=excess,
         days=days,

@@ -178,4 +178,4 @@ def _note(facts: MonthFacts) -> str:
     if estimated:
         text += f", plus {money_exact(estimated, facts.currency)} of estimates where no bill has arrived"
     states = sorted(set(charges["period_status"].cast(pl.String)))
-    return f"{intro}{text} ({', '.join(states)}). Users are distinct per row; the budget's tick is the share of the month that has passed."
+    return f"{intro}{text} ({', '.join(states)}). Users are distinct per row; budget tick: share of the month passed."

@@ -21,7 +21,8 @@ def burn_up_chart(chart: BurnUp, *, currency: str, width: float, height: float, 
     ends = [figure for figure in (chart.projected, chart.linear, chart.budget) if figure]
     bounds = [float(cost) for cost in (chart.lower_cost, chart.upper_cost) if cost is not None]
     steps = ticks(min([0.0, *amounts]), max([*amounts, *bounds, *(_size(figure) for figure in ends), 0.0]))
-    names = [money_axis(step, currency) for step in steps]
+    is_known = chart.spent.value is not None
+    names = [money_axis(step, currency) for step in steps] if is_known or ends else [""] * len(steps)
     left = max(text_width(name, size=10) for name in names) + 8
     right, bottom = width - key_width, height - _FOOT
 
@@ -47,11 +48,11 @@ def burn_up_chart(chart: BurnUp, *, currency: str, width: float, height: float, 
     if chart.budget:
         level = y(_size(chart.budget))
         parts.append(line(left, level, right, level, color="bad", dash="5 3", width=1.25))
-    parts.append(
-        polyline([(x(0), y(0)), *((x(day), y(amount)) for day, amount in enumerate(amounts, start=1))], color="accent", width=2)
-    )
-    parts.append(dot(*now, 3.5, color="accent"))
-    parts += _now_label(chart, now, left=left)
+    if is_known:
+        points = [(x(day), y(amount)) for day, amount in enumerate([0.0, *amounts])]
+        parts += [polyline(points, color="accent", width=2), dot(*now, 3.5, color="accent"), *_now_label(chart, now, left=left)]
+    else:
+        parts.append(label((left + right) / 2, bottom / 2, "no priced usage", size=11, anchor="middle"))
     parts += _end_labels(chart, [(figure, y(_size(figure))) for figure in ends], x=right + 7, limit=key_width - 8, bottom=bottom)
     for day in (1, 8, 15, 22, days):
         text = day_label(chart.month.replace(day=day)) if day == 1 else str(day)

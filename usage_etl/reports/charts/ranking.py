@@ -5,51 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from usage_etl.reports.charts.metrics import fitted, text_width
-from usage_etl.reports.charts.svg import dot, drawing, label, line, polyline, rect
-from usage_etl.reports.model import Bar, BarList, Gauge
+from usage_etl.reports.charts.svg import dot, drawing, line, polyline, rect
+from usage_etl.reports.model import BarList, Gauge
 
 Amount = Decimal | int | None
 
 
-def ranking_bars(bars: BarList, *, width: float, row_height: float, color: str = "accent") -> str:
-    """One bar per member: name, bar, tick, then amount and share, right of whichever is longer."""
-    rows = bars.bars
-    names_limit = width * 0.36
-    name_width = min(names_limit, max([text_width(bar.name, size=10.5) for bar in rows], default=0)) + 10
-    value_width = max([text_width(_value(bar), size=10.5, weight=600) for bar in rows], default=0) + 10
-    sizes = [float(bar.cost.value or 0) for bar in rows]
-    ticks = [float(bar.previous_cost) for bar in rows if bar.previous_cost is not None]
+def ranking_rows(bars: BarList, *, width: float, height: float) -> list[str]:
+    """One drawing per member on one scale: the bar, grey for those that are no member, and the tick of the period before.
+
+    Shapes only, free to be stretched; the names and amounts beside them are text of the document.
+    """
+    sizes = [float(bar.cost.value or 0) for bar in bars.bars]
+    ticks = [float(bar.previous_cost) for bar in bars.bars if bar.previous_cost is not None]
     low, high = min([0.0, *sizes]), max([0.0, *sizes, *ticks])
-    room = max(width - name_width - value_width, 20)
-    factor = room / (high - low) if high > low else 0
-    zero = name_width - low * factor
-    parts = []
-    for index, (bar, size) in enumerate(zip(rows, sizes, strict=True)):
-        middle = (index + 0.5) * row_height
-        thick = min(11.0, row_height * 0.55)
+    factor = (width - 2) / (high - low) if high > low else 0.0
+    zero = -low * factor
+    rows = []
+    for bar, size in zip(bars.bars, sizes, strict=True):
         start, end = zero + min(0.0, size) * factor, zero + max(0.0, size) * factor
-        grey = "others" if bar.previous_cost is None and not size else color
-        parts.append(label(0, middle + 3.7, fitted(bar.name, size=10.5, limit=name_width - 10), size=10.5, color="ink"))
-        parts.append(rect(start, middle - thick / 2, max(end - start, 1.0), thick, color=grey, radius=2))
+        thick = min(11.0, height * 0.62)
+        top = (height - thick) / 2
+        color = "accent" if bar.is_member else "others"
+        parts = [rect(0, top, width, thick, color="ground"), rect(start, top, max(end - start, 1.0), thick, color=color)]
+        alt = f"{bar.name}: {bar.cost.text}, {bar.share.text}"
         if bar.previous_cost is not None:
             tick = zero + max(0.0, float(bar.previous_cost)) * factor
-            end = max(end, tick)
-            parts.append(line(tick, middle - thick / 2 - 3, tick, middle + thick / 2 + 3, color="ink", width=1.5))
-        parts += _amount(bar, end + 6, middle)
-    return drawing(width, max(len(rows), 1) * row_height, title=bars.alt, parts=parts)
-
-
-def _value(bar: Bar) -> str:
-    return f"{bar.cost.text} · {bar.share.text}"
-
-
-def _amount(bar: Bar, x: float, middle: float) -> list[str]:
-    wide = text_width(bar.cost.text, size=10.5, weight=600)
-    return [
-        label(x, middle + 3.7, bar.cost.text, size=10.5, weight=600, color="ink"),
-        label(x + wide + 4, middle + 3.7, f"· {bar.share.text}", size=10.5),
-    ]
+            parts.append(line(tick + 0.75, top - 3, tick + 0.75, top + thick + 3, color="ink", width=1.5))
+        rows.append(drawing(width, height, title=alt, parts=parts, is_stretched=True))
+    return rows
 
 
 def sparkline(values: Sequence[Amount], *, width: float, height: float, alt: str) -> str:

@@ -1,4 +1,4 @@
-"""Daily bars stacked by provider, with a key that lists amounts, and anomalies marked on their own day."""
+"""Daily bars stacked by provider, with anomalies marked on their own day."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from usage_etl.reports.charts.metrics import fitted, text_width
 from usage_etl.reports.charts.scale import ticks
-from usage_etl.reports.charts.svg import area, box_path, dot, drawing, label, line, rect, series_color
+from usage_etl.reports.charts.svg import area, box_path, dot, drawing, label, line, series_color
 from usage_etl.reports.formatting import day_label, money_axis
 from usage_etl.reports.model import DailyChart
 
 _LANE = 17
 _FOOT = 20
-_KEY_ROW = 29
 
 
 @dataclass(frozen=True)
@@ -38,17 +37,15 @@ class _Frame:
         return self.bottom - (amount - self.low) / (self.high - self.low) * (self.bottom - self.top)
 
 
-def daily_bars(chart: DailyChart, *, currency: str, width: float, height: float, key_width: float = 138) -> str:
-    """The chart with its key at the right, or above the bars where ``key_width`` is 0."""
-    rows = _key_rows(chart, width) if not key_width else []
-    head = 16.0 * len(rows)
+def daily_bars(chart: DailyChart, *, currency: str, width: float, height: float) -> str:
+    """The bars with axis, weekends, gaps and marks. The key of the colours is text of the document beside it."""
     sums = _day_sums(chart)
     steps = ticks(min([0.0, *(low for low, _ in sums)]), max([0.0, *(high for _, high in sums)]))
-    names = [money_axis(step, currency) for step in steps]
+    names = [money_axis(step, currency) for step in steps] if chart.total.value is not None else ["", ""]
     frame = _Frame(
         left=max(text_width(name, size=10) for name in names) + 8,
-        right=width - key_width - (14 if key_width else 1),
-        top=head + _LANE + 4,
+        right=width - 1,
+        top=_LANE + 4,
         bottom=height - _FOOT,
         low=steps[0],
         high=steps[-1],
@@ -60,7 +57,6 @@ def daily_bars(chart: DailyChart, *, currency: str, width: float, height: float,
         parts.append(line(frame.left, y, frame.right, y, color="axis" if step == 0 else "rule"))
         parts.append(label(frame.left - 7, y + 3.5, name, anchor="end"))
     parts += [_bars(chart, frame), _gaps(chart, frame), *_dates(chart, frame), *_marks(chart, frame, sums)]
-    parts += _key(chart, width - key_width, frame.top) if key_width else _key_above(rows)
     return drawing(width, height, title=chart.alt, parts=parts)
 
 
@@ -110,9 +106,11 @@ def _gaps(chart: DailyChart, frame: _Frame) -> str:
         if not known
     ]
     first = chart.has_data.index(True) if any(chart.has_data) else len(chart.days)
-    text = "no earlier data" if first < len(chart.days) else "no data"
-    if first * frame.band > text_width(text, size=10) + 8:
-        parts.append(label(frame.x(first / 2), frame.bottom - 10, text, anchor="middle", color="faint"))
+    if chart.total.value is None:
+        text = "no priced usage in these days" if any(chart.has_data) else "no data in these days"
+        parts.append(label((frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2, text, size=11, anchor="middle"))
+    elif first * frame.band > text_width("no earlier data", size=10) + 8:
+        parts.append(label(frame.x(first / 2), frame.bottom - 10, "no earlier data", anchor="middle", color="faint"))
     return "".join(parts)
 
 
@@ -150,42 +148,4 @@ def _marks(chart: DailyChart, frame: _Frame, sums: list[tuple[float, float]]) ->
             free = start + wide + 12
         else:
             parts.append(dot(x, y - 6, 2.5, color="bad"))
-    return parts
-
-
-def _key(chart: DailyChart, x: float, top: float) -> list[str]:
-    """Providers in the order of the stack, top first, with what each cost in the window."""
-    parts = []
-    for row, series in enumerate(reversed(chart.series)):
-        y = top + row * _KEY_ROW
-        parts.append(rect(x, y, 9, 9, color=series_color(series.color), radius=2))
-        parts.append(label(x + 15, y + 8.2, fitted(series.name, size=10, weight=600, limit=120), weight=600, color="ink"))
-        parts.append(label(x + 15, y + 20, f"{series.total.text} · {series.share.text}"))
-    if chart.series:
-        y = top + len(chart.series) * _KEY_ROW
-        parts.append(line(x, y - 4, x + 118, y - 4, color="rule"))
-        parts.append(label(x + 15, y + 9, f"{chart.total.text} in {len(chart.days)} days"))
-    return parts
-
-
-def _key_rows(chart: DailyChart, width: float) -> list[list[tuple[float, int, str]]]:
-    rows: list[list[tuple[float, int, str]]] = [[]]
-    x = 0.0
-    for series in chart.series:
-        text = f"{fitted(series.name, size=10, limit=90)} {series.total.text}"
-        wide = 13 + text_width(text, size=10) + 12
-        if x + wide > width and rows[-1]:
-            rows.append([])
-            x = 0.0
-        rows[-1].append((x, series.color, text))
-        x += wide
-    return rows
-
-
-def _key_above(rows: list[list[tuple[float, int, str]]]) -> list[str]:
-    parts = []
-    for number, row in enumerate(rows):
-        for x, color, text in row:
-            parts.append(rect(x, number * 16 + 1, 9, 9, color=series_color(color), radius=2))
-            parts.append(label(x + 13, number * 16 + 9.2, text))
     return parts

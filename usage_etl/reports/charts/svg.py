@@ -18,6 +18,7 @@ COLORS = {
     "axis": "#b4bcc8",
     "shade": "#f5f6f9",
     "track": "#e9ecf1",
+    "ground": "#f5f6f9",
     "accent": "#214fec",
     "accent-soft": "#a9bdf8",
     "band": "#dfe7fd",
@@ -49,11 +50,12 @@ def num(value: float) -> str:
     return "0" if text in {"-0", ""} else text
 
 
-def drawing(width: float, height: float, *, title: str, parts: Sequence[str]) -> str:
-    """A whole SVG whose ``title`` is its text alternative."""
+def drawing(width: float, height: float, *, title: str, parts: Sequence[str], is_stretched: bool = False) -> str:
+    """A whole SVG whose ``title`` is its text alternative; a stretched one fills whatever box it is given."""
+    aspect = ' preserveAspectRatio="none"' if is_stretched else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{num(width)}" height="{num(height)}" '
-        f'viewBox="0 0 {num(width)} {num(height)}" font-family="{escape(FONT)}">'
+        f'viewBox="0 0 {num(width)} {num(height)}"{aspect} font-family="{escape(FONT)}">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
     )
 
