@@ -1,8 +1,7 @@
-"""A process that mails one report and dies where it is told. Run as a module: state address, SMTP port, where to die."""
+"""What a process does that mails one report and dies where it is told."""
 
 import datetime as dt
 import os
-import sys
 
 import sqlalchemy as sa
 
@@ -47,12 +46,9 @@ class DyingMailer:
         return outcomes
 
 
-def main(url, port, moment):
-    """Mail the report; print what became of it."""
-    ledger = SendLedger(sa.create_engine(url))
-    report = deliver_once(ledger, DyingMailer(int(port), moment), draft(), RECIPIENTS)
-    print(*sorted(delivered.status for delivered in report.outcomes.values()))  # noqa: T201 - the test reads it
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def mail(url, port, moment, said):
+    """Mail the report; tell ``said`` what became of it, as sorted statuses."""
+    engine = sa.create_engine(url)
+    report = deliver_once(SendLedger(engine), DyingMailer(port, moment), draft(), RECIPIENTS)
+    said.put(sorted(delivered.status for delivered in report.outcomes.values()))
+    engine.dispose()

@@ -2,8 +2,7 @@
 
 import contextlib
 import datetime as dt
-import subprocess
-import sys
+import multiprocessing
 from email import policy
 from email.parser import BytesParser
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.delivery.send_worker import RECIPIENTS, draft
+from tests.unit.delivery.send_worker import RECIPIENTS, draft, mail
 from tests.unit.delivery.smtp_servers import Inbox, free_port, serving
 from tests.unit.delivery.stores import RecordingStore
 from usage_etl.delivery.deliver import deliver_once
@@ -208,21 +207,28 @@ def test_files_are_written_once_too(engine):
     assert len(store.changes) == 1
 
 
-def worker(url, port, moment):
-    command = [sys.executable, "-W", "error", "-m", "tests.unit.delivery.send_worker", url, str(port), moment]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def processes(monkeypatch):
+    """Starts processes that have all imports behind them: a fork of a server that holds nothing else."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.unit.delivery.send_worker"])
+    return context
 
 
-def test_racing_processes_send_one_message(state_url):
-    inbox = Inbox()
+def test_racing_processes_send_one_message(processes, state_url):
+    inbox, said = Inbox(), processes.SimpleQueue()
     with serving(inbox) as port:
-        racing = [worker(state_url, port, "never") for _ in range(2)]
-        said = [process.communicate(timeout=60) for process in racing]
-    assert [process.returncode for process in racing] == [0, 0], said
-    delivered = sorted(recipient for recipients, _ in inbox.accepted for recipient in recipients)
-    assert delivered == [A, B]
-    assert sum(out.split().count("sent") for out, _ in said) == 2
-    assert set(" ".join(out for out, _ in said).split()) <= {"sent", "already_sent", "in_flight"}
+        racing = [processes.Process(target=mail, args=(state_url, port, "never", said)) for _ in range(4)]
+        for process in racing:
+            process.start()
+        for process in racing:
+            process.join(60)
+    assert [process.exitcode for process in racing] == [0] * 4
+    statuses_said = [status for _ in racing for status in said.get()]
+    assert sorted(recipient for recipients, _ in inbox.accepted for recipient in recipients) == [A, B]
+    assert statuses_said.count("sent") == 2
+    assert set(statuses_said) <= {"sent", "already_sent", "in_flight"}
 
 
 @pytest.mark.parametrize(
@@ -230,12 +236,13 @@ def test_racing_processes_send_one_message(state_url):
     [("sqlite", "before the hand-over", 0), ("postgresql", "after the hand-over", 1)],
     indirect=["state_url"],
 )
-def test_crash_between_claim_and_record_is_reported_not_repeated(state_url, engine, moment, arrived):
-    inbox = Inbox()
+def test_crash_between_claim_and_record_is_reported_not_repeated(processes, state_url, engine, moment, arrived):
+    inbox, said = Inbox(), processes.SimpleQueue()
     with serving(inbox) as port:
-        process = worker(state_url, port, moment)
-        process.communicate(timeout=60)
-        assert process.returncode == 9
+        process = processes.Process(target=mail, args=(state_url, port, moment, said))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 9
         assert len(inbox.accepted) == arrived
         soon = deliver_once(SendLedger(engine), smtp(port), draft(), RECIPIENTS)
         assert statuses(soon) == {A: "in_flight", B: "in_flight"}
