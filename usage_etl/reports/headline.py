@@ -19,9 +19,8 @@ from usage_etl.reports.formatting import (
     rounded,
     span_label,
 )
-from usage_etl.reports.inputs import Member, MonthFacts, Projection
+from usage_etl.reports.inputs import OWNERLESS, Member, MonthFacts, Projection
 from usage_etl.reports.model import AttentionItem, Card, Figure, Gauge, Period, Status, Tone
-from usage_etl.units import UNALLOCATED
 
 _NOTABLE_RATIO = Decimal("0.01")
 
@@ -150,7 +149,7 @@ def _against(end: Decimal, budget: Decimal | None, currency: str) -> str:
 
 
 def _driver(facts: MonthFacts, attention: tuple[AttentionItem, ...]) -> str:
-    teams = [team for team in facts.members.get("team", []) if team.member_id != UNALLOCATED and team.cost]
+    teams = [team for team in facts.members.get("team", []) if team.member_id not in OWNERLESS and team.cost]
     whole = facts.organization
     if not teams or len(teams) == 1:
         return ""

@@ -12,9 +12,9 @@ from usage_etl.reports.model import ExecutiveReport
 from usage_etl.reports.print_layout import PageSize, print_layout
 from usage_etl.reports.templates import Templates
 
-_WIDE = Sizes(daily=(796, 280), burn_up=(456, 270), bar=(200, 18), card=150, trend=(84, 18), meter=(56, 14))
-_MIDDLE = Sizes(daily=(620, 250), burn_up=(456, 270), bar=(200, 18))
-_NARROW = Sizes(daily=(340, 220), burn_up=(340, 230), bar=(200, 18))
+_WIDE = Sizes(daily=(640, 225), burn_up=(390, 228), bar=(200, 18), card=150, trend=(84, 18), meter=(56, 14))
+_MIDDLE = Sizes(daily=(540, 220), burn_up=(390, 228), bar=(200, 18))
+_NARROW = Sizes(daily=(300, 200), burn_up=(300, 200), bar=(200, 18))
 
 
 def render_executive_html(report: ExecutiveReport, *, report_url: str | None = None, templates: Templates | None = None) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
@@ -18,6 +19,12 @@ from usage_etl.money import MONEY, exact_sum
 from usage_etl.periods import Month
 from usage_etl.reports.formatting import display_name
 from usage_etl.units import UNALLOCATED, UNEXPLAINED
+
+NO_MEMBER = "(none)"
+"""Member of a mart_summary dimension for usage that names none."""
+
+OWNERLESS = frozenset({UNALLOCATED, UNEXPLAINED, NO_MEMBER})
+"""Members that are nobody: never ranked, always shown."""
 
 DISPLAY_NAMES = {
     UNALLOCATED: "Unallocated",
@@ -206,25 +213,26 @@ def shown_name(member_id: str, name: str) -> str:
     return display_name(DISPLAY_NAMES.get(member_id, name) if name in {member_id, ""} else name)
 
 
-def _member(row: Mapping[str, object]) -> Member:
-    member_id = str(row["member_id"])
-    values: dict[str, object] = {
-        "errors_count": row["errors_count"],
-        "requests_count": row["requests_count"],
-        "users_count": row["active_users_count"],
-        "input_tokens": row["input_tokens"],
-        "output_tokens": row["output_tokens"],
-        "total_tokens": row["total_tokens"],
-        "unpriced_requests_count": row["unpriced_requests_count"],
-        "unpriced_tokens": row["unpriced_tokens"],
-        "cost": row["effective_cost"],
-        "has_previous": row["previous_has_data"],
-        "previous_cost": row["previous_effective_cost"],
-        "previous_requests_count": row["previous_requests_count"],
-        "previous_tokens": row["previous_total_tokens"],
-        "previous_users_count": row["previous_active_users_count"],
-    }
-    return Member(member_id=member_id, name=shown_name(member_id, str(row["member_name"])), **values)  # type: ignore[arg-type]  # types are the table's contract
+def _member(row: Mapping[str, Any]) -> Member:
+    member_id = row["member_id"]
+    return Member(
+        member_id=member_id,
+        name=shown_name(member_id, row["member_name"]),
+        errors_count=row["errors_count"],
+        requests_count=row["requests_count"],
+        users_count=row["active_users_count"],
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        total_tokens=row["total_tokens"],
+        unpriced_requests_count=row["unpriced_requests_count"],
+        unpriced_tokens=row["unpriced_tokens"],
+        cost=row["effective_cost"],
+        has_previous=row["previous_has_data"],
+        previous_cost=row["previous_effective_cost"],
+        previous_requests_count=row["previous_requests_count"],
+        previous_tokens=row["previous_total_tokens"],
+        previous_users_count=row["previous_active_users_count"],
+    )
 
 
 def _of_month(frame: pl.DataFrame, month: Month) -> pl.DataFrame:
@@ -232,9 +240,9 @@ def _of_month(frame: pl.DataFrame, month: Month) -> pl.DataFrame:
 
 
 def _check_conserved(facts: MonthFacts) -> None:
-    """The organization's cost must be the sum of its teams, of its days, and the projection's starting point."""
+    """The organization's cost must be the sum over each ranked dimension and over the days, and the projection's start."""
     whole = facts.organization.cost or Decimal(0)
-    for dimension in ("team", "model", "provider"):
+    for dimension in ("team", "model", "feature", "provider"):
         members = facts.members.get(dimension, [])
         parts = exact_sum(pl.Series([member.cost for member in members], dtype=MONEY)) if members else whole
         if parts != whole:

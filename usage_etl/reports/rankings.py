@@ -8,10 +8,9 @@ from decimal import Decimal
 from usage_etl.money import minor_unit
 from usage_etl.reports.comparison import change, share
 from usage_etl.reports.formatting import money_short, plural
-from usage_etl.reports.inputs import Member, MonthFacts
+from usage_etl.reports.inputs import NO_MEMBER, OWNERLESS, Member, MonthFacts
 from usage_etl.reports.model import Bar, BarList, Figure, Mover, MoverList, Period
 from usage_etl.reports.rounding import tied_amounts
-from usage_etl.units import UNALLOCATED
 
 BARS_COUNT = 9
 MOVERS_COUNT = 3
@@ -51,23 +50,19 @@ def cost_bars(facts: MonthFacts, period: Period, *, dimension: str) -> BarList:
 
 
 def _lines(facts: MonthFacts, dimension: str) -> list[_Line]:
-    """Priced members by cost, then the unallocated one, then what the dimension leaves out."""
+    """Priced members with usage by cost, then what belongs to nobody."""
     is_known = facts.organization.has_previous
-    members = [one for one in facts.members.get(dimension, []) if one.cost is not None]
-    members.sort(key=lambda one: one.member_id == UNALLOCATED)
-    lines = [
+    members = [one for one in facts.members.get(dimension, []) if one.cost is not None and (one.cost or one.requests_count)]
+    members.sort(key=lambda one: one.member_id in OWNERLESS)
+    return [
         _Line(
-            one.name,
-            one.cost or Decimal(0),
-            (one.previous_cost or Decimal(0)) if is_known else None,
-            one.member_id != UNALLOCATED,
+            name=f"No {dimension} named" if one.member_id == NO_MEMBER else one.name,
+            cost=one.cost or Decimal(0),
+            previous_cost=(one.previous_cost or Decimal(0)) if is_known else None,
+            is_member=one.member_id not in OWNERLESS,
         )
         for one in members
     ]
-    rest = (facts.organization.cost or Decimal(0)) - sum((line.cost for line in lines), Decimal(0))
-    if lines and rest:
-        lines.append(_Line(f"No {dimension} named", rest, None, is_member=False))
-    return lines
 
 
 def _with_others(lines: list[_Line], noun: str) -> list[_Line]:
@@ -90,7 +85,7 @@ def movers_of(facts: MonthFacts, period: Period) -> tuple[str, tuple[MoverList, 
     title = f"What changed against {period.comparison}" if is_known else "Where the money went"
     lists = []
     for dimension, name in (("team", "Teams"), ("model", "Models"), ("feature", "Features")):
-        members = [one for one in facts.members.get(dimension, []) if one.cost is not None]
+        members = [one for one in facts.members.get(dimension, []) if one.cost is not None and one.member_id not in OWNERLESS]
         if is_known:
             members.sort(key=lambda one: (-abs(one.cost_change or Decimal(0)), one.member_id))
         movers = tuple(_mover(one, facts, is_known=is_known) for one in members[:MOVERS_COUNT])

@@ -20,10 +20,9 @@ from usage_etl.reports.formatting import (
     percent_floor,
     plural,
 )
-from usage_etl.reports.inputs import MonthFacts, shown_name
+from usage_etl.reports.inputs import OWNERLESS, MonthFacts, shown_name
 from usage_etl.reports.model import BillRow, Figure, Proof, SourceRow, Tone, Trust, TrustFact
 from usage_etl.reports.teams import charges_of
-from usage_etl.units import UNALLOCATED, UNEXPLAINED
 
 _GOOD_RATIO = Decimal("0.99")
 _VERDICTS: dict[str, tuple[str, Tone]] = {
@@ -83,11 +82,13 @@ def _owned(facts: MonthFacts) -> TrustFact:
     lines = charges_of(facts)
     if lines.height:
         whole = exact_sum(lines["allocated_cost"])
-        owned = exact_sum(lines.filter(~pl.col("team_id").is_in([UNALLOCATED, UNEXPLAINED]))["allocated_cost"])
+        owned = exact_sum(lines.filter(~pl.col("team_id").is_in(sorted(OWNERLESS)))["allocated_cost"])
         note = "of all charges"
     else:
         whole = facts.organization.cost or Decimal(0)
-        owned = sum((one.cost or Decimal(0) for one in facts.members.get("team", []) if one.member_id != UNALLOCATED), Decimal(0))
+        owned = sum(
+            (one.cost or Decimal(0) for one in facts.members.get("team", []) if one.member_id not in OWNERLESS), Decimal(0)
+        )
         note = "of priced usage"
     ratio = ratio_of(owned, whole)
     if ratio is None:
