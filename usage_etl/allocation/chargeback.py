@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from usage_etl.allocation.metering import Activity, Meter, meter_usage
+from usage_etl.allocation.metering import Activity, Meter, Owner, meter_usage
 from usage_etl.allocation.remainder import ATTOS, from_attos, round_half_even, round_shares, sum_shares, to_attos
 from usage_etl.allocation.split import ExactLine, Pool, split_bills, split_estimates
 from usage_etl.errors import ConservationError
-from usage_etl.keys import fingerprint
+from usage_etl.keys import fingerprint, sha256_hex
 from usage_etl.money import minor_unit_digits
 from usage_etl.periods import Month
 from usage_etl.schemas.dimensions import names_on
@@ -115,7 +115,8 @@ class _Behind:
 def _round_account(lines: Sequence[ExactLine], behind: _Behind, month: Month, period_status: str) -> list[dict[str, Any]]:
     currency = lines[0].pool.currency
     step = ATTOS // 10 ** minor_unit_digits(currency)
-    ids = [_line_id(line, month) for line in lines]
+    line_ids = _LineIds(month)
+    ids = [line_ids.of(line) for line in lines]
     shares = [(numerator, denominator * step) for numerator, denominator in (line.share for line in lines)]
     units = round_shares(shares, tie_keys=ids)
     rounding = _rounding_text(sum_shares(line.share for line in lines), currency)
@@ -147,20 +148,33 @@ def _round_account(lines: Sequence[ExactLine], behind: _Behind, month: Month, pe
     return rows
 
 
-def _line_id(line: ExactLine, month: Month) -> str:
-    pool, owner = line.pool, line.owner
-    parts = {
-        "month": str(month),
-        "basis": line.charge_basis,
-        "kind": line.line_kind,
-        "category": pool.charge_category,
-        "provider": pool.provider_name,
-        "account": pool.billing_account_id,
-        "model": pool.model_id,
-        "currency": pool.currency,
-        "owner": [owner.department_id, owner.team_id, owner.cost_center_id],
-    }
-    return fingerprint(parts)[:32]
+class _LineIds:
+    """Stable ids of lines: a hash of the hashes of the pool and of the owner, which many lines share."""
+
+    def __init__(self, month: Month) -> None:
+        self._month = month
+        self._pools: dict[tuple[Pool, str, str], str] = {}
+        self._owners: dict[Owner, str] = {}
+
+    def of(self, line: ExactLine) -> str:
+        pool_key, owner = (line.pool, line.line_kind, line.charge_basis), line.owner
+        if pool_key not in self._pools:
+            pool = line.pool
+            self._pools[pool_key] = fingerprint(
+                {
+                    "month": str(self._month),
+                    "basis": line.charge_basis,
+                    "kind": line.line_kind,
+                    "category": pool.charge_category,
+                    "provider": pool.provider_name,
+                    "account": pool.billing_account_id,
+                    "model": pool.model_id,
+                    "currency": pool.currency,
+                }
+            )
+        if owner not in self._owners:
+            self._owners[owner] = fingerprint({"owner": [owner.department_id, owner.team_id, owner.cost_center_id]})
+        return sha256_hex(f"{self._pools[pool_key]}{self._owners[owner]}".encode())[:32]
 
 
 def _rounding_text(exact_attos: Fraction, currency: str) -> str:
