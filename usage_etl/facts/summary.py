@@ -70,15 +70,8 @@ def summarise_month(
     current = _cube(daily.filter(window), currency, organization_id, month)
     compared = _cube(previous.filter(before_window if has_previous else pl.lit(value=False)), currency, organization_id, month)
     joined = _joined(current, compared, has_previous=has_previous)
-    sources = {
-        "user": users,
-        "team": teams,
-        "department": teams,
-        "cost_center": teams,
-        "api_key": api_keys,
-        "feature": features,
-        "product": features,
-    }
+    sources = {"user": users, "api_key": api_keys}
+    sources |= dict.fromkeys(("team", "department", "cost_center"), teams) | dict.fromkeys(("feature", "product"), features)
     names = _member_names(sources, last_day) | {"organization": {organization_id: organization_name}}
     labelled = _with_names(joined, names).with_columns(
         month=pl.lit(month.first_day), through_date=pl.lit(last_day), currency=pl.lit(currency)
