@@ -48,8 +48,21 @@ class Cells:
             return Decimal(0)
 
     def quantity(self, cell: Any, column: str, *, block_digits: int = 0) -> Decimal | None:
-        """Exact quantity from a cell that counts blocks of ``10 ** block_digits``; null where the cell is null."""
-        return None if cell is None else self.amount(cell, column, minor_digits=-block_digits)
+        """Exact quantity from a cell that counts blocks of ``10 ** block_digits``; null where the cell is null.
+
+        More than 18 decimals are rounded as in ``amount``: a quantity is shown, not booked.
+        """
+        if cell is None:
+            return None
+        exact = _decimal(cell)
+        if exact is None:
+            self.fault(column, "not_a_decimal")
+            return None
+        quantity = _shifted(exact, block_digits)
+        if abs(quantity) > MAX_TOKENS:
+            self.fault(column, "out_of_range")
+            return None
+        return _at_scale(quantity)
 
     def whole(self, cell: Any, column: str, *, is_required: bool = False) -> int | None:
         """Count from 0 to the accepted maximum; ``10.0`` is 10. Null where an optional cell is null."""
@@ -142,4 +155,4 @@ def _at_scale(exact: Decimal) -> Decimal:
 
 def _is_unstorable(text: str) -> bool:
     """Whether UTF-8 cannot hold ``text`` (a lone surrogate), or it holds a NUL."""
-    return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+    return "\0" in text or (not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text))

@@ -24,26 +24,27 @@ def loads(text: str) -> Any:
 
 
 def dumps(document: Any) -> str:
-    """``document`` on one line, numbers with their own digits. Raises ValueError where it is nested too deeply."""
+    """``document`` on one line, numbers with their own digits. Raises ValueError where it is nested too deeply.
+
+    Lone surrogates, which no UTF-8 file can hold, are written as their escapes.
+    """
     try:
-        return _text(document)
+        return _text(document).encode("utf-8", "backslashreplace").decode("utf-8")
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+_word = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _text(document: Any) -> str:
     if isinstance(document, JsonNumber):
         return str(document)
     if isinstance(document, dict):
-        return "{" + ",".join([f"{_text(name)}:{_text(part)}" for name, part in document.items()]) + "}"
+        return "{" + ",".join([f"{_word(name)}:{_text(part)}" for name, part in document.items()]) + "}"
     if isinstance(document, list):
         return "[" + ",".join([_text(part) for part in document]) + "]"
-    return _encodable(json.dumps(document, ensure_ascii=False))
-
-
-def _encodable(text: str) -> str:
-    """``text`` with lone surrogates, which no UTF-8 file can hold, written as their escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _word(document)
 
 
 def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

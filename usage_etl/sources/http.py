@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -179,7 +180,7 @@ class JsonApi:
 def _retry_after_s(headers: httpx.Headers) -> float | None:
     """Seconds that ``Retry-After`` asks to wait, from a number or a date; null where it says nothing readable."""
     text = headers.get("retry-after", "").strip()
-    if text.replace(".", "", 1).isdigit():
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", text, re.ASCII):
         return float(text)
     try:
         until = email.utils.parsedate_to_datetime(text).timestamp()

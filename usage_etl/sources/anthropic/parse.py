@@ -143,18 +143,21 @@ def _processing(result: Mapping[str, Any], cells: Cells) -> str | None:
     return tier if tier in PROCESSINGS else None
 
 
+REPORTS = {
+    COST_REPORT: Report(dataset=COST_REPORT, table=STAGED_CHARGES, read_row=_charge, fields=_COST_FIELDS),
+    MESSAGES_USAGE: Report(
+        dataset=MESSAGES_USAGE,
+        table=STAGED_USAGE,
+        read_row=_usage,
+        fields=_USAGE_FIELDS,
+        dimensions=_USAGE_DIMENSIONS,
+    ),
+}
+"""Reports that are read, by dataset."""
+
 _DIALECT = Dialect(
     provider_name="Anthropic",
-    reports={
-        COST_REPORT: Report(dataset=COST_REPORT, table=STAGED_CHARGES, read_row=_charge, fields=_COST_FIELDS),
-        MESSAGES_USAGE: Report(
-            dataset=MESSAGES_USAGE,
-            table=STAGED_USAGE,
-            read_row=_usage,
-            fields=_USAGE_FIELDS,
-            dimensions=_USAGE_DIMENSIONS,
-        ),
-    },
+    reports=REPORTS,
     bounds=_bounds,
     dataset_of=_dataset_of,
 )

@@ -152,18 +152,21 @@ def _processing(result: Mapping[str, Any], cells: Cells) -> str:
     return _PROCESSINGS.get(cells.text(result.get("service_tier"), "processing") or "", "standard")
 
 
+REPORTS = {
+    COSTS: Report(dataset=COSTS, table=STAGED_CHARGES, read_row=_charge, fields=_COST_FIELDS),
+    COMPLETIONS_USAGE: Report(
+        dataset=COMPLETIONS_USAGE,
+        table=STAGED_USAGE,
+        read_row=_usage,
+        fields=_USAGE_FIELDS,
+        dimensions=_USAGE_DIMENSIONS,
+    ),
+}
+"""Reports that are read, by dataset."""
+
 _DIALECT = Dialect(
     provider_name="OpenAI",
-    reports={
-        COSTS: Report(dataset=COSTS, table=STAGED_CHARGES, read_row=_charge, fields=_COST_FIELDS),
-        COMPLETIONS_USAGE: Report(
-            dataset=COMPLETIONS_USAGE,
-            table=STAGED_USAGE,
-            read_row=_usage,
-            fields=_USAGE_FIELDS,
-            dimensions=_USAGE_DIMENSIONS,
-        ),
-    },
+    reports=REPORTS,
     bounds=_bounds,
     dataset_of=_dataset_of,
 )

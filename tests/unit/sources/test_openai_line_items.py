@@ -1,0 +1,59 @@
+"""The rule that reads OpenAI line items knows model usage and nothing else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from usage_etl.sources.openai.line_items import UNKNOWN, LineItem, read_line_item
+from usage_etl.units import TOKEN_CLASSES
+
+KNOWN = {
+    "gpt-5.2, input": ("gpt-5.2", "input_uncached_tokens", "standard"),
+    "gpt-5.2, cached input": ("gpt-5.2", "cache_read_tokens", "standard"),
+    "gpt-5.2, output": ("gpt-5.2", "output_tokens", "standard"),
+    "gpt-5.5-2026-04-23, cache writes": ("gpt-5.5-2026-04-23", "cache_write_5m_tokens", "standard"),
+    "text-embedding-3-small, input": ("text-embedding-3-small", "input_uncached_tokens", "standard"),
+    "priority | gpt-5.6-sol, output, long context": ("gpt-5.6-sol", "output_tokens", "priority"),
+    "batch | gpt-5.2, input": ("gpt-5.2", "input_uncached_tokens", "batch"),
+    "flex | gpt-5.2, cached input": ("gpt-5.2", "cache_read_tokens", "flex"),
+    "gpt-audio-mini-2025-12-15 audio, input": ("gpt-audio-mini-2025-12-15", "input_uncached_tokens", "standard"),
+    "gpt-image-2.5-sunburst text, cached input": ("gpt-image-2.5-sunburst", "cache_read_tokens", "standard"),
+    "gpt-6-astra, input_tokens": ("gpt-6-astra", "input_uncached_tokens", "standard"),
+    "gpt-6-astra, cached_input_tokens": ("gpt-6-astra", "cache_read_tokens", "standard"),
+    "ft:gpt-4o-2024-08-06:org::id, output": ("ft:gpt-4o-2024-08-06:org::id", "output_tokens", "standard"),
+}
+OTHERS = (
+    None,
+    "",
+    "web search tool calls",
+    "assistants api | file search",
+    "Vector storage",
+    "whisper-1, audio",
+    "gpt-5.2",
+    "gpt-5.2,",
+    ", input",
+    "gpt-5.2, input, new qualifier",
+    "urgent | gpt-5.2, input",
+    "gpt-5.2 video, input",
+    "Promotional credit",
+)
+
+
+@pytest.mark.parametrize(("text", "expected"), KNOWN.items())
+def test_a_line_of_model_usage_is_read(text: str, expected: tuple[str, str, str]) -> None:
+    line = read_line_item(text)
+    assert (line.model_raw, line.token_class, line.processing) == expected
+    assert line.meter is not None
+    assert line.meter in text
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_any_other_line_names_nothing(text: str | None) -> None:
+    assert read_line_item(text) == UNKNOWN
+
+
+@given(st.text(max_size=40))
+def test_a_line_is_read_whole_or_not_at_all(text: str) -> None:
+    line = read_line_item(text)
+    assert line == UNKNOWN or line.token_class in TOKEN_CLASSES
+    assert (line == UNKNOWN) == (line == LineItem())
