@@ -15,7 +15,7 @@ SERVERS_REQUIRED = "USAGE_ETL_REQUIRE_SERVERS"
 
 POSTGRES_VARIABLE = "USAGE_ETL_TEST_POSTGRES"
 POSTGRES_DEFAULT = "postgresql+psycopg2://postgres@127.0.0.1:5432/postgres"
-"""A role that may create databases. Tests make their own database and drop it."""
+"""A role that may create databases, and a database in which it may create schemas. Tests drop what they make."""
 
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("gate")
 _missing: set[str] = set()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def require_server() -> Callable[[str, bool], None]:
     """Call with a name and whether it answers: skips loudly when it does not, fails where servers are required."""
 
