@@ -42,7 +42,7 @@ def build_definitions(config_file: Path) -> dg.Definitions:
         asset_checks=checks,
         jobs=jobs.all(),
         schedules=pipeline_schedules(settings, jobs),
-        sensors=pipeline_sensors(settings, jobs, config_file),
+        sensors=pipeline_sensors(jobs, config_file),
         resources={"workspace": WorkspaceResource(config_file=str(config_file.resolve()))},
         executor=dg.in_process_executor,
     )

@@ -2,14 +2,15 @@
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 import dagster as dg
 import polars as pl
 
 from assets.derive import day_keys
-from assets.resources import WHOLE, Workspace, WorkspaceResource
-from usage_etl.money import exact_sum
+from assets.resources import WorkspaceResource
+from usage_etl.lake import WHOLE
+from usage_etl.money import exact_sum, minor_unit
 from usage_etl.schemas import (
     BILLING_CHARGES,
     FACT_CHARGES_DAILY,
@@ -20,7 +21,6 @@ from usage_etl.schemas import (
     FACT_USAGE_MONTHLY,
     MART_CHARGEBACK_MONTHLY,
     MART_SUMMARY,
-    STAGED_CHARGES,
     STAGED_USAGE,
     USAGE_EVENTS,
     Table,
@@ -126,7 +126,7 @@ def _chargeback_check() -> dg.AssetChecksDefinition:
                     exact_sum(lines.filter(is_account)["allocated_cost"]),
                     exact_sum(billed.filter(is_account)["billed_cost"]),
                 )
-                if left != rounded_bill(right, str(values["billing_currency"])):
+                if left != right.quantize(minor_unit(str(values["billing_currency"])), rounding=ROUND_HALF_EVEN):
                     unequal.append(f"{key} {values}: {left} is not the bill {right}")
         return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal})
 

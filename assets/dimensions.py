@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.describe import commit_metadata, table_spec
-from assets.resources import WHOLE, WorkspaceResource
+from assets.resources import WorkspaceResource
 from usage_etl.config.directory import DIRECTORY_FILES
 from usage_etl.errors import UsageEtlError
+from usage_etl.lake import WHOLE
 from usage_etl.pricing import ListPrices, price_book
 from usage_etl.schemas import DIM_PRICE
 

@@ -1,7 +1,8 @@
 """Facts: usage by hour, day and month; charges by line, day and month; each a pure function of what lies left of it."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -11,6 +12,7 @@ from assets.describe import table_spec
 from assets.partitions import daily_partitions, monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource
+from assets.staged import StagedObjects
 from assets.usage_day import Reference, UsageDay
 from usage_etl.config import Settings
 from usage_etl.facts.charges import billing_charges, charges_daily, charges_monthly, newest_buckets
@@ -33,9 +35,10 @@ from usage_etl.schemas import (
     STAGED_CHARGES,
     STAGED_USAGE,
     USAGE_EVENTS,
+    Table,
 )
 
-_OWNERS = (DIM_PRICE.name, DIM_USER.name, DIM_TEAM.name, DIM_API_KEY.name, DIM_FEATURE.name)
+_REFERENCE = (DIM_PRICE, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE)
 _DAY_TABLES = (USAGE_EVENTS, FACT_USAGE_HOURLY, FACT_PROVIDER_USAGE_DAILY, FACT_DELIVERIES_DAILY)
 DAILY_CHUNK = 31
 """Days per run of a backfill; a run commits day by day."""
@@ -43,88 +46,76 @@ DAILY_CHUNK = 31
 
 def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Definitions of every fact table and of the events and charge lines under them."""
-    days, months = daily_partitions(settings), monthly_partitions(settings)
-    by_day = {"partitions_def": days, "backfill_policy": dg.BackfillPolicy.multi_run(DAILY_CHUNK)}
-    by_month = {"partitions_def": months, "backfill_policy": dg.BackfillPolicy.single_run()}
-    stored = [table for table in _DAY_TABLES if table is not USAGE_EVENTS or settings.keep_usage_events]
+    by_day = {"partitions_def": daily_partitions(settings), "backfill_policy": dg.BackfillPolicy.multi_run(DAILY_CHUNK)}
+    by_month = {"partitions_def": monthly_partitions(settings), "backfill_policy": dg.BackfillPolicy.single_run()}
+    return [
+        _usage_day([table for table in _DAY_TABLES if table is not USAGE_EVENTS or settings.keep_usage_events], by_day),
+        _charge_day(by_day),
+        _rollup(FACT_USAGE_DAILY, FACT_USAGE_HOURLY, lambda day: [day], usage_daily, by_day),
+        _rollup(FACT_USAGE_MONTHLY, FACT_USAGE_DAILY, day_keys, usage_monthly, by_month),
+        _rollup(FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, day_keys, charges_monthly, by_month),
+    ]
+
+
+def _usage_day(tables: Sequence[Table], partitioning: Mapping[str, Any]) -> dg.AssetsDefinition:
+    deps = [STAGED_USAGE.name, *(table.name for table in _REFERENCE)]
 
     @dg.multi_asset(
         name="usage_day",
-        specs=[table_spec(table, deps=[STAGED_USAGE.name, *_OWNERS], skippable=True) for table in stored],
+        specs=[table_spec(table, deps=deps, skippable=True) for table in tables],
         can_subset=True,
-        **by_day,
+        **partitioning,
     )
     def usage_day(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
-        wanted = [table for table in stored if dg.AssetKey(table.name) in context.selected_asset_keys]
+        wanted = [table for table in tables if dg.AssetKey(table.name) in context.selected_asset_keys]
         reference = Reference.read(opened)
         yield from build_partitions(context, lambda key: UsageDay(opened, reference, dt.date.fromisoformat(key)).commit(wanted))
 
-    @dg.multi_asset(name="fact_usage_daily", specs=[table_spec(FACT_USAGE_DAILY, deps=[FACT_USAGE_HOURLY.name])], **by_day)
-    def fact_usage_daily(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-        lake = workspace.open()
+    return usage_day
 
-        def build(key: str) -> Mapping[str, Commit]:
-            return commit_derived(lake, FACT_USAGE_DAILY, key, {FACT_USAGE_HOURLY: [key]}, lambda hourly: usage_daily(hourly))
 
-        yield from build_partitions(context, build)
+def _charge_day(partitioning: Mapping[str, Any]) -> dg.AssetsDefinition:
+    lines = table_spec(BILLING_CHARGES, deps=[STAGED_CHARGES.name])
+    sums = table_spec(FACT_CHARGES_DAILY, deps=[BILLING_CHARGES.name])
 
-    @dg.multi_asset(name="fact_usage_monthly", specs=[table_spec(FACT_USAGE_MONTHLY, deps=[FACT_USAGE_DAILY.name])], **by_month)
-    def fact_usage_monthly(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-        lake = workspace.open()
-
-        def build(key: str) -> Mapping[str, Commit]:
-            return commit_derived(
-                lake, FACT_USAGE_MONTHLY, key, {FACT_USAGE_DAILY: day_keys(key)}, lambda daily: usage_monthly(daily)
-            )
-
-        yield from build_partitions(context, build)
-
-    @dg.multi_asset(
-        name="charge_day",
-        specs=[
-            table_spec(BILLING_CHARGES, deps=[STAGED_CHARGES.name]),
-            table_spec(FACT_CHARGES_DAILY, deps=[STAGED_CHARGES.name]),
-        ],
-        **by_day,
-    )
+    @dg.multi_asset(name="charge_day", specs=[lines, sums], **partitioning)
     def charge_day(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
         yield from build_partitions(context, lambda key: _commit_charges(opened, dt.date.fromisoformat(key)))
 
-    @dg.multi_asset(
-        name="fact_charges_monthly", specs=[table_spec(FACT_CHARGES_MONTHLY, deps=[FACT_CHARGES_DAILY.name])], **by_month
-    )
-    def fact_charges_monthly(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-        lake = workspace.open()
+    return charge_day
 
-        def build(key: str) -> Mapping[str, Commit]:
-            return commit_derived(
-                lake, FACT_CHARGES_MONTHLY, key, {FACT_CHARGES_DAILY: day_keys(key)}, lambda daily: charges_monthly(daily)
-            )
 
-        yield from build_partitions(context, build)
+def _rollup(
+    table: Table,
+    finer: Table,
+    finer_partitions: Callable[[str], Sequence[str]],
+    roll_up: Callable[[pl.LazyFrame], pl.LazyFrame],
+    partitioning: Mapping[str, Any],
+) -> dg.AssetsDefinition:
+    @dg.multi_asset(name=table.name, specs=[table_spec(table, deps=[finer.name])], **partitioning)
+    def rollup(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+        opened = workspace.open()
+        yield from build_partitions(
+            context, lambda key: commit_derived(opened, table, key, {finer: finer_partitions(key)}, roll_up)
+        )
 
-    return [usage_day, fact_usage_daily, fact_usage_monthly, charge_day, fact_charges_monthly]
+    return rollup
 
 
 def _commit_charges(workspace: Workspace, day: dt.date) -> Mapping[str, Commit]:
     """Charge lines of one day from its staged objects, and their daily sums."""
-    index, lake, partition = workspace.index, workspace.lake, day.isoformat()
-    fingerprint = index.staged_fingerprint(STAGED_CHARGES.name, day)
-    parts = index.staged_days(STAGED_CHARGES.name, [day]).get(day, [])
-    addresses = [workspace.store.address(part.staged_key) for part in parts]
-    staged = (
-        pl.scan_parquet(addresses, storage_options=workspace.store.storage_options)
-        if addresses
-        else STAGED_CHARGES.empty().lazy()
-    )
-    current = newest_buckets(staged)
-    pairs = current.select(pl.col("provider_name").alias("host_raw"), "model_raw").unique().collect()
-    lines = billing_charges(current, models=workspace.catalog.resolve(pairs))
-    inputs = {STAGED_CHARGES.name: fingerprint}
-    commits = {BILLING_CHARGES.name: lake.commit(BILLING_CHARGES, partition, lines, inputs=inputs)}
-    stored = lake.scan(BILLING_CHARGES, [partition])
-    commits[FACT_CHARGES_DAILY.name] = lake.commit(FACT_CHARGES_DAILY, partition, charges_daily(stored), inputs=inputs)
-    index.mark_built(STAGED_CHARGES.name, day, fingerprint)
+    partition = day.isoformat()
+    fingerprint = workspace.index.staged_fingerprint(STAGED_CHARGES.name, day)
+
+    def lines() -> pl.LazyFrame:
+        current = newest_buckets(StagedObjects(workspace, STAGED_CHARGES, day).scan())
+        pairs = current.select(pl.col("provider_name").alias("host_raw"), "model_raw").unique().collect()
+        return billing_charges(current, models=workspace.catalog.resolve(pairs))
+
+    used = {STAGED_CHARGES.name: fingerprint, "model_aliases": workspace.settings.prices.model_aliases}
+    commits = commit_derived(workspace, BILLING_CHARGES, partition, {}, lines, settings=used)
+    commits |= commit_derived(workspace, FACT_CHARGES_DAILY, partition, {BILLING_CHARGES: [partition]}, charges_daily)
+    workspace.index.mark_built(STAGED_CHARGES.name, day, fingerprint)
     return commits

@@ -1,6 +1,7 @@
 """Landing and staging: bytes as received, then typed rows. One landing asset per configured source."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,18 +10,200 @@ import dagster as dg
 
 from assets.describe import table_spec
 from assets.resources import Workspace, WorkspaceResource, now
+from assets.staged import staged_key
 from usage_etl.config import Settings, SourceSettings, read_secret
 from usage_etl.errors import UnreadableDeliveryError, UsageEtlError
-from usage_etl.lake import LandedDelivery
+from usage_etl.lake import LandedDelivery, StagedDay
 from usage_etl.schemas import BILLING_CHARGES_QUARANTINE, STAGED_CHARGES, STAGED_USAGE, USAGE_EVENTS_QUARANTINE
+from usage_etl.sources.fetched import FetchedObject
+from usage_etl.sources.folder import list_objects
 from usage_etl.sources.parsed import ParseContext, TagRules
 from usage_etl.sources.registry import SOURCES
-from usage_etl.sources.staging import StagedDelivery, stage
+from usage_etl.sources.staging import StagedDelivery, StagedFile, stage
 
 RETRY = dg.RetryPolicy(max_retries=3, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """For provider calls. Permanent errors say so through dagster.Failure and are never tried again."""
+
+OBJECTS = "objects"
+"""Dataset of objects found in a folder or bucket: what one holds is known when it is parsed."""
+
+_QUARANTINES = {table.name: table for table in (USAGE_EVENTS_QUARANTINE, BILLING_CHARGES_QUARANTINE)}
+_STAGED_TABLES = (STAGED_USAGE, STAGED_CHARGES, *_QUARANTINES.values())
 
 
 def landed_key(source_name: str) -> dg.AssetKey:
     """Asset key of a source's landed objects."""
     return dg.AssetKey(["landed", source_name])
+
+
+def landing_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """One asset per source; each may fail and be tried again without the others."""
+    return [_landing_asset(source) for source in settings.sources]
+
+
+def _landing_asset(source: SourceSettings) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=landed_key(source.name),
+        group_name="1_land",
+        owners=["team:data"],
+        kinds={source.kind, "s3" if (source.location or "").startswith("s3://") else "file"},
+        description=f"Objects of the {source.kind} source {source.name!r}, byte for byte as received, each with its sha256.",
+        retry_policy=RETRY,
+        pool=f"source_{source.kind}",
+    )
+    def landed(workspace: WorkspaceResource) -> dg.MaterializeResult:
+        opened = workspace.open()
+        try:
+            deliveries = [delivery for item in fetched_objects(opened, source) if (delivery := _land(opened, source, item))]
+        except UsageEtlError as error:
+            raise dg.Failure(description=str(error), allow_retries=not error.is_permanent) from error
+        return dg.MaterializeResult(
+            metadata={"new_objects": len(deliveries), "bytes": sum(delivery.bytes_count for delivery in deliveries)}
+        )
+
+    return landed
+
+
+def fetched_objects(workspace: Workspace, source: SourceSettings) -> Iterator[FetchedObject]:
+    """What the source has that is not landed yet. Raises SourceError."""
+    known = workspace.index.seen(source.name)
+    if source.location is not None:
+        folder = workspace.open_location(source.location)
+        yield from list_objects(folder, dataset=OBJECTS, pattern=source.pattern, known=known)
+        return
+    moment = now()
+    yield from SOURCES[source.kind].fetch(
+        source,
+        api_key=read_secret(source.api_key),
+        start_date=workspace.settings.start_date,
+        known=known,
+        today=moment.date(),
+        pulled_at=moment,
+    )
+
+
+def new_objects(workspace: Workspace) -> list[str]:
+    """Names and versions of objects in folders and buckets that are not landed yet; APIs are asked by schedule only."""
+    return [
+        f"{source.name}:{item.origin_key}:{item.origin_version}"
+        for source in workspace.settings.sources
+        if source.location is not None
+        for item in fetched_objects(workspace, source)
+    ]
+
+
+def _land(workspace: Workspace, source: SourceSettings, item: FetchedObject) -> LandedDelivery | None:
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / "object"
+        item.save(local)
+        return workspace.landing.land(
+            source=source.name,
+            kind=source.kind,
+            dataset=item.dataset,
+            origin_key=item.origin_key,
+            origin_version=item.origin_version,
+            content=local,
+            replaces_earlier=SOURCES[source.kind].replaces_earlier,
+        )
+
+
+@dataclass
+class _Tally:
+    """What became of the deliveries of one staging run."""
+
+    staged: int = 0
+    held: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    rows: Counter[str] = field(default_factory=Counter)
+
+    def count(self, result: StagedDelivery) -> None:
+        """Adds a staged delivery's rows by table; refused ones are only counted as a whole."""
+        self.staged += 1
+        for part in result.files:
+            self.rows[part.table_name] += part.rows_count
+        self.rows["quarantined"] += result.rows_quarantined
+
+
+def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Staged rows and their quarantine, from every landed object that waits."""
+
+    @dg.multi_asset(
+        name="staged",
+        specs=[table_spec(table, deps=[landed_key(source.name) for source in settings.sources]) for table in _STAGED_TABLES],
+    )
+    def staged(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+        opened, tally = workspace.open(), _Tally()
+        for delivery in opened.index.pending():
+            stage_delivery(opened, delivery, tally)
+        for line in [*tally.held, *tally.refused]:
+            context.log.warning(line)
+        for table in _STAGED_TABLES:
+            yield dg.MaterializeResult(
+                asset_key=table.name,
+                metadata={
+                    "rows": tally.rows[table.name],
+                    "quarantined": tally.rows["quarantined"],
+                    "deliveries_staged": tally.staged,
+                    "held": dg.MetadataValue.json(tally.held),
+                    "refused": dg.MetadataValue.json(tally.refused),
+                },
+            )
+
+    return [staged]
+
+
+def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally) -> None:
+    """Parses one landed object and records what became of it: staged, held back, or refused whole."""
+    source = next(source for source in workspace.settings.sources if source.name == delivery.source)
+    with tempfile.TemporaryDirectory() as folder, workspace.landing.open(delivery) as path:
+        try:
+            result = stage(SOURCES[source.kind].parse(path, _context(source, delivery)), work_folder=Path(folder))
+        except UnreadableDeliveryError as error:
+            workspace.index.record_refused(delivery.delivery_id, str(error), 0)
+            tally.refused.append(f"{delivery.origin_key}: {error}")
+            return
+        days = [_upload(workspace, delivery, part) for part in result.files]
+        for name, refused in result.quarantine.items():
+            workspace.lake.commit(_QUARANTINES[name], delivery.delivery_id, refused)
+        parser = {"rows_quarantined": result.rows_quarantined, "parser_version": SOURCES[source.kind].parser_version}
+        reason = None if delivery.is_released else _reason_to_hold(workspace, source, delivery, result)
+        if reason:
+            workspace.index.record_held(delivery.delivery_id, reason, result.rows_read, days, **parser)
+            tally.held.append(f"{delivery.origin_key}: {reason}")
+        else:
+            workspace.index.record_staged(delivery.delivery_id, days, rows_read=result.rows_read, **parser)
+            tally.count(result)
+
+
+def _context(source: SourceSettings, delivery: LandedDelivery) -> ParseContext:
+    tags = getattr(source, "tags", None)
+    return ParseContext(
+        source=source.name,
+        source_account=source.account,
+        role=source.role,
+        delivery_id=delivery.delivery_id,
+        delivery_sequence=delivery.sequence,
+        object_key=delivery.landed_key,
+        received_at=delivery.received_at,
+        tags=TagRules(**tags.model_dump()) if tags else TagRules(),
+    )
+
+
+def _upload(workspace: Workspace, delivery: LandedDelivery, part: StagedFile) -> StagedDay:
+    key = staged_key(part.table_name, delivery, part.day)
+    workspace.store.upload(key, part.path)
+    return StagedDay(part.table_name, part.day, key, part.sha256, part.rows_count)
+
+
+def _reason_to_hold(workspace: Workspace, source: SourceSettings, delivery: LandedDelivery, result: StagedDelivery) -> str | None:
+    """Why a re-delivery is not loaded: it is empty, or much smaller than the last good one of the same origin."""
+    last_good = workspace.index.last_good_rows(delivery.source, delivery.dataset, delivery.origin_key)
+    if not last_good:
+        return None
+    least = last_good * source.minimum_share_pct / 100
+    if result.rows_read >= least and not (result.is_empty and source.minimum_share_pct):
+        return None
+    return (
+        f"{result.rows_read} record(s), the last good delivery had {last_good}; fewer than {source.minimum_share_pct} % are held: "
+        f"usage-etl release {delivery.delivery_id}"
+    )

@@ -10,13 +10,13 @@ from assets.derive import commit_derived, day_keys
 from assets.describe import table_spec
 from assets.partitions import monthly_partitions
 from assets.ranges import build_partitions
-from assets.resources import WHOLE, Workspace, WorkspaceResource
+from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation import chargeback_month, reconcile_month
 from usage_etl.anomalies import spikes
 from usage_etl.config import Settings
 from usage_etl.facts.quality import data_quality_month
 from usage_etl.facts.summary import spend_daily, summarise_month
-from usage_etl.lake import Commit
+from usage_etl.lake import WHOLE, Commit
 from usage_etl.periods import Month, days_between
 from usage_etl.projections import project_month
 from usage_etl.schemas import (
@@ -82,18 +82,32 @@ def through_date(workspace: Workspace, month: Month) -> dt.date:
 def _reconciliation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key = month.first_day.isoformat()
     tolerance = workspace.settings.reconciliation.tolerance_pct
+    currency = workspace.settings.organization.currency
 
     def build(charges: pl.LazyFrame, usage: pl.LazyFrame, provider_usage: pl.LazyFrame) -> pl.DataFrame:
-        return reconcile_month(charges.collect(), usage.collect(), provider_usage.collect(), month=month, tolerance_pct=tolerance)
+        reported = provider_usage.group_by(
+            pl.col("host").cast(pl.String).alias("provider"),
+            pl.col("source_account").cast(pl.String).alias("account"),
+            pl.col("model_id").cast(pl.String),
+        ).agg(_known_sum())
+        return reconcile_month(
+            charges.collect(),
+            usage.collect(),
+            reported.collect(),
+            month=month,
+            tolerance_pct=tolerance,
+            organization_currency=currency,
+        )
 
     reads = {FACT_CHARGES_MONTHLY: [key], FACT_USAGE_MONTHLY: [key], FACT_PROVIDER_USAGE_DAILY: day_keys(key)}
-    return commit_derived(workspace, MART_RECONCILIATION_MONTHLY, key, reads, build, settings={"tolerance_pct": tolerance})
+    return commit_derived(
+        workspace, MART_RECONCILIATION_MONTHLY, key, reads, build, settings={"tolerance_pct": tolerance, "currency": currency}
+    )
 
 
 def _chargeback(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key = month.first_day.isoformat()
     tolerance = workspace.settings.reconciliation.tolerance_pct
-    currency = workspace.settings.organization.currency
     status = "open" if workspace.as_of_date < month.last_day else "preliminary"
 
     def build(charges: pl.LazyFrame, usage: pl.LazyFrame, teams: pl.LazyFrame) -> pl.DataFrame:
@@ -103,12 +117,11 @@ def _chargeback(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
             teams.collect(),
             month=month,
             tolerance_pct=tolerance,
-            organization_currency=currency,
             period_status=status,
         )
 
     reads = {FACT_CHARGES_MONTHLY: [key], FACT_USAGE_MONTHLY: [key], DIM_TEAM: [WHOLE]}
-    used = {"tolerance_pct": tolerance, "currency": currency, "period_status": status}
+    used = {"tolerance_pct": tolerance, "period_status": status}
     return commit_derived(workspace, MART_CHARGEBACK_MONTHLY, key, reads, build, settings=used)
 
 
@@ -164,15 +177,23 @@ def _history_keys(workspace: Workspace, month: Month) -> list[str]:
     return [day.isoformat() for day in days_between(first, through_date(workspace, month) + dt.timedelta(days=1))]
 
 
-def _scoped_daily(daily: pl.LazyFrame, organization_id: str) -> pl.LazyFrame:
-    """One (day, organization, department or team) with its priced usage."""
+def _known_sum() -> pl.Expr:
+    """Sum of priced usage; null where nothing in the group has a price."""
+    cost = pl.col("effective_cost")
+    return pl.when(cost.count() > 0).then(cost.sum())
+
+
+def _scoped_daily(daily: pl.LazyFrame, organization_id: str, currency: str) -> pl.LazyFrame:
+    """One (day, organization, department or team) with its priced usage in ``currency``."""
     scopes = {
         "organization": pl.lit(organization_id),
         "department": pl.col("department_id").cast(pl.String),
         "team": pl.col("team_id").cast(pl.String),
     }
     return pl.concat(
-        daily.group_by("usage_date", scope_kind=pl.lit(kind), scope_id=member).agg(pl.col("effective_cost").sum())
+        daily.filter(pl.col("currency") == currency)
+        .group_by("usage_date", scope_kind=pl.lit(kind), scope_id=member)
+        .agg(_known_sum())
         for kind, member in scopes.items()
     )
 
@@ -182,7 +203,7 @@ def _projection(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     through = through_date(workspace, month)
 
     def build(daily: pl.LazyFrame, budgets: pl.LazyFrame) -> pl.DataFrame:
-        scoped = _scoped_daily(daily, organization.id).collect()
+        scoped = _scoped_daily(daily, organization.id, organization.currency).collect()
         return project_month(scoped, budgets.collect(), month=month, through_date=through, currency=organization.currency)
 
     reads = {FACT_USAGE_DAILY: _history_keys(workspace, month), DIM_BUDGET: [WHOLE]}
@@ -198,7 +219,7 @@ def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
             teams.collect().sort("valid_from").unique("team_id", keep="last").select(scope_id="team_id", known_name="team_name")
         )
         scoped = (
-            _scoped_daily(daily, organization.id)
+            _scoped_daily(daily, organization.id, organization.currency)
             .filter(pl.col("scope_kind") != "department")
             .join(names.lazy(), on="scope_id", how="left")
             .with_columns(
@@ -209,7 +230,7 @@ def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
             .drop("known_name")
         )
         detail = daily.group_by("usage_date", pl.col("team_id", "api_key_id", "model_id", "user_id").cast(pl.String)).agg(
-            pl.col("effective_cost").sum()
+            _known_sum()
         )
         return spikes(scoped.collect(), detail.collect(), month=month, currency=organization.currency)
 
@@ -221,12 +242,14 @@ def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
 def _data_quality(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, through = month.first_day.isoformat(), through_date(workspace, month)
     sources = {source.name: source.kind for source in workspace.settings.sources}
-    deliveries = workspace.deliveries()
+    deliveries, staged = workspace.deliveries(), workspace.staged_rows()
 
     def build(daily: pl.LazyFrame, charges: pl.LazyFrame) -> pl.DataFrame:
         charge_days = charges.group_by("source", "charge_date").agg(rows=pl.len().cast(pl.Int64)).collect()
-        return data_quality_month(deliveries, daily.collect(), charge_days, month=month, through_date=through, sources=sources)
+        return data_quality_month(
+            deliveries, staged, daily.collect(), charge_days, month=month, through_date=through, sources=sources
+        )
 
     reads = {FACT_DELIVERIES_DAILY: day_keys(key), BILLING_CHARGES: day_keys(key)}
-    used = {"through_date": through, "sources": sources, "deliveries": deliveries.write_json()}
+    used = {"through_date": through, "sources": sources, "deliveries": deliveries.write_json(), "staged": staged.write_json()}
     return commit_derived(workspace, MART_DATA_QUALITY, key, reads, build, settings=used)

@@ -17,12 +17,9 @@ from usage_etl.config.settings import SecretRef
 from usage_etl.delivery.ledger import SendLedger
 from usage_etl.events import Directories
 from usage_etl.keys import fingerprint
-from usage_etl.lake import DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
+from usage_etl.lake import WHOLE, DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
 from usage_etl.pricing import ModelCatalog
 from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER, Table
-
-WHOLE = "all"
-"""Partition value of tables that have none."""
 
 
 def now() -> dt.datetime:
@@ -91,6 +88,39 @@ class Workspace:
     def table(self, table: Table) -> pl.DataFrame:
         """An unpartitioned table, whole."""
         return self.lake.scan(table, [WHOLE]).collect()
+
+    def deliveries(self) -> pl.DataFrame:
+        """One row per delivery of the index: source, kind, status, counts and arrival."""
+        schema = {
+            "source": pl.String,
+            "source_kind": pl.String,
+            "delivery_id": pl.String,
+            "status": pl.String,
+            "status_reason": pl.String,
+            "rows_read_count": pl.Int64,
+            "rows_staged_count": pl.Int64,
+            "rows_quarantined_count": pl.Int64,
+            "received_at": pl.Datetime("us", "UTC"),
+        }
+        rows = [
+            (
+                delivery.source, delivery.kind, delivery.delivery_id, delivery.status, delivery.status_reason,
+                delivery.rows_read_count, delivery.rows_staged_count, delivery.rows_quarantined_count, delivery.received_at,
+            )
+            for delivery in self.index.deliveries()
+        ]  # fmt: skip
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def staged_rows(self) -> pl.DataFrame:
+        """One row per staged object that counts: source, delivery_id, table_name, usage_date, rows_count."""
+        schema = {
+            "source": pl.String,
+            "delivery_id": pl.String,
+            "table_name": pl.String,
+            "usage_date": pl.Date,
+            "rows_count": pl.Int64,
+        }
+        return pl.DataFrame(self.index.staged_rows(), schema=schema, orient="row")
 
     def directories(self) -> Directories:
         """The stored directories that name owners."""

@@ -10,13 +10,11 @@ from typing import Any
 
 import dagster as dg
 
+from assets.failure_mail import mail_failure
 from assets.jobs import Jobs
 from assets.landing import new_objects
 from assets.partitions import month_keys, range_tags
 from assets.resources import Workspace, WorkspaceResource, open_workspace
-from usage_etl.config import Settings
-from usage_etl.delivery import mail_failure
-from usage_etl.errors import UsageEtlError
 from usage_etl.keys import fingerprint
 from usage_etl.periods import contiguous_ranges
 from usage_etl.schemas import STAGED_CHARGES, STAGED_USAGE
@@ -24,7 +22,7 @@ from usage_etl.schemas import STAGED_CHARGES, STAGED_USAGE
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
 
-def pipeline_sensors(settings: Settings, jobs: Jobs, config_file: Path) -> list[dg.SensorDefinition]:
+def pipeline_sensors(jobs: Jobs, config_file: Path) -> list[dg.SensorDefinition]:
     """The sensors, running by default."""
 
     @dg.sensor(job=jobs.land, name="new_deliveries", minimum_interval_seconds=60, default_status=_RUNNING)
@@ -59,7 +57,7 @@ def pipeline_sensors(settings: Settings, jobs: Jobs, config_file: Path) -> list[
         months = month_keys(min(days), max(days))
         return dg.RunRequest(run_key=f"months:{context.dagster_run.run_id}", tags=range_tags(months[0], months[-1]))
 
-    return [new_deliveries, touched_days, touched_months, _failure_mail(settings, config_file)]
+    return [new_deliveries, touched_days, touched_months, _failure_mail(config_file)]
 
 
 def stale_days(workspace: Workspace) -> set[dt.date]:
@@ -74,20 +72,13 @@ def run_days(tags: Any) -> list[dt.date]:
     return [dt.date.fromisoformat(tags[name]) for name in names if name in tags]
 
 
-def _failure_mail(settings: Settings, config_file: Path) -> dg.SensorDefinition:
+def _failure_mail(config_file: Path) -> dg.SensorDefinition:
     """Mails every failed run to the configured recipients; one failed run is mailed once."""
 
     @dg.run_failure_sensor(name="failure_mail", default_status=_RUNNING)
     def failure_mail(context: dg.RunFailureSensorContext) -> None:
-        workspace = open_workspace(str(config_file.resolve()))
-        run = context.dagster_run
-        mail_failure(
-            workspace.outbox(),
-            recipients=settings.reports.failure_recipients,
-            run_id=run.run_id,
-            job_name=run.job_name,
-            message=context.failure_event.message or "no message",
-        )
+        message = context.failure_event.message or "the run failed without a message"
+        mail_failure(open_workspace(str(config_file.resolve())), context.dagster_run, message)
 
     return failure_mail
 

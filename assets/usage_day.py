@@ -12,6 +12,7 @@ from functools import cached_property
 import polars as pl
 
 from assets.resources import Workspace
+from assets.staged import StagedObjects
 from usage_etl.events import Directories, delivery_counts, loser_rows, normalise, own, without_losers
 from usage_etl.facts.usage import group_for_rating, usage_daily, usage_hourly
 from usage_etl.lake import Commit
@@ -53,11 +54,7 @@ class UsageDay:
     @cached_property
     def numbered(self) -> pl.LazyFrame:
         """Every staged row of the day with its row number."""
-        staged = self.workspace.index.staged_days(STAGED_USAGE.name, [self.day]).get(self.day, [])
-        addresses = [self.workspace.store.address(part.staged_key) for part in staged if part.rows_count]
-        if not addresses:
-            return STAGED_USAGE.empty().lazy().with_row_index(ROW)
-        return pl.scan_parquet(addresses, row_index_name=ROW, storage_options=self.workspace.store.storage_options)
+        return StagedObjects(self.workspace, STAGED_USAGE, self.day).scan(row_index_name=ROW)
 
     @cached_property
     def losers(self) -> pl.DataFrame:
@@ -77,7 +74,7 @@ class UsageDay:
     def events(self) -> pl.LazyFrame:
         """USAGE_EVENTS rows."""
         rated = rate(self.requests("usage"), prices=self.prices)
-        return own(rated, directories=self.reference.directories, day=self.day)
+        return own(rated, directories=self.reference.directories, day=self.day).select(*USAGE_EVENTS.columns)
 
     def hourly(self, role: str) -> pl.LazyFrame:
         """FACT_USAGE_HOURLY rows."""

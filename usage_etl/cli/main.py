@@ -128,3 +128,7 @@ def main() -> None:
     except UsageEtlError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

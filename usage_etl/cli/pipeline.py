@@ -20,6 +20,8 @@ from usage_etl.config import require_secrets
 from usage_etl.errors import UsageEtlError
 from usage_etl.schemas import TABLES
 
+_QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
 
 @dataclass(frozen=True)
 class JobOutcome:
@@ -97,7 +99,9 @@ def _window(workspace: Workspace, first: dt.date | None, last: dt.date | None) -
 
 def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job_name: str, tags: dict[str, str]) -> JobOutcome:
     began = time.monotonic()
-    result = definitions.resolve_job_def(job_name).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+    result = definitions.resolve_job_def(job_name).execute_in_process(
+        run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False
+    )
     failures = tuple(
         f"{event.step_key}: {event.event_specific_data.error_display_string.strip().splitlines()[0]}"
         for event in result.all_events

@@ -10,7 +10,7 @@ import polars as pl
 
 
 def normalise(staged: pl.LazyFrame) -> pl.LazyFrame:
-    """Staged rows with the disjoint token classes, ``rating`` and ``is_usage_missing``; one row stays one row.
+    """Staged rows with the disjoint token classes, error and cache-hit counts and ``rating``; one row stays one row.
 
     ``rating``: ``free`` where nothing was billable (answered by the gateway's cache, or not a success and without
     tokens), ``usage_missing`` where a success reported no tokens, else ``rate``. input_uncached + cache_read +
@@ -39,6 +39,8 @@ def normalise(staged: pl.LazyFrame) -> pl.LazyFrame:
         output_tokens=pl.when(is_reasoning_beside).then(reported_output + reasoning).otherwise(reported_output),
         reasoning_tokens=reasoning,
         units_count=_known("units_count"),
+        errors_count=pl.when(pl.col("status") == "error").then("requests_count").otherwise(0),
+        cache_hits_count=pl.when(is_hit).then("requests_count").otherwise(0),
         is_usage_missing=is_missing,
         rating=rating.cast(pl.Categorical),
     )

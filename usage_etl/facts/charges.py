@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from usage_etl.schemas.charges import CHARGE_DIMENSIONS
+from usage_etl.schemas.charges import BILLING_CHARGES, CHARGE_DIMENSIONS
 
 _BUCKET = ("source", "source_account", "bucket_key")
 
@@ -16,9 +16,13 @@ def newest_buckets(staged: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def billing_charges(current: pl.LazyFrame, *, models: pl.DataFrame) -> pl.LazyFrame:
-    """Charge lines with their canonical ``model_id``. ``models`` has host_raw, model_raw, model_id, price_provider."""
+    """BILLING_CHARGES rows: lines with their canonical ``model_id``, null where the price book knows none.
+
+    ``models`` has host_raw (who bills), model_raw, model_id and price_provider (null: not listed).
+    """
     known = models.filter(pl.col("price_provider").is_not_null()).select("host_raw", "model_raw", "model_id")
-    return current.join(known.lazy(), left_on=["provider_name", "model_raw"], right_on=["host_raw", "model_raw"], how="left")
+    named = current.join(known.lazy(), left_on=["provider_name", "model_raw"], right_on=["host_raw", "model_raw"], how="left")
+    return named.select(*BILLING_CHARGES.columns)
 
 
 def charges_daily(charges: pl.LazyFrame) -> pl.LazyFrame:

@@ -46,13 +46,11 @@ RATING_KEYS = (
 
 def group_for_rating(requests: pl.LazyFrame) -> pl.LazyFrame:
     """One row per hour and RATING_KEYS: sums of normalised requests, ready to be rated and owned."""
-    is_error = pl.col("status") == "error"
-    requests_count = pl.col("requests_count")
     return requests.group_by(pl.col("started_at").dt.truncate("1h").alias("hour_start_at"), *RATING_KEYS).agg(
-        requests_count.sum(),
-        requests_count.filter(is_error).sum().alias("errors_count"),
-        requests_count.filter(pl.col("is_cache_hit")).sum().alias("cache_hits_count"),
         pl.col(
+            "requests_count",
+            "errors_count",
+            "cache_hits_count",
             "input_uncached_tokens",
             "cache_read_tokens",
             "cache_write_5m_tokens",
@@ -61,7 +59,7 @@ def group_for_rating(requests: pl.LazyFrame) -> pl.LazyFrame:
             "reasoning_tokens",
             "units_count",
         ).sum(),
-        requests_count.filter(pl.col("is_usage_missing")).sum().alias("usage_missing_count"),
+        pl.col("requests_count").filter(pl.col("is_usage_missing")).sum().alias("usage_missing_count"),
         pl.col("latency_ms").sum().alias("latency_ms_sum"),
         pl.col("latency_ms").count().cast(pl.Int64).alias("latency_count"),
     )

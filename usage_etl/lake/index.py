@@ -153,6 +153,18 @@ class DeliveryIndex:
                     found.setdefault(row.usage_date, []).append(part)
         return found
 
+    def staged_rows(self) -> list[tuple[str, str, str, dt.date, int]]:
+        """(source, delivery_id, table_name, usage_date, rows_count) of every staged object that counts."""
+        columns = (deliveries.c.source, delivery_days.c.delivery_id, delivery_days.c.table_name, delivery_days.c.usage_date)
+        query = (
+            sa.select(*columns, delivery_days.c.rows_count)
+            .join(deliveries, deliveries.c.delivery_id == delivery_days.c.delivery_id)
+            .where(deliveries.c.status == "staged")
+            .order_by(*columns)
+        )
+        with self._engine.connect() as connection:
+            return [(source, key, name, day, rows) for source, key, name, day, rows in connection.execute(query)]
+
     def staged_objects(self) -> dict[str, str]:
         """Key to sha256 of every staged object that counts."""
         query = sa.select(delivery_days.c.staged_key, delivery_days.c.sha256).join(

@@ -1,0 +1,48 @@
+"""Where staged objects lie, and which of a day's objects count."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import polars as pl
+
+from assets.resources import Workspace
+from usage_etl.lake import LandedDelivery
+from usage_etl.schemas import Table
+
+
+def staged_key(table_name: str, delivery: LandedDelivery, day: dt.date) -> str:
+    """Key of the rows of one delivery on one day."""
+    return f"staged/{table_name}/{delivery.source}/{delivery.dataset}/{day}/{delivery.delivery_id}.parquet"
+
+
+@dataclass(frozen=True)
+class StagedObjects:
+    """The staged objects of one day that hold rows that may count."""
+
+    workspace: Workspace
+    table: Table
+    day: dt.date
+
+    def scan(self, *, row_index_name: str | None = None) -> pl.LazyFrame:
+        """Their rows, with a row number when a name for it is given."""
+        addresses = [self.workspace.store.address(key) for key in self.keys()]
+        if not addresses:
+            empty = self.table.empty().lazy()
+            return empty.with_row_index(row_index_name) if row_index_name else empty
+        return pl.scan_parquet(addresses, row_index_name=row_index_name, storage_options=self.workspace.store.storage_options)
+
+    def keys(self) -> list[str]:
+        """Keys in order of arrival.
+
+        An object without rows says that its buckets were emptied: what the same dataset delivered earlier for the day
+        no longer counts.
+        """
+        parts = self.workspace.index.staged_days(self.table.name, [self.day]).get(self.day, [])
+        keys: list[str] = []
+        for part in parts:
+            if part.rows_count:
+                keys.append(part.staged_key)
+            else:
+                dataset = part.staged_key.rpartition("/")[0]
+                keys = [key for key in keys if key.rpartition("/")[0] != dataset]
+        return keys
