@@ -99,9 +99,7 @@ def _total_order(table: Table) -> list[str]:
     return [*table.sort_by, *(name for name in table.columns if name not in table.sort_by)]
 
 
-def _sort_on_disk(
-    table: Table, runs: Iterator[pl.DataFrame], totals: _Totals, folder: Path, *, rows_per_part: int
-) -> Path:
+def _sort_on_disk(table: Table, runs: Iterator[pl.DataFrame], totals: _Totals, folder: Path, *, rows_per_part: int) -> Path:
     """One sorted file from sorted runs, by way of parts that each fit into memory."""
     paths: list[Path] = []
     for run in runs:
@@ -178,9 +176,7 @@ def _metadata(table: Table, totals: _Totals) -> dict[str, str]:
     return {"usage_etl.table": table.name, "usage_etl.rows_count": str(totals.rows_count), "usage_etl.control_totals": texts}
 
 
-def _merged_parts(
-    runs: list[Path], keys: list[str], order: list[str], folder: Path, *, rows_per_part: int
-) -> Iterator[Path]:
+def _merged_parts(runs: list[Path], keys: list[str], order: list[str], folder: Path, *, rows_per_part: int) -> Iterator[Path]:
     """Files that, read one after the other, hold all rows of the sorted ``runs`` in order."""
     step = max(rows_per_part // (4 * len(runs)), 1)
     samples = pl.concat(pl.scan_parquet(run, glob=False).select(keys).gather_every(step).collect() for run in runs)

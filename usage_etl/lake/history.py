@@ -26,18 +26,23 @@ class History:
 
         The note is written first, so that no copy stays behind that ``prune`` does not know.
         """
-        copy_key, found = _copy_key(commit), self._store.head(commit.key)
-        is_standing = found is not None and found.version == commit.object_version
-        if not is_standing and self._store.head(copy_key) is None:
-            # The mark differs after a restore from a backup, say; the bytes decide.
-            is_standing = found is not None and self._store.digest(commit.key) == commit.sha256
-            if not is_standing:
-                _log.warning("replaced version is lost key=%s sha256=%s", commit.key, commit.sha256)
-                return
+        copy_key = _copy_key(commit)
+        is_standing = self._holds(commit.key, commit)
+        if not is_standing and not self._holds(copy_key, commit):
+            _log.warning("replaced version is lost key=%s sha256=%s", commit.key, commit.sha256)
+            return
         note = manifest_bytes(dataclasses.replace(commit, key=copy_key), replaced_at=replaced_at.isoformat())
         self._store.write(_note_key(commit), note, content_type="application/json")
         if is_standing:
             self._store.copy(commit.key, copy_key)
+            if not self._holds(copy_key, commit):
+                _log.warning("another run replaced the object while it was copied key=%s", commit.key)
+                self.drop(commit)
+
+    def _holds(self, key: str, commit: Commit) -> bool:
+        """Whether the object under ``key`` is that of ``commit``: by its version mark, else by its bytes."""
+        found = self._store.head(key)
+        return found is not None and (found.version == commit.object_version or self._store.digest(key) == commit.sha256)
 
     def find(self, table: str, partition: str, sha256: str) -> str | None:
         """Key of the copy with these bytes; None when there is none. Raises IntegrityError when the copy has others."""

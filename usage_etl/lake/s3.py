@@ -12,23 +12,16 @@ import hashlib
 import io
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import botocore.exceptions
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
-from botocore.exceptions import (
-    ConnectionError as BotoConnectionError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, PartialCredentialsError
 
 from usage_etl.errors import LakeError, MissingObjectError, TransientLakeError
 from usage_etl.lake.objects import ObjectInfo, check_key
@@ -58,18 +51,7 @@ class S3Store:
         """``pause_seconds`` is the first pause before a body is read again; it doubles with each attempt."""
         self._bucket, self._region, self._pause_seconds = bucket, region, pause_seconds
         self._prefix = f"{check_key(prefix)}/" if prefix else ""
-        self._session = boto3.Session(region_name=region)
-        self._client: Any = self._session.client(
-            "s3",
-            endpoint_url=endpoint_url,
-            config=Config(
-                retries={"max_attempts": ATTEMPTS, "mode": "standard"},
-                connect_timeout=10,
-                read_timeout=60,
-                max_pool_connections=32,
-                s3={"addressing_style": "path" if endpoint_url else "auto"},
-            ),
-        )
+        self._session, self._client = _connect(endpoint_url, region)
         self._transfer = TransferConfig(multipart_threshold=_MULTIPART_BYTES, multipart_chunksize=_MULTIPART_BYTES)
 
     @property
@@ -239,10 +221,24 @@ class S3Store:
             raise LakeError(f"{where}: {_CREDENTIALS_HINT}") from error
         except ClientError as error:
             raise _answered(where, error) from error
-        except (BotoConnectionError, HTTPClientError) as error:
+        except (botocore.exceptions.ConnectionError, HTTPClientError) as error:
             raise TransientLakeError(f"{where}: the store does not answer: {error}") from error
         except (BotoCoreError, Boto3Error) as error:
             raise LakeError(f"{where}: {error}") from error
+
+
+@lru_cache(maxsize=8)
+def _connect(endpoint_url: str | None, region: str) -> tuple[Any, Any]:
+    """Session and client, shared by the stores of a process: clients are safe in threads and slow to make."""
+    session = boto3.Session(region_name=region)
+    config = Config(
+        retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+        connect_timeout=10,
+        read_timeout=60,
+        max_pool_connections=32,
+        s3={"addressing_style": "path" if endpoint_url else "auto"},
+    )
+    return session, session.client("s3", endpoint_url=endpoint_url, config=config)
 
 
 class _LostConditionError(Exception):

@@ -67,9 +67,7 @@ class TableStore:
         column or a row breaks the table's contract; then, and when ``frame`` fails, the last good version stays.
         """
         check_partition(table, partition)
-        with table_file(
-            table, partition, frame.lazy(), work_folder=self._work_folder, memory_rows=self._memory_rows
-        ) as file:
+        with table_file(table, partition, frame.lazy(), work_folder=self._work_folder, memory_rows=self._memory_rows) as file:
             head = self._manifests.readable_head(table.name, partition)
             if head and head.sha256 == file.sha256:
                 return self._confirm(head, file, dict(inputs))
@@ -122,11 +120,7 @@ class TableStore:
 
     def verify(self, tables: Sequence[Table]) -> list[str]:
         """Reads every stored byte of ``tables``, kept versions included; one line per fault, none when all is well."""
-        return [
-            fault
-            for table in tables
-            for fault in [*table_faults(self._store, table), *self._history.faults(table.name)]
-        ]
+        return [fault for table in tables for fault in [*table_faults(self._store, table), *self._history.faults(table.name)]]
 
     def discard(self, table: Table, partition: str) -> None:
         """Forgets a damaged partition: it is not current any more, and its next commit writes it anew."""
@@ -135,14 +129,12 @@ class TableStore:
 
     def prune(self) -> list[str]:
         """Removes versions that were replaced more than ``history_days`` ago, and what killed writers left; the keys."""
-        left_count = self._store.discard_abandoned()
-        if left_count:
+        removed = self._history.prune(replaced_before=self._clock() - dt.timedelta(days=self._history_days))
+        if left_count := self._store.discard_abandoned():
             _log.info("unfinished writes removed count=%d", left_count)
-        return self._history.prune(replaced_before=self._clock() - dt.timedelta(days=self._history_days))
+        return removed
 
-    def _replace(
-        self, table: Table, partition: str, head: Commit | None, file: TableFile, inputs: dict[str, str]
-    ) -> Commit:
+    def _replace(self, table: Table, partition: str, head: Commit | None, file: TableFile, inputs: dict[str, str]) -> Commit:
         now = self._clock().astimezone(dt.UTC)
         if head:
             self._history.keep(head, replaced_at=now)
@@ -180,16 +172,22 @@ class TableStore:
         return renewed
 
     def _point_manifest(self, commit: Commit, stored: ObjectInfo, file: TableFile) -> Commit:
-        """Writes the manifest for the object just stored, and again should another run have replaced the object."""
-        for attempt in range(_ATTEMPTS):
+        """Writes the manifest for the object just stored.
+
+        Should another run have replaced the object in the meantime, whoever wrote the manifest last makes both agree
+        again: this run when the manifest still is its own after a pause, else the other, whose commit then stands.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
             commit = dataclasses.replace(commit, object_version=stored.version)
             self._manifests.write(commit)
-            found = self._store.head(commit.key)
-            if found == stored:
+            if self._store.head(commit.key) == stored:
                 return commit
             time.sleep(_PAUSE_SECONDS * attempt)
-            is_same = found is not None and self._store.digest(commit.key) == commit.sha256
-            stored = found if found and is_same else self._store.upload(commit.key, file.content)
+            head = self._manifests.readable_head(commit.table, commit.partition)
+            if head != dataclasses.replace(commit, changed=True):
+                _log.warning("commit superseded by another run key=%s sha256=%s", commit.key, commit.sha256)
+                return commit
+            stored = self._store.upload(commit.key, file.content)
         raise TransientLakeError(f"{commit.key}: other runs keep replacing this partition; run one at a time")
 
     def _readable_key(self, table: Table, head: Commit, found: ObjectInfo | None) -> str:
