@@ -1,0 +1,140 @@
+"""Lines of SpendLogs to a flat text frame: fast for whole blocks, line by line only where a block does not read.
+
+Polars decodes a column of lines as one JSON array. That is fast and strict in grammar, but a line that holds two
+records, or two halves of one, could shift the rows; so only lines that look like one object are handed over, and the
+count of rows is compared with the count of lines. What fails is read again in small slices, and what fails there, line
+by line with Python's json: only lines that are bad themselves are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from usage_etl.errors import ConservationError
+from usage_etl.sources.lines import LineBlock
+from usage_etl.sources.litellm.record import FLAT_SCHEMA, METADATA_TYPE, RECORD_TYPES, flat_frame, flatten
+
+_SLICE_LINES = 256
+_READ_SCHEMA = pl.Schema({"raw_ordinal": pl.Int64(), **FLAT_SCHEMA})
+
+Refusal = tuple[int, str, str]
+"""Ordinal, text and rule name of a refused line."""
+
+
+@dataclass(frozen=True)
+class FlatRecords:
+    """Records of one block. Each line that is not blank is a row of ``flat`` or stands in ``refused``."""
+
+    lines_count: int
+    """Lines that are not blank."""
+    flat: pl.DataFrame
+    """FLAT_SCHEMA after ``raw_ordinal``, in the order of lines."""
+    refused: list[Refusal]
+    lines: pl.DataFrame
+    """``raw_ordinal`` and ``line`` of every readable line, for quoting."""
+
+
+class LineReader:
+    """Reads the blocks of one file; remembers in which form its metadata came last."""
+
+    def __init__(self) -> None:
+        self._forms = tuple(RECORD_TYPES)
+
+    def read(self, block: LineBlock) -> FlatRecords:
+        """Flatten the records of ``block``."""
+        lines, refused = _split(block)
+        looks_whole = pl.col("line").str.starts_with("{") & pl.col("line").str.ends_with("}")
+        odd = lines.filter(~looks_whole)
+        records = lines.filter(looks_whole) if odd.height else lines
+        frames, blank_count = [], 0
+        for ordinal, text in odd.rows():
+            stripped = text.strip()
+            if not stripped:
+                blank_count += 1
+            elif stripped.startswith("{") and stripped.endswith("}"):
+                frames += _line_by_line([(ordinal, stripped)], refused)
+            else:
+                refused.append((ordinal, text, "line__not_a_json_object"))
+        frames += self._decode(records, refused)
+        flat = pl.concat(frames).sort("raw_ordinal") if len(frames) > 1 else (frames or [pl.DataFrame(schema=_READ_SCHEMA)])[0]
+        lines_count = block.lines_count - blank_count
+        if flat.height + len(refused) != lines_count:
+            raise ConservationError(f"lines from {block.first_ordinal}", lines_count, flat.height + len(refused))
+        return FlatRecords(lines_count, flat, refused, lines)
+
+    def _decode(self, records: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
+        if not records.height:
+            return
+        whole = self._fast(records)
+        if whole is not None:
+            yield whole
+            return
+        for part in records.iter_slices(_SLICE_LINES):
+            flat = self._fast(part)
+            yield from _line_by_line(part.rows(), refused) if flat is None else [flat]
+
+    def _fast(self, records: pl.DataFrame) -> pl.DataFrame | None:
+        for form in self._forms:
+            flat = _decode_as(form, records)
+            if flat is not None:
+                self._forms = (form, *(other for other in self._forms if other != form))
+                return flat
+        return None
+
+
+def _split(block: LineBlock) -> tuple[pl.DataFrame, list[Refusal]]:
+    """Readable lines with their ordinals, and those that are refused before they are read."""
+    schema = {"raw_ordinal": pl.Int64, "line": pl.String}
+    if block.is_overlong:
+        text = block.data.decode("utf-8", "replace")
+        return pl.DataFrame(schema=schema), [(block.first_ordinal, text, "line__too_long")]
+    try:
+        lines = pl.scan_lines(block.data, row_index_name="raw_ordinal", row_index_offset=block.first_ordinal).collect()
+        return lines.with_columns(pl.col("raw_ordinal").cast(pl.Int64)), []
+    except pl.exceptions.ComputeError:
+        rows, refused = [], []
+        raw_lines = block.data.removesuffix(b"\n").split(b"\n")
+        for ordinal, raw in enumerate(raw_lines, start=block.first_ordinal):
+            try:
+                rows.append((ordinal, raw.decode()))
+            except UnicodeDecodeError:
+                refused.append((ordinal, raw.decode("utf-8", "replace"), "line__not_utf8"))
+        return pl.DataFrame(rows, schema=schema, orient="row"), refused
+
+
+def _decode_as(form: str, records: pl.DataFrame) -> pl.DataFrame | None:
+    """Flat frame when every record reads with ``metadata`` in this form, else None."""
+    try:
+        decoded = records.select(pl.col("line").str.json_decode(RECORD_TYPES[form])).unnest("line")
+        opened = _with_opened_metadata(decoded) if form == "text" else decoded
+        if opened is None or opened.height != records.height:
+            return None
+        return flat_frame(opened).insert_column(0, records["raw_ordinal"])
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
+
+
+def _with_opened_metadata(decoded: pl.DataFrame) -> pl.DataFrame | None:
+    """``metadata`` from JSON text to its struct; None when a text does not look like one object."""
+    text = decoded["metadata"].replace("", None)
+    if not (text.str.starts_with("{") & text.str.ends_with("}")).all():
+        return None
+    opened = text.str.json_decode(METADATA_TYPE)
+    return decoded.with_columns(opened) if opened.len() == text.len() else None
+
+
+def _line_by_line(rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> list[pl.DataFrame]:
+    """Flat frame of the lines that read one by one; the others are added to ``refused``."""
+    flat = []
+    for ordinal, text in rows:
+        try:
+            flat.append({"raw_ordinal": ordinal, **flatten(json.loads(text))})
+        except (json.JSONDecodeError, RecursionError):
+            refused.append((ordinal, text, "line__not_json"))
+        except ValueError as error:
+            refused.append((ordinal, text, str(error)))
+    return [pl.DataFrame(flat, schema=_READ_SCHEMA, orient="row")] if flat else []
