@@ -22,6 +22,9 @@ from usage_etl.sources.pages import PAGE_BYTES_LIMIT
 
 _log = logging.getLogger(__name__)
 
+# Stamina would report retries through structlog, which Dagster brings along and which prints to standard output.
+stamina.instrumentation.set_on_retry_hooks(())
+
 _MESSAGE_LIMIT = 300
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -112,9 +115,12 @@ class JsonApi:
 
     def _backoff(self, error: Exception) -> bool | float:
         """Whether to try again, or after how many seconds."""
+        if not isinstance(error, TransientSourceError):
+            return False
+        _log.warning("source=%s failed_attempt=%r", self._source, str(error))
         if isinstance(error, _AskedToWaitError):
             return error.wait_s if error.wait_s <= self._policy.patience_s else False
-        return isinstance(error, TransientSourceError)
+        return True
 
     def _get_once(self, path: str, parameters: Sequence[tuple[str, str]]) -> Answer:
         try:

@@ -164,8 +164,13 @@ def test_a_base_url_may_have_a_path(server: PageServer) -> None:
     assert server.requests[0].path == "/proxy/openai/v1/costs"
 
 
-def test_the_key_stands_in_no_log_line(server: PageServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_attempts_are_logged_without_the_key_and_nothing_is_printed(
+    server: PageServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.queue.extend([Reply(500), Reply(429, headers={**JSON, "retry-after": "0"})])
     with caplog.at_level(logging.DEBUG):
         get(server)
+    assert [record.levelname for record in caplog.records if "failed_attempt" in record.message] == ["WARNING"] * 2
+    assert "429 Too Many Requests and asks to wait 0 s" in caplog.text
     assert SECRET not in caplog.text
+    assert capsys.readouterr().out == ""

@@ -1,15 +1,12 @@
 """OpenAI pages become charges and bucket usage, exactly, or a named refusal."""
 
 import datetime as dt
-import logging
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.unit.sources.report_pages import (
     CONTEXT,
@@ -24,7 +21,6 @@ from tests.unit.sources.report_pages import (
     openai_usage,
     read,
     save,
-    total,
 )
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.money import exact_sum
@@ -303,71 +299,6 @@ def test_one_broken_bucket_does_not_change_the_width_of_the_others(tmp_path: Pat
     assert parsed.reasons == ["start_time__missing"]
 
 
-def test_a_page_without_results_waits_for_one_that_tells_the_report(tmp_path: Path) -> None:
-    empty = openai_page(openai_bucket(day=0))
-    parsed = read(parse, save(tmp_path, empty, openai_page(openai_bucket(openai_cost("1"), day=1))))
-    assert [bucket.table_name for bucket in parsed.covered] == ["staged_charges"] * 2
-
-
-def test_a_file_without_any_result_covers_nothing_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert read(parse, save(tmp_path, openai_page(openai_bucket()))).batches == []
-    assert "pages_of_unknown_report=1" in caplog.text
-
-
-def test_a_pull_without_any_result_covers_its_buckets(tmp_path: Path) -> None:
-    pull = {"usage_etl_pull": {"dataset": "costs"}}
-    parsed = read(parse, save(tmp_path, pull, openai_page(openai_bucket())))
-    assert [(bucket.table_name, bucket.day) for bucket in parsed.covered] == [("staged_charges", FIRST_DAY)]
-    assert parsed.rows_read == 0
-
-
-def test_fields_that_are_not_read_are_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        read(parse, save(tmp_path, openai_page(openai_bucket(openai_cost("1", surcharge=number("2"))))))
-    assert "unread_fields=surcharge" in caplog.text
-
-
-REFUSED = {
-    "an error answer": {"error": {"message": "Incorrect API key"}},
-    "another report": openai_page(openai_bucket({"object": "organization.usage.embeddings.result", "input_tokens": number("1")})),
-    "a page without results": openai_page({"object": "bucket", "start_time": number("1")}),
-    "an object without data": {"object": "page"},
-    "a bare list of buckets": [openai_bucket(openai_cost("1"))],
-    "results without a name": openai_page(openai_bucket({"amount": {"value": number("1"), "currency": "usd"}})),
-    "two reports in one page": openai_page(openai_bucket(openai_cost("1"), openai_usage())),
-    "a page nested too deeply": '{"data":[{"results":[{"line_item":' + "[" * 500 + "]" * 500 + "}]}]}",
-    "a document nested far too deeply": "[" * 100_000,
-}
-
-
-@pytest.mark.parametrize("document", REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_no_page_of_a_known_report_is_refused_whole(tmp_path: Path, document: object) -> None:
-    path = save(tmp_path, document)
-    if isinstance(document, str):
-        path.write_text(document)
-    with pytest.raises(UnreadableDeliveryError, match="source bills"):
-        read(parse, path)
-
-
-def test_two_reports_in_one_file_are_refused(tmp_path: Path) -> None:
-    pages = openai_page(openai_bucket(openai_cost("1"))), openai_page(openai_bucket(openai_usage()))
-    with pytest.raises(UnreadableDeliveryError, match=r"costs, usage_completions.*files of its own"):
-        read(parse, save(tmp_path, *pages))
-
-
-def test_a_pull_that_holds_another_report_is_refused(tmp_path: Path) -> None:
-    pull = {"usage_etl_pull": {"dataset": "usage_completions"}}
-    with pytest.raises(UnreadableDeliveryError, match="more than one report"):
-        read(parse, save(tmp_path, pull, openai_page(openai_bucket(openai_cost("1")))))
-
-
-def test_results_that_are_no_objects_are_quarantined(tmp_path: Path) -> None:
-    parsed = read(parse, save(tmp_path, openai_page(openai_bucket(openai_cost("1"), None, "text", number("5")))))
-    assert parsed.reasons == ["result__not_an_object"] * 3
-    assert parsed.quarantine["raw_text"].to_list() == ["null", '"text"', "5"]
-
-
 def test_the_raw_text_of_a_staged_row_can_be_looked_up(tmp_path: Path) -> None:
     pages = [openai_page(openai_bucket(openai_cost(f"{day}.50"), day=day)) for day in (1, 2)]
     batches = read(parse, save(tmp_path, *pages)).batches
@@ -377,86 +308,3 @@ def test_the_raw_text_of_a_staged_row_can_be_looked_up(tmp_path: Path) -> None:
 def test_usage_may_be_the_authoritative_source() -> None:
     context = replace(CONTEXT, role="usage")
     assert read(parse, USAGE, context).usage["source_role"].unique().to_list() == ["usage"]
-
-
-amounts = st.decimals(allow_nan=False, allow_infinity=False, places=18, min_value=-(10**9), max_value=10**9)
-spellings = st.sampled_from(["{:f}", "{:e}", "{:E}", "{}"])
-names = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
-counts = st.integers(min_value=0, max_value=10**13)
-
-
-@st.composite
-def cost_results(draw: st.DrawFn) -> tuple[Decimal, dict[str, object]]:
-    """An amount, and a result that states it in one of many spellings with every documented field filled."""
-    amount = draw(amounts)
-    text = draw(spellings).format(amount)
-    cell = draw(st.sampled_from([number(text), text]))
-    quantity = number(str(draw(st.integers(0, 10**9))))
-    result = {
-        "object": "organization.costs.result",
-        "amount": {"value": cell, "currency": draw(st.sampled_from(["usd", "USD", "Usd"]))},
-        "line_item": draw(names | st.sampled_from(["gpt-5.2, input", "batch | gpt-5.2, output"])),
-        "project_id": draw(names),
-        "api_key_id": draw(names),
-        "user_id": draw(names),
-        "api_source": draw(st.sampled_from([None, "agents_api", "unlabeled"])),
-        "quantity": draw(st.sampled_from([None, quantity])),
-        "quantity_unit": draw(st.sampled_from([None, "tokens", "1000_tokens", "gibibyte_hours", "new_unit"])),
-    }
-    return amount, result
-
-
-@given(st.lists(st.lists(cost_results(), max_size=4), min_size=1, max_size=5), st.integers(1, 3))
-def test_charges_add_up_to_the_amounts_sent_however_they_are_paged(
-    tmp_path_factory: pytest.TempPathFactory, days: list[list[tuple[Decimal, dict[str, object]]]], per_page: int
-) -> None:
-    buckets = [openai_bucket(*(result for _, result in results), day=day) for day, results in enumerate(days)]
-    pages = [openai_page(*buckets[at : at + per_page]) for at in range(0, len(buckets), per_page)]
-    parsed = read(parse, save(tmp_path_factory.mktemp("pages"), {"usage_etl_pull": {"dataset": "costs"}}, *pages))
-    assert parsed.reasons == []
-    assert len(parsed.covered) == len(days)
-    assert total(parsed.charges["billed_cost"]) == total(amount for day in days for amount, _ in day)
-    assert parsed.charges.filter((pl.col("billed_cost") < 0) != (pl.col("charge_category") == "Credit")).is_empty()
-    assert parsed.charges.filter(pl.col("consumed_quantity").is_null() != pl.col("consumed_unit").is_null()).is_empty()
-
-
-@st.composite
-def usage_results(draw: st.DrawFn) -> dict[str, object]:
-    """A result with every documented field filled, cache inside input."""
-    cached, written, fresh = draw(counts) // 4, draw(counts) // 4, draw(counts) // 4
-    measures = {
-        "input_tokens": cached + written + fresh,
-        "input_cached_tokens": cached,
-        "input_cache_write_tokens": written,
-        "input_uncached_tokens": fresh,
-        "output_tokens": draw(counts),
-        "num_model_requests": draw(counts),
-    }
-    splits = {
-        f"{side}_{modality}_tokens": number(str(draw(counts)))
-        for side in ("input", "input_cached", "output")
-        for modality in ("text", "audio", "image")
-    }
-    dimensions = {name: draw(st.sampled_from([None, "", "a", "b"])) for name in ("project_id", "user_id", "api_key_id", "model")}
-    return {
-        "object": "organization.usage.completions.result",
-        **{name: number(str(count)) for name, count in measures.items()},
-        **splits,
-        **dimensions,
-        "batch": draw(st.sampled_from([None, True, False])),
-        "service_tier": draw(st.sampled_from([None, "default", "flex", "priority", "scale", "auto"])),
-        "api_source": None,
-        "input_cache_write_30m_tokens": None,
-        "input_cache_write_12h_tokens": None,
-    }
-
-
-@given(st.lists(usage_results(), max_size=12))
-def test_usage_tokens_are_conserved_and_events_stay_apart(
-    tmp_path_factory: pytest.TempPathFactory, results: list[dict[str, object]]
-) -> None:
-    page = openai_page(openai_bucket(*results))
-    usage = read(parse, save(tmp_path_factory.mktemp("pages"), {"usage_etl_pull": {"dataset": "usage_completions"}}, page)).usage
-    assert usage["event_id"].n_unique() == usage.height == len(results)
-    for column, field in (("reported_input_tokens", "input_tokens"), ("requests_count", "num_model_requests")):
-        assert usage[column].to_list() == [int(str(result[field])) for result in results]
