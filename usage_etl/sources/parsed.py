@@ -96,7 +96,9 @@ class ParsedBatch:
 class Parser(Protocol):
     """Reads one landed local file. Raises UnreadableDeliveryError when it is not what its source says."""
 
-    def __call__(self, path: Path, context: ParseContext) -> Iterator[ParsedBatch]: ...
+    def __call__(self, path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
+        """Batches of the file's records, in order, each record exactly once."""
+        ...
 
 
 def staged_rows(table: Table, rows: Iterable[Mapping[str, Any]], context: ParseContext) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.sources.report_pages import (
@@ -212,6 +212,7 @@ cents = st.decimals(allow_nan=False, allow_infinity=False, places=16, min_value=
 names = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(cents, st.sampled_from(["{:f}", "{:e}", "{}"]), st.booleans(), names), max_size=12))
 def test_charges_add_up_to_a_hundredth_of_the_cents_sent(
     tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[Decimal, str, bool, str | None]]

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.sources.report_pages import (
@@ -44,6 +44,7 @@ def cost_results(draw: st.DrawFn) -> tuple[Decimal, dict[str, object]]:
     return amount, result
 
 
+@settings(max_examples=50)
 @given(st.lists(st.lists(cost_results(), max_size=4), min_size=1, max_size=5), st.integers(1, 3))
 def test_charges_add_up_to_the_amounts_sent_however_they_are_paged(
     tmp_path_factory: pytest.TempPathFactory, days: list[list[tuple[Decimal, dict[str, object]]]], per_page: int
@@ -89,6 +90,7 @@ def usage_results(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
+@settings(max_examples=50)
 @given(st.lists(usage_results(), max_size=12))
 def test_usage_tokens_are_conserved_and_events_stay_apart(
     tmp_path_factory: pytest.TempPathFactory, results: list[dict[str, object]]
