@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation, localcontext
 
 import polars as pl
@@ -31,16 +32,21 @@ def minor_unit(currency: str) -> Decimal:
     return Decimal(1).scaleb(-minor_unit_digits(currency))
 
 
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+
+
 def parse_amount(text: str | int | Decimal) -> Decimal:
-    """Exact amount from a provider's cell.
+    """Exact amount from a provider's cell: plain ASCII digits, an optional point, sign and exponent.
 
     Raises ValueError unless it is a finite decimal, below ``MAX_AMOUNT`` and with at most 18 decimals.
     """
-    if isinstance(text, float):  # a float has already lost digits
-        raise ValueError(f"money arrived as a float: {text!r}")
+    if isinstance(text, float | bool):  # a float has already lost digits
+        raise ValueError(f"money arrived as {type(text).__name__}: {text!r}")
+    if isinstance(text, str) and _NUMBER.fullmatch(text) is None:
+        raise ValueError(f"not a decimal number: {text!r}")
     try:
         amount = Decimal(text)
-    except (InvalidOperation, TypeError, ValueError) as error:
+    except (InvalidOperation, TypeError) as error:
         raise ValueError(f"not a decimal number: {text!r}") from error
     if not amount.is_finite():
         raise ValueError(f"not a finite amount: {text!r}")
