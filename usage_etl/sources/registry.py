@@ -31,6 +31,8 @@ class Source:
     quarantine_tables: tuple[Table, ...]
     datasets: tuple[str, ...]
     """What its objects hold."""
+    replaces_earlier: bool
+    """Whether later deliveries replace the buckets of earlier ones, so that old bytes that come back count again."""
 
 
 SOURCES: Mapping[str, Source] = {
@@ -43,6 +45,7 @@ SOURCES: Mapping[str, Source] = {
             fetch=None,
             quarantine_tables=(USAGE_EVENTS_QUARANTINE,),
             datasets=(litellm_parse.SPEND_LOGS,),
+            replaces_earlier=False,
         ),
         Source(
             kind="openai",
@@ -51,6 +54,7 @@ SOURCES: Mapping[str, Source] = {
             fetch=openai_fetch.fetch,
             quarantine_tables=(BILLING_CHARGES_QUARANTINE, USAGE_EVENTS_QUARANTINE),
             datasets=(openai_parse.COSTS, openai_parse.COMPLETIONS_USAGE),
+            replaces_earlier=True,
         ),
         Source(
             kind="anthropic",
@@ -59,6 +63,7 @@ SOURCES: Mapping[str, Source] = {
             fetch=anthropic_fetch.fetch,
             quarantine_tables=(BILLING_CHARGES_QUARANTINE, USAGE_EVENTS_QUARANTINE),
             datasets=(anthropic_parse.COST_REPORT, anthropic_parse.MESSAGES_USAGE),
+            replaces_earlier=True,
         ),
     )
 }
