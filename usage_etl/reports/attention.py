@@ -7,7 +7,7 @@ from decimal import Decimal
 import polars as pl
 
 from usage_etl.money import exact_sum
-from usage_etl.reports.comparison import ratio_of
+from usage_etl.reports.comparison import ratio_of, used
 from usage_etl.reports.formatting import (
     count_compact,
     count_full,
@@ -18,6 +18,7 @@ from usage_etl.reports.formatting import (
     percent,
     plural,
 )
+from usage_etl.reports.headline import shown_excess
 from usage_etl.reports.inputs import MonthFacts, Projection, shown_name
 from usage_etl.reports.model import AttentionItem, Period
 from usage_etl.reports.spikes import anomaly_items
@@ -87,15 +88,16 @@ def _budget_item(facts: MonthFacts, period: Period, excess: Decimal, one: Projec
     whose = f"{name} department" if one.scope_kind == "department" else name
     currency, is_passed = facts.currency, one.cost_to_date > budget
     limit = money_short(budget, currency)
-    used = ratio_of(one.cost_to_date, budget)
+    over = money_short(shown_excess(excess + budget, budget, currency), currency)
+    share_used = used(one.cost_to_date, budget)
     so_far = f"{money_short(one.cost_to_date, currency)} spent" + (
-        f", {percent(used)} of {limit}" if used is not None else f" of {limit}"
+        f", {share_used.text} of {limit}" if budget > 0 else f" of {limit}"
     )
     if period.is_complete:
-        title, detail = f"{whose} passed its budget by {money_short(excess, currency)}", f"{so_far}."
+        title, detail = f"{whose} passed its budget by {over}", f"{so_far}."
     else:
         verb = "has passed its budget and will end" if is_passed else "is on course to end"
-        title = f"{whose} {verb} {money_short(excess, currency)} over" + ("" if is_passed else " its budget")
+        title = f"{whose} {verb} {over} over" + ("" if is_passed else " its budget")
         detail = f"{so_far}; projected {money_short(one.projected_cost, currency)} by month-end."
     return AttentionItem(kind="budget", tone="bad" if is_passed else "warn", title=title, detail=detail, amount=excess)
 

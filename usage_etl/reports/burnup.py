@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 
 from usage_etl.periods import days_between
-from usage_etl.reports.formatting import NO_DATA, count_full, money_short
+from usage_etl.reports.formatting import NBSP, NO_DATA, count_full, money_short
 from usage_etl.reports.headline import end_cost
 from usage_etl.reports.inputs import MonthFacts
 from usage_etl.reports.model import BurnUp, Figure, Period
@@ -54,7 +54,7 @@ def _note(facts: MonthFacts, *, is_ahead: bool) -> str:
     if lower is None or upper is None:
         return "No band yet: too few past projections to measure one."
     band = f"{money_short(lower, facts.currency)} to {money_short(upper, facts.currency)}"
-    return f"Band: {band}, where 80 % of {count_full(projection.band_samples_count)} past projections would have ended."
+    return f"Band: {band}, where 80{NBSP}% of {count_full(projection.band_samples_count)} past projections would have ended."
 
 
 def _alt(facts: MonthFacts, end: Decimal | None, budget: Decimal | None) -> str:

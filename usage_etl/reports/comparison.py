@@ -8,7 +8,8 @@ from usage_etl.reports.formatting import NOT_APPLICABLE, TIMES, multiple, percen
 from usage_etl.reports.model import Figure
 
 NO_EARLIER_DATA = "no earlier data"
-_MULTIPLE_FROM = Decimal(10)
+MULTIPLE_FROM = Decimal(10)
+"""From this factor on a percentage is harder to read than the factor."""
 
 
 def ratio_of(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
@@ -37,8 +38,16 @@ def change(current: Decimal | int | None, previous: Decimal | int | None, *, has
     ratio = ratio_of(Decimal(current), Decimal(previous))
     if ratio is None:
         return Figure(value=None, text="was negative")
-    text = multiple(ratio) if ratio >= _MULTIPLE_FROM else percent(ratio - 1, plus=True)
+    text = multiple(ratio) if ratio >= MULTIPLE_FROM else percent(ratio - 1, plus=True)
     return Figure(value=ratio - 1, text=text)
+
+
+def used(part: Decimal | int, whole: Decimal | int) -> Figure:
+    """How much of a positive whole is used: a percentage, a factor from ten on."""
+    ratio = ratio_of(part, whole)
+    if ratio is None:
+        return Figure(value=None, text=NOT_APPLICABLE)
+    return Figure(value=ratio, text=multiple(ratio) if ratio >= MULTIPLE_FROM else percent(ratio))
 
 
 def compared(figure: Figure, previous_name: str) -> str:

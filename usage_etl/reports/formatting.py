@@ -60,13 +60,13 @@ def money_cell(amount: Decimal, currency: str) -> str:
 
 
 def display_unit(amount: Decimal, currency: str) -> Decimal:
-    """What ``money_short`` rounds to: minor units below 100, whole units above."""
-    return minor_unit(currency) if 0 < abs(amount) < 100 else Decimal(1)
+    """What ``money_short`` rounds to: minor units for broken amounts below 100, else whole units."""
+    return minor_unit(currency) if abs(amount) < 100 and amount != amount.to_integral_value() else Decimal(1)
 
 
 def money_short(amount: Decimal, currency: str, *, plus: bool = False) -> str:
-    """As in a sentence: ``$1,362``, ``$48.20``, ``$12.4M``."""
-    if abs(amount) >= 10_000_000:
+    """As in a sentence: ``$1,362``, ``$48.20``, ``$1.24M``."""
+    if rounded(abs(amount), Decimal(1)) >= 1_000_000:
         return _signed(_with_symbol(_scaled(abs(amount)), currency), amount, Decimal(1), plus=plus)
     unit = display_unit(amount, currency)
     return _signed(_with_symbol(_grouped(amount, unit), currency), amount, unit, plus=plus)

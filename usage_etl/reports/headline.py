@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from usage_etl.reports.comparison import NO_EARLIER_DATA, change, compared, ratio_of
+from usage_etl.reports.comparison import MULTIPLE_FROM, NO_EARLIER_DATA, change, compared, ratio_of
 from usage_etl.reports.formatting import (
     NO_DATA,
     TIMES,
@@ -74,7 +74,7 @@ def status_of(facts: MonthFacts, period: Period) -> Status:
     if excess == 0:
         return Status(tone="good", text="On budget")
     ratio = ratio_of(abs(end - budget), budget)
-    is_hidden = ratio is None or rounded(ratio * 100, Decimal(1)) == 0
+    is_hidden = ratio is None or ratio >= MULTIPLE_FROM or rounded(ratio * 100, Decimal(1)) == 0
     size = money_short(abs(excess), facts.currency) if is_hidden or ratio is None else percent(ratio)
     tone: Tone = "good" if excess < 0 else "warn" if likely else "bad"
     side = "over" if excess > 0 else "under"
@@ -224,16 +224,14 @@ def _budget_card(facts: MonthFacts, period: Period) -> Card:
         )
     if end is None:
         return Card(label="Projected month-end", figure=Figure(value=None, text=NO_DATA), note="too little data", tone="neutral")
-    ratio = ratio_of(end, budget) if budget is not None else None
-    note = (
-        "no budget set"
-        if budget is None
-        else f"{percent(ratio - 1, plus=True)} vs budget"
-        if ratio is not None
-        else "budget is 0"
-    )
+    note = "no budget set" if budget is None else _beside_budget(end, budget)
     figure = Figure(value=end, text=money_short(end, currency))
     return Card(label="Projected month-end", figure=figure, note=note, tone=status.tone, gauge=_gauge(facts, projection, end))
+
+
+def _beside_budget(end: Decimal, budget: Decimal) -> str:
+    moved = change(end, budget, has_previous=True)
+    return "budget is 0" if moved.value is None else compared(moved, "budget")
 
 
 def _gauge(facts: MonthFacts, projection: Projection | None, end: Decimal | None) -> Gauge | None:

@@ -6,9 +6,12 @@ The only file that imports WeasyPrint.
 from __future__ import annotations
 
 import hashlib
+import logging
+import threading
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from weasyprint import HTML
+from weasyprint import HTML, LOGGER
 from weasyprint.text.fonts import FontConfiguration
 from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
@@ -20,6 +23,14 @@ _MEDIA_TYPES = {".css": "text/css", ".ttf": "font/ttf"}
 
 class ForbiddenAddressError(FatalURLFetchingError):  # type: ignore[misc]  # weasyprint ships no types
     """The document asked for something that is not one of our own style sheets or fonts; nothing was rendered."""
+
+
+@dataclass(frozen=True)
+class PdfDocument:
+    """A rendered file. ``missing_characters`` are those no installed font can show; they are printed as boxes."""
+
+    content: bytes
+    missing_characters: tuple[str, ...]
 
 
 class AssetFetcher(URLFetcher):  # type: ignore[misc]  # weasyprint ships no types
@@ -42,15 +53,41 @@ class AssetFetcher(URLFetcher):  # type: ignore[misc]  # weasyprint ships no typ
         return URLFetcherResponse(url, content, {"Content-Type": media_type})
 
 
+class _MissingGlyphs(logging.Handler):
+    """Collects the characters that WeasyPrint reports to have no glyph, of the thread that renders."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.characters: set[str] = set()
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps the character of a ``.notdef`` warning."""
+        if record.thread == self._thread and str(record.msg).startswith(".notdef") and isinstance(record.args, tuple):
+            self.characters.add(str(record.args[0]))
+
+
 def render_pdf(html: str, *, templates: Templates | None = None) -> bytes:
-    """PDF/UA-1 of ``html``. Equal ``html``, templates and library versions give equal bytes in any process."""
-    fonts = FontConfiguration()
-    document = HTML(string=html, url_fetcher=AssetFetcher(templates or Templates()), base_url=None, media_type="print")
-    content = document.write_pdf(
-        font_config=fonts,
-        pdf_variant="pdf/ua-1",
-        pdf_identifier=hashlib.sha256(html.encode()).digest()[:16],
-    )
+    """Bytes of ``render_pdf_document``."""
+    return render_pdf_document(html, templates=templates).content
+
+
+def render_pdf_document(html: str, *, templates: Templates | None = None) -> PdfDocument:
+    """PDF/UA-1 of ``html``. Equal ``html``, templates, fonts and library versions give equal bytes in any process.
+
+    Raises ForbiddenAddressError when the document names an address outside the shipped or overriding assets.
+    """
+    missing = _MissingGlyphs()
+    LOGGER.addHandler(missing)
+    try:
+        document = HTML(string=html, url_fetcher=AssetFetcher(templates or Templates()), media_type="print")
+        content = document.write_pdf(
+            font_config=FontConfiguration(),
+            pdf_variant="pdf/ua-1",
+            pdf_identifier=hashlib.sha256(html.encode()).digest()[:16],
+        )
+    finally:
+        LOGGER.removeHandler(missing)
     if not isinstance(content, bytes):  # only a None target returns bytes
         raise TypeError("weasyprint returned no bytes")
-    return content
+    return PdfDocument(content=content, missing_characters=tuple(sorted(missing.characters)))

@@ -21,7 +21,7 @@ def render_text(report: ExecutiveReport, *, report_url: str = "", attachments: t
         *_wrapped(report.headline),
         "",
         *_heading("Key figures"),
-        *_columns([(card.label, card.figure.text, card.note) for card in report.cards]),
+        *_columns([(card.label, card.figure.text, card.note) for card in report.cards] + _straight_line(report)),
         "",
         *_heading(f"{report.daily.title}: {report.daily.total.text}"),
         *_columns([(series.name, series.total.text, series.share.text) for series in report.daily.series]),
@@ -52,6 +52,12 @@ def render_text(report: ExecutiveReport, *, report_url: str = "", attachments: t
     if report_url:
         lines += ["", f"Web page: {report_url}"]
     return "\n".join(line.replace(NBSP, " ").rstrip() for line in lines) + "\n"
+
+
+def _straight_line(report: ExecutiveReport) -> list[tuple[str, str, str]]:
+    linear, budget = report.burn_up.linear, report.burn_up.budget
+    rows = [("Straight line", linear.text, "for comparison")] if linear else []
+    return rows + ([("Monthly budget", budget.text, "")] if budget else [])
 
 
 def _wrapped(text: str) -> list[str]:

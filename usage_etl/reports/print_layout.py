@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from usage_etl.reports.charts.metrics import lines_count
+from usage_etl.reports.charts.metrics import lines_count, text_width
 from usage_etl.reports.drawings import Sizes
 from usage_etl.reports.model import ExecutiveReport
 
@@ -20,7 +20,9 @@ _SLACK = 10.0
 _GUTTER = 28.0
 _KEY = 132.0
 _NAME = 122.0
-_AMOUNT = 100.0
+_COST = 60.0
+_SHARE = 40.0
+_MOVER = 58.0
 _FEW = 3
 
 
@@ -36,6 +38,10 @@ class PrintLayout:
     """Name of the report's ranking beside the burn-up."""
     second_rankings: tuple[str, ...]
     """Names of the rankings beside what needs attention."""
+    cost_width: float
+    """Of the amounts beside bars."""
+    mover_width: float
+    """Of the amounts of what changed."""
 
 
 def print_layout(report: ExecutiveReport, page_size: PageSize) -> PrintLayout:
@@ -44,15 +50,21 @@ def print_layout(report: ExecutiveReport, page_size: PageSize) -> PrintLayout:
     half = (width - _GUTTER) / 2
     first, second = _placed(report)
     top, middle = _first_page(report, width, half, height)
+    amounts = [bar.cost.text for name in (first, *second) for bar in getattr(report, name).bars]
+    cost_width = max([_COST, *(text_width(text, size=10.5, weight=600) + 6 for text in amounts)])
     bars_count = sum(max(len(getattr(report, name).bars), 1) for name in second)
     team_row, second_bar_row = _second_page(report, half, height, bars_count=bars_count, lists_count=len(second))
     return PrintLayout(
-        sizes=Sizes(daily=(width - _KEY, top), burn_up=(half, middle), bar=(half - _NAME - _AMOUNT, 16)),
+        sizes=Sizes(daily=(width - _KEY, top), burn_up=(half, middle), bar=(half - _NAME - cost_width - _SHARE, 16)),
         team_row=team_row,
         first_bar_row=min(max(middle / max(len(getattr(report, first).bars), 1), 16.0), 32.0),
         second_bar_row=second_bar_row,
         first_ranking=first,
         second_rankings=second,
+        cost_width=cost_width,
+        mover_width=max(
+            [_MOVER, *(text_width(one.change.text, size=10.5, weight=600) + 4 for part in report.movers for one in part.movers)]
+        ),
     )
 
 

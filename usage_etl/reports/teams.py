@@ -11,8 +11,8 @@ from typing import Literal
 import polars as pl
 
 from usage_etl.money import exact_sum, minor_unit
-from usage_etl.reports.comparison import change, ratio_of
-from usage_etl.reports.formatting import NO_DATA, NOT_APPLICABLE, count_compact, count_full, money_cell, money_exact, percent
+from usage_etl.reports.comparison import change, ratio_of, used
+from usage_etl.reports.formatting import NO_DATA, NOT_APPLICABLE, count_compact, count_full, money_cell, money_exact
 from usage_etl.reports.inputs import NOBODY, Member, MonthFacts, Projection, shown_name
 from usage_etl.reports.model import Figure, Period, TeamRow, TeamTable, Tone
 from usage_etl.reports.rounding import tied_amounts
@@ -127,7 +127,7 @@ def _added(costs: Sequence[Decimal | None]) -> Decimal | None:
 
 def _row(line: _Line, facts: MonthFacts) -> TeamRow:
     member, is_usage = line.member, line.kind != "unexplained"
-    used, tone = _budget_used(line)
+    budget_used, tone = _budget_used(line)
 
     def counted(number: int, text: str) -> Figure:
         return Figure(value=number, text=text) if is_usage else Figure(value=None, text=NOT_APPLICABLE)
@@ -148,7 +148,7 @@ def _row(line: _Line, facts: MonthFacts) -> TeamRow:
         output_tokens=counted(member.output_tokens, count_compact(member.output_tokens)),
         cost=_amount(line.cost, facts.currency, "no price" if member.requests_count else NOT_APPLICABLE),
         change=moved if is_usage and member.requests_count else Figure(value=None, text=NOT_APPLICABLE),
-        budget_used=used,
+        budget_used=budget_used,
         budget_tone=tone,
         charged=_amount(line.charged, facts.currency, NOT_APPLICABLE if charges_of(facts).height else NO_DATA),
     )
@@ -162,9 +162,8 @@ def _budget_used(line: _Line) -> tuple[Figure, Tone]:
     budget = line.budget.monthly_budget if line.budget else None
     if line.budget is None or budget is None or line.member.cost is None:
         return Figure(value=None, text=NOT_APPLICABLE), "neutral"
-    ratio = ratio_of(line.member.cost, budget)
     tone: Tone = "bad" if line.member.cost > budget else "warn" if line.budget.projected_cost > budget else "neutral"
-    return Figure(value=ratio, text="budget is 0" if ratio is None else percent(ratio)), tone
+    return (used(line.member.cost, budget) if budget > 0 else Figure(value=None, text="budget is 0")), tone
 
 
 def _note(facts: MonthFacts) -> str:

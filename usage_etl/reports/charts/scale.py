@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 _STEPS = (1.0, 2.0, 2.5, 5.0)
+_SMALLEST = 1e-9
 
 
 def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
@@ -14,7 +15,7 @@ def ticks(low: float, high: float, *, most: int = 6) -> list[float]:
     Of the round steps that fit, the one that leaves least room unused; of equals, the one with fewest lines.
     """
     low, high = min(low, 0.0), max(high, 0.0)
-    if high == low:
+    if high - low < _SMALLEST:
         return [0.0, 1.0]
     power = math.floor(math.log10(high - low))
     found = []
