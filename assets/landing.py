@@ -157,7 +157,8 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
     source = next(source for source in workspace.settings.sources if source.name == delivery.source)
     with tempfile.TemporaryDirectory() as folder, workspace.landing.open(delivery) as path:
         try:
-            result = stage(SOURCES[source.kind].parse(path, _context(source, delivery)), work_folder=Path(folder))
+            context = _context(source, delivery)
+            result = stage(SOURCES[source.kind].parse(path, context), context=context, work_folder=Path(folder))
         except UnreadableDeliveryError as error:
             workspace.index.record_refused(delivery.delivery_id, str(error), 0)
             tally.refused.append(f"{delivery.origin_key}: {error}")
