@@ -71,16 +71,20 @@ class _ChargeFact(dy.Schema):
     list_cost = money("before discounts", source="FOCUS ListCost")
 
 
-class FactChargesDaily(_ChargeFact):
-    """One (UTC day, provider, account, SKU, model, token class, category, currency)."""
-
+class _Day(dy.Schema):
     charge_date = day("UTC day")
 
 
-class FactChargesMonthly(_ChargeFact):
-    """One (billing month, provider, account, SKU, model, token class, category, currency)."""
-
+class _Month(dy.Schema):
     month = day("first day of the provider's billing month")
+
+
+class FactChargesDaily(_Day, _ChargeFact):
+    """One (UTC day, provider, account, SKU, model, token class, category, currency)."""
+
+
+class FactChargesMonthly(_Month, _ChargeFact):
+    """One (billing month, provider, account, SKU, model, token class, category, currency)."""
 
 
 CHARGE_DIMENSIONS = (

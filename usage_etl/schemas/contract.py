@@ -25,23 +25,17 @@ def text(
     description: str, *, nullable: bool = True, source: str | None = None, sensitivity: str | None = None, **rules: Any
 ) -> dy.String:
     """A free or rarely repeated text column."""
-    return dy.String(
-        nullable=nullable, description=description, metadata=_metadata(None, source, sensitivity), **rules
-    )
+    return dy.String(nullable=nullable, description=description, metadata=_metadata(None, source, sensitivity), **rules)
 
 
 def label(
     description: str, *, nullable: bool = True, source: str | None = None, sensitivity: str | None = None, **rules: Any
 ) -> dy.Categorical:
     """A repeated text column, stored dictionary-encoded; other readers see plain strings."""
-    return dy.Categorical(
-        nullable=nullable, description=description, metadata=_metadata(None, source, sensitivity), **rules
-    )
+    return dy.Categorical(nullable=nullable, description=description, metadata=_metadata(None, source, sensitivity), **rules)
 
 
-def count(
-    description: str, *, nullable: bool = False, unit: str = "count", source: str | None = None, **rules: Any
-) -> dy.Int64:
+def count(description: str, *, nullable: bool = False, unit: str = "count", source: str | None = None, **rules: Any) -> dy.Int64:
     """A whole number from 0 to the accepted maximum."""
     limits = {"min": 0, "max": MAX_TOKENS * 10**5} | rules
     return dy.Int64(nullable=nullable, description=description, metadata=_metadata(unit, source, None), **limits)

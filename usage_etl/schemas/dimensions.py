@@ -11,21 +11,26 @@ from usage_etl.schemas.contract import Table, count, day, flag, instant, money, 
 from usage_etl.schemas.staged import PROCESSINGS
 
 
-class _Dated(dy.Schema):
-    valid_from = day("first day")
-    valid_to = day("first day no longer valid; null is open", nullable=True)
+def _first_day() -> dy.Date:
+    return day("first day")
 
 
-class DimUser(_Dated):
+def _end_day() -> dy.Date:
+    return day("first day no longer valid; null is open", nullable=True)
+
+
+class DimUser(dy.Schema):
     """One user in one team for one span of days."""
 
     user_id = text("as the logs spell it", nullable=False)
     user_name = text("for people", sensitivity="personal")
     user_email = text("for people", sensitivity="personal")
     team_id = text("team in the span", nullable=False)
+    valid_from = _first_day()
+    valid_to = _end_day()
 
 
-class DimTeam(_Dated):
+class DimTeam(dy.Schema):
     """One team with its department and cost center for one span of days."""
 
     team_id = text("as the logs and directories spell it", nullable=False)
@@ -35,32 +40,40 @@ class DimTeam(_Dated):
     cost_center_id = text("cost center in the span", nullable=False)
     cost_center_name = text("for people", nullable=False)
     owner_email = text("who answers for the team's spend", sensitivity="personal")
+    valid_from = _first_day()
+    valid_to = _end_day()
 
 
-class DimApiKey(_Dated):
+class DimApiKey(dy.Schema):
     """One API key with its owning team for one span of days."""
 
     api_key_id = text("id or hash as logged", nullable=False)
     api_key_name = text("alias for people")
     team_id = text("team in the span", nullable=False)
+    valid_from = _first_day()
+    valid_to = _end_day()
 
 
-class DimFeature(_Dated):
+class DimFeature(dy.Schema):
     """One feature with its product for one span of days."""
 
     feature_id = text("as the logs spell it", nullable=False)
     feature_name = text("for people", nullable=False)
     product_id = text("product in the span", nullable=False)
     product_name = text("for people", nullable=False)
+    valid_from = _first_day()
+    valid_to = _end_day()
 
 
-class DimBudget(_Dated):
+class DimBudget(dy.Schema):
     """One monthly budget of the organization, a department or a team for one span."""
 
     scope_kind = text("what is budgeted", nullable=False, check=one_of("organization", "department", "team"))
     scope_id = text("member of the scope", nullable=False)
     monthly_budget = money("budget per calendar month", min=0)
     currency = text("ISO 4217", nullable=False, regex=r"^[A-Z]{3}$")
+    valid_from = _first_day()
+    valid_to = _end_day()
 
 
 class DimPrice(dy.Schema):

@@ -42,6 +42,7 @@ delivery_days = sa.Table(
     sa.Column("staged_key", sa.Text, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("rows_count", sa.BigInteger, nullable=False),
+    sa.Index("usage_etl_delivery_days_day", "table_name", "usage_date"),
 )
 """One staged object: the rows of one delivery on one day."""
 

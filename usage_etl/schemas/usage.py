@@ -28,9 +28,7 @@ class _Measures(dy.Schema):
     units_count = count("whole native units other than tokens")
 
 
-class UsageEvent(_Measures):
-    """One request, or one bucket of a bucket-grain source; owned and priced."""
-
+class _EventIdentity(dy.Schema):
     usage_date = day("UTC day of started_at")
     started_at = instant("when the request began")
     source = label("configured source", nullable=False)
@@ -59,6 +57,9 @@ class UsageEvent(_Measures):
     feature_id = label("feature")
     session_id = text("session or conversation")
     tag_set = label("configured tags")
+
+
+class _EventResult(dy.Schema):
     is_usage_missing = flag("a successful call that reported no tokens; its cost comes from billing only")
     latency_ms = count("duration", nullable=True, unit="ms")
     ttft_ms = count("time to first token", nullable=True, unit="ms")
@@ -69,6 +70,10 @@ class UsageEvent(_Measures):
     source_cost_usd = dy.Float64(nullable=True, description="the source's own estimate, for comparison only")
     delivery_id = label("delivery that carried the winning copy", nullable=False)
     raw_ordinal = count("record number in that delivery's object")
+
+
+class UsageEvent(_EventIdentity, _Measures, _EventResult):
+    """One request, or one bucket of a bucket-grain source; owned and priced."""
 
 
 USAGE_EVENTS = Table(
@@ -108,7 +113,20 @@ USAGE_DIMENSIONS = (
 """Columns that, with the period, key a usage fact row."""
 
 
-class _UsageFact(_Measures):
+class _Hour(dy.Schema):
+    usage_date = day("UTC day")
+    hour_start_at = instant("start of the UTC hour")
+
+
+class _Day(dy.Schema):
+    usage_date = day("UTC day")
+
+
+class _Month(dy.Schema):
+    month = day("first day of the month")
+
+
+class _UsageDimensions(dy.Schema):
     source = label("configured source", nullable=False)
     source_account = label("account or gateway instance", nullable=False)
     department_id = label("owner in the period", nullable=False)
@@ -131,29 +149,25 @@ class _UsageFact(_Measures):
     price_id = label("row of dim_price; null when unpriced or free")
     price_status = label("whether effective_cost stands", nullable=False, check=one_of(*PRICE_STATUSES))
     currency = label("currency of effective_cost")
+
+
+class _UsageMeasures(_Measures):
     usage_missing_count = count("successful requests that reported no tokens")
     latency_ms_sum = count("sum of known durations", unit="ms")
     latency_count = count("requests with a known duration")
     effective_cost = money("tokens times price; null when unpriced, never 0", nullable=True)
 
 
-class FactUsageHourly(_UsageFact):
+class FactUsageHourly(_Hour, _UsageDimensions, _UsageMeasures):
     """One (hour, owner, model, ...) of usage."""
 
-    usage_date = day("UTC day")
-    hour_start_at = instant("start of the UTC hour")
 
-
-class FactUsageDaily(_UsageFact):
+class FactUsageDaily(_Day, _UsageDimensions, _UsageMeasures):
     """One (UTC day, owner, model, ...) of usage."""
 
-    usage_date = day("UTC day")
 
-
-class FactUsageMonthly(_UsageFact):
+class FactUsageMonthly(_Month, _UsageDimensions, _UsageMeasures):
     """One (calendar month in UTC, owner, model, ...) of usage."""
-
-    month = day("first day of the month")
 
 
 _TOTALS = ("requests_count", "input_uncached_tokens", "cache_read_tokens", "output_tokens", "effective_cost")
