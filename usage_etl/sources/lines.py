@@ -19,7 +19,7 @@ from backports import zstd
 
 from usage_etl.errors import UnreadableDeliveryError
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 """Plain bytes handed on at a time."""
 
 MAX_LINE_BYTES = 32 << 20

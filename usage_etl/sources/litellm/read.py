@@ -16,9 +16,10 @@ import polars as pl
 
 from usage_etl.errors import ConservationError
 from usage_etl.sources.lines import LineBlock
-from usage_etl.sources.litellm.record import FLAT_SCHEMA, METADATA_TYPE, RECORD_TYPES, flat_frame, flatten
+from usage_etl.sources.litellm.record import FLAT_SCHEMA, METADATA_TYPE, RECORD_TYPES, filled, flat_frame, flatten
 
 _SLICE_LINES = 256
+_BLANK = " \t\r"
 _READ_SCHEMA = pl.Schema({"raw_ordinal": pl.Int64(), **FLAT_SCHEMA})
 
 Refusal = tuple[int, str, str]
@@ -52,7 +53,7 @@ class LineReader:
         records = lines.filter(looks_whole) if odd.height else lines
         frames, blank_count = [], 0
         for ordinal, text in odd.rows():
-            stripped = text.strip()
+            stripped = text.strip(_BLANK)
             if not stripped:
                 blank_count += 1
             elif stripped.startswith("{") and stripped.endswith("}"):
@@ -120,7 +121,7 @@ def _decode_as(form: str, records: pl.DataFrame) -> pl.DataFrame | None:
 
 def _with_opened_metadata(decoded: pl.DataFrame) -> pl.DataFrame | None:
     """``metadata`` from JSON text to its struct; None when a text does not look like one object."""
-    text = decoded["metadata"].replace("", None)
+    text = filled(decoded["metadata"])
     if not (text.str.starts_with("{") & text.str.ends_with("}")).all():
         return None
     opened = text.str.json_decode(METADATA_TYPE)
@@ -132,9 +133,12 @@ def _line_by_line(rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> li
     flat = []
     for ordinal, text in rows:
         try:
-            flat.append({"raw_ordinal": ordinal, **flatten(json.loads(text))})
-        except (json.JSONDecodeError, RecursionError):
+            record = json.loads(text)
+        except (ValueError, RecursionError):
             refused.append((ordinal, text, "line__not_json"))
+            continue
+        try:
+            flat.append({"raw_ordinal": ordinal, **flatten(record)})
         except ValueError as error:
             refused.append((ordinal, text, str(error)))
     return [pl.DataFrame(flat, schema=_READ_SCHEMA, orient="row")] if flat else []

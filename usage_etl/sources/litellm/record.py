@@ -112,7 +112,7 @@ def flat_frame(records: pl.DataFrame) -> pl.DataFrame:
     """Records in the columns of ``RECORD_TYPES["object"]``, flattened to ``FLAT_SCHEMA``. Empty text is missing."""
     leaves: dict[tuple[str, ...], pl.Series] = {}
     _collect_leaves(records, _TREE, (), leaves)
-    return pl.DataFrame([_filled(leaves[path]).alias(name) for name, path in FIELDS.items()])
+    return pl.DataFrame([filled(leaves[path]).alias(name) for name, path in FIELDS.items()])
 
 
 def _collect_leaves(
@@ -126,7 +126,8 @@ def _collect_leaves(
             _collect_leaves(frame[name].struct.unnest(), inner, (*above, name), leaves)
 
 
-def _filled(found: pl.Series) -> pl.Series:
+def filled(found: pl.Series) -> pl.Series:
+    """Text of a leaf with empty text as null; the elements of a list joined."""
     text = found if found.dtype == pl.String else found.list.join(LIST_SEPARATOR)
     return text.replace("", None) if text.str.len_bytes().min() == 0 else text
 
@@ -182,4 +183,4 @@ def _joined(found: Any, name: str) -> str | None:
     elements = [found] if isinstance(found, str) else found
     if not isinstance(elements, list) or any(isinstance(element, dict | list) for element in elements):
         raise ValueError(f"{name}__not_a_list")
-    return LIST_SEPARATOR.join(text for element in elements if (text := _text(element, name)) is not None) or None
+    return LIST_SEPARATOR.join(_text(element, name) or "" for element in elements if element is not None) or None

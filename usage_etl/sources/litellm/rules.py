@@ -44,7 +44,8 @@ def broken_rules(flat: pl.DataFrame, typed: pl.DataFrame, *, received_at: dt.dat
     for name in COUNT_FIELDS:
         rules[f"{name}__out_of_range"] = (typed[name] < 0) | (typed[name] > MAX_TOKENS)
     cached = typed["cache_read"].fill_null(0) + typed["cache_write"].fill_null(0)
-    rules["cached_tokens__exceed_prompt_tokens"] = cached > typed["prompt_tokens"].fill_null(0)
+    is_prompt_read = ~rules["prompt_tokens__not_a_count"]
+    rules["cached_tokens__exceed_prompt_tokens"] = is_prompt_read & (cached > typed["prompt_tokens"].fill_null(0))
     rules["ephemeral_1h_input_tokens__exceed_cache_creation_tokens"] = typed["cache_write_1h"] > typed["cache_write"]
     is_inside = typed["token_convention"] != REASONING_BESIDE
     rules["reasoning_tokens__exceed_completion_tokens"] = is_inside & (
