@@ -18,9 +18,8 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 def monthly_partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
     """Calendar months from the lake's start to the current one, which is always partial and always there."""
     as_of = settings.as_of_date
-    if as_of:
-        return dg.MonthlyPartitionsDefinition(start_date=_midnight(settings.start_date), end_date=_midnight(Month.of(as_of).end))
-    return dg.MonthlyPartitionsDefinition(start_date=_midnight(settings.start_date), end_offset=1)
+    end = _midnight(Month.of(as_of).end) if as_of else None
+    return dg.MonthlyPartitionsDefinition(start_date=_midnight(settings.start_date), end_date=end, end_offset=1)
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
