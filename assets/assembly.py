@@ -31,9 +31,7 @@ def build_definitions(config_file: Path) -> dg.Definitions:
     facts, marts, reports = fact_assets(settings), mart_assets(settings), report_assets(settings)
     daily = [key for asset in facts for key in asset.keys if isinstance(asset.partitions_def, dg.DailyPartitionsDefinition)]
     monthly = [key for asset in [*facts, *marts] for key in asset.keys if key not in daily]
-    jobs = pipeline_jobs(
-        settings, daily_keys=daily, monthly_keys=monthly, report_keys=[key for asset in reports for key in asset.keys]
-    )
+    jobs = pipeline_jobs(daily_keys=daily, monthly_keys=monthly, report_keys=[key for asset in reports for key in asset.keys])
     stored = {key.to_user_string() for asset in [*facts, *marts] for key in asset.keys}
     contracts = [contract_check(table) for table in TABLES if table.name in stored and table.group in _CHECKED_GROUPS]
     checks = [*contracts, *conservation_checks(has_events=settings.keep_usage_events), delivery_check()]

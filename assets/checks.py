@@ -9,6 +9,7 @@ import polars as pl
 
 from assets.derive import day_keys
 from assets.resources import WorkspaceResource
+from assets.staged import StagedObjects
 from usage_etl.lake import WHOLE
 from usage_etl.money import exact_sum, minor_unit
 from usage_etl.schemas import (
@@ -139,14 +140,13 @@ def _rows_check() -> dg.AssetChecksDefinition:
         """Staged rows of the index = loaded + duplicate + kept for comparison, and loaded rows = requests in the facts."""
         opened = workspace.open()
         partitions = _partitions(context)
-        counts = opened.lake.scan(FACT_DELIVERIES_DAILY, partitions).collect()
+        columns = ("staged_count", "loaded_count", "duplicate_count", "reconciliation_count")
+        staged, *fates = exact_sums(opened.lake.scan(FACT_DELIVERIES_DAILY, partitions), columns).values()
         days = [dt.date.fromisoformat(key) for key in partitions]
-        indexed = sum(part.rows_count for parts in opened.index.staged_days(STAGED_USAGE.name, days).values() for part in parts)
-        parts_sum = counts["loaded_count"].sum() + counts["duplicate_count"].sum() + counts["reconciliation_count"].sum()
-        passed = indexed == counts["staged_count"].sum() == parts_sum
+        indexed = sum(StagedObjects(opened, STAGED_USAGE, day).rows_count() for day in days)
         return dg.AssetCheckResult(
-            passed=bool(passed),
-            metadata={"indexed": indexed, "staged": int(counts["staged_count"].sum()), "accounted_for": int(parts_sum)},
+            passed=indexed == staged == sum(fates),
+            metadata={"indexed": indexed, "staged": int(staged), "accounted_for": int(sum(fates))},
         )
 
     return rows_conserved

@@ -4,7 +4,7 @@ import html
 
 import dagster as dg
 
-from assets.reports import mailer
+from assets.mail import mailer
 from assets.resources import Workspace, now
 from usage_etl.delivery.deliver import DeliveryReport, deliver_once
 from usage_etl.delivery.headers import parse_mailbox

@@ -5,9 +5,6 @@ from typing import Any
 
 import dagster as dg
 
-from assets.partitions import daily_partitions, monthly_partitions
-from usage_etl.config import Settings
-
 MAX_RUNTIME = {"dagster/max_runtime": str(6 * 3600)}
 
 
@@ -21,14 +18,12 @@ class Jobs:
     reports: Any
 
     def all(self) -> list[Any]:
+        """The jobs in order."""
         return [self.land, self.daily, self.monthly, self.reports]
 
 
-def pipeline_jobs(
-    settings: Settings, *, daily_keys: list[dg.AssetKey], monthly_keys: list[dg.AssetKey], report_keys: list[dg.AssetKey]
-) -> Jobs:
+def pipeline_jobs(*, daily_keys: list[dg.AssetKey], monthly_keys: list[dg.AssetKey], report_keys: list[dg.AssetKey]) -> Jobs:
     """Jobs over the asset keys of each partitioning; landing and directories are whatever has no partitions."""
-    days, months = daily_partitions(settings), monthly_partitions(settings)
     return Jobs(
         land=dg.define_asset_job(
             "land",
@@ -39,21 +34,18 @@ def pipeline_jobs(
         daily=dg.define_asset_job(
             "daily",
             selection=dg.AssetSelection.assets(*daily_keys),
-            partitions_def=days,
             tags=MAX_RUNTIME,
             description="Build usage days and charge days; a range of days is one run that commits day by day.",
         ),
         monthly=dg.define_asset_job(
             "monthly",
             selection=dg.AssetSelection.assets(*monthly_keys),
-            partitions_def=months,
             tags=MAX_RUNTIME,
             description="Roll up, tie out, allocate, project and look for anomalies, month by month.",
         ),
         reports=dg.define_asset_job(
             "reports",
             selection=dg.AssetSelection.assets(*report_keys),
-            partitions_def=months,
             tags=MAX_RUNTIME,
             description="Render, publish and send the reports of a month; each content goes out once.",
         ),

@@ -12,7 +12,7 @@ from assets.describe import table_spec
 from assets.resources import Workspace, WorkspaceResource, now
 from assets.staged import staged_key
 from usage_etl.config import Settings, SourceSettings, read_secret
-from usage_etl.errors import UnreadableDeliveryError, UsageEtlError
+from usage_etl.errors import SourceError, UnreadableDeliveryError, UsageEtlError
 from usage_etl.lake import LandedDelivery, StagedDay
 from usage_etl.schemas import BILLING_CHARGES_QUARANTINE, STAGED_CHARGES, STAGED_USAGE, USAGE_EVENTS_QUARANTINE
 from usage_etl.sources.fetched import FetchedObject
@@ -71,8 +71,10 @@ def fetched_objects(workspace: Workspace, source: SourceSettings) -> Iterator[Fe
         folder = workspace.open_location(source.location)
         yield from list_objects(folder, dataset=OBJECTS, pattern=source.pattern, known=known)
         return
-    moment = now()
-    yield from SOURCES[source.kind].fetch(
+    moment, ask = now(), SOURCES[source.kind].fetch
+    if ask is None or source.api_key is None:
+        raise SourceError(source.name, "there is neither a location nor an API to ask")
+    yield from ask(
         source,
         api_key=read_secret(source.api_key),
         start_date=workspace.settings.start_date,
@@ -166,13 +168,17 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
         days = [_upload(workspace, delivery, part) for part in result.files]
         for name, refused in result.quarantine.items():
             workspace.lake.commit(_QUARANTINES[name], delivery.delivery_id, refused)
-        parser = {"rows_quarantined": result.rows_quarantined, "parser_version": SOURCES[source.kind].parser_version}
+        version, refused_count = SOURCES[source.kind].parser_version, result.rows_quarantined
         reason = None if delivery.is_released else _reason_to_hold(workspace, source, delivery, result)
         if reason:
-            workspace.index.record_held(delivery.delivery_id, reason, result.rows_read, days, **parser)
+            workspace.index.record_held(
+                delivery.delivery_id, reason, result.rows_read, days, rows_quarantined=refused_count, parser_version=version
+            )
             tally.held.append(f"{delivery.origin_key}: {reason}")
         else:
-            workspace.index.record_staged(delivery.delivery_id, days, rows_read=result.rows_read, **parser)
+            workspace.index.record_staged(
+                delivery.delivery_id, days, rows_read=result.rows_read, rows_quarantined=refused_count, parser_version=version
+            )
             tally.count(result)
 
 
@@ -205,6 +211,6 @@ def _reason_to_hold(workspace: Workspace, source: SourceSettings, delivery: Land
     if result.rows_read >= least and not (result.is_empty and source.minimum_share_pct):
         return None
     return (
-        f"{result.rows_read} record(s), the last good delivery had {last_good}; fewer than {source.minimum_share_pct} % are held: "
-        f"usage-etl release {delivery.delivery_id}"
+        f"{result.rows_read} record(s), the last good delivery had {last_good}; fewer than {source.minimum_share_pct} % are "
+        f"held: usage-etl release {delivery.delivery_id}"
     )

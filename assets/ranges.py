@@ -24,8 +24,8 @@ def build_partitions(context: dg.AssetExecutionContext, build: PartitionBuilder)
     for key in keys:
         try:
             commits = build(key)
-        except Exception as error:  # one bad partition must not lose the others
-            context.log.error(f"partition={key} failed: {error}")
+        except Exception as error:  # noqa: BLE001 - one bad partition must not lose the others
+            context.log.error("partition=%s failed: %s", key, error)  # noqa: TRY400 - the failure below carries the traceback
             failures[key] = error
             continue
         for table_name, commit in commits.items():
@@ -34,8 +34,8 @@ def build_partitions(context: dg.AssetExecutionContext, build: PartitionBuilder)
                 _record(context, table_name, key, commit)
     if failures:
         raise _failure(failures, partitions_count=len(keys))
-    for table_name, commits in written.items():
-        yield dg.MaterializeResult(asset_key=table_name, metadata=_run_metadata(commits))
+    for table_name, table_commits in written.items():
+        yield dg.MaterializeResult(asset_key=table_name, metadata=_run_metadata(table_commits))
 
 
 def _record(context: dg.AssetExecutionContext, table_name: str, key: str, commit: Commit) -> None:

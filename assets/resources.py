@@ -45,26 +45,32 @@ class Workspace:
 
     @cached_property
     def lake(self) -> TableStore:
+        """The tables."""
         return TableStore(self.store, history_days=self.settings.lake.history_days, clock=now)
 
     @cached_property
     def engine(self) -> Engine:
+        """Connections to the state database."""
         return open_state(state_url(self.settings))
 
     @cached_property
     def index(self) -> DeliveryIndex:
+        """Which object was delivered when, and what became of it."""
         return DeliveryIndex(self.engine)
 
     @cached_property
     def landing(self) -> Landing:
+        """Landed objects."""
         return Landing(self.store, self.index, clock=now)
 
     @cached_property
     def ledger(self) -> SendLedger:
+        """Which content was sent to whom."""
         return SendLedger(self.engine)
 
     @cached_property
     def catalog(self) -> ModelCatalog:
+        """Canonical models of logged names."""
         return ModelCatalog(self.settings.prices.model_aliases)
 
     @property
@@ -91,15 +97,15 @@ class Workspace:
 
     def deliveries(self) -> pl.DataFrame:
         """One row per delivery of the index: source, kind, status, counts and arrival."""
-        schema = {
-            "source": pl.String,
-            "source_kind": pl.String,
-            "delivery_id": pl.String,
-            "status": pl.String,
-            "status_reason": pl.String,
-            "rows_read_count": pl.Int64,
-            "rows_staged_count": pl.Int64,
-            "rows_quarantined_count": pl.Int64,
+        schema: dict[str, pl.DataType] = {
+            "source": pl.String(),
+            "source_kind": pl.String(),
+            "delivery_id": pl.String(),
+            "status": pl.String(),
+            "status_reason": pl.String(),
+            "rows_read_count": pl.Int64(),
+            "rows_staged_count": pl.Int64(),
+            "rows_quarantined_count": pl.Int64(),
             "received_at": pl.Datetime("us", "UTC"),
         }
         rows = [
@@ -113,12 +119,12 @@ class Workspace:
 
     def staged_rows(self) -> pl.DataFrame:
         """One row per staged object that counts: source, delivery_id, table_name, usage_date, rows_count."""
-        schema = {
-            "source": pl.String,
-            "delivery_id": pl.String,
-            "table_name": pl.String,
-            "usage_date": pl.Date,
-            "rows_count": pl.Int64,
+        schema: dict[str, pl.DataType] = {
+            "source": pl.String(),
+            "delivery_id": pl.String(),
+            "table_name": pl.String(),
+            "usage_date": pl.Date(),
+            "rows_count": pl.Int64(),
         }
         return pl.DataFrame(self.index.staged_rows(), schema=schema, orient="row")
 
@@ -158,4 +164,5 @@ class WorkspaceResource(dg.ConfigurableResource):
     config_file: str
 
     def open(self) -> Workspace:
+        """The workspace, opened once per process."""
         return open_workspace(self.config_file)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from assets.resources import Workspace
-from usage_etl.lake import LandedDelivery
+from usage_etl.lake import LandedDelivery, StagedDay
 from usage_etl.schemas import Table
 
 
@@ -32,17 +32,20 @@ class StagedObjects:
         return pl.scan_parquet(addresses, row_index_name=row_index_name, storage_options=self.workspace.store.storage_options)
 
     def keys(self) -> list[str]:
-        """Keys in order of arrival.
+        """Keys in order of arrival."""
+        return [part.staged_key for part in self._counted()]
 
-        An object without rows says that its buckets were emptied: what the same dataset delivered earlier for the day
-        no longer counts.
-        """
-        parts = self.workspace.index.staged_days(self.table.name, [self.day]).get(self.day, [])
-        keys: list[str] = []
-        for part in parts:
+    def rows_count(self) -> int:
+        """Rows in all of them, by the delivery index."""
+        return sum(part.rows_count for part in self._counted())
+
+    def _counted(self) -> list[StagedDay]:
+        """An object without rows says that its buckets were emptied: what its dataset delivered earlier counts no more."""
+        counted: list[StagedDay] = []
+        for part in self.workspace.index.staged_days(self.table.name, [self.day]).get(self.day, []):
             if part.rows_count:
-                keys.append(part.staged_key)
+                counted.append(part)
             else:
                 dataset = part.staged_key.rpartition("/")[0]
-                keys = [key for key in keys if key.rpartition("/")[0] != dataset]
-        return keys
+                counted = [earlier for earlier in counted if earlier.staged_key.rpartition("/")[0] != dataset]
+        return counted

@@ -40,6 +40,7 @@ class Reference:
 
     @classmethod
     def read(cls, workspace: Workspace) -> "Reference":
+        """The stored reference tables as they stand now."""
         return cls(workspace.table(DIM_PRICE), workspace.directories(), workspace.reference_versions())
 
 
@@ -58,10 +59,12 @@ class UsageDay:
 
     @cached_property
     def losers(self) -> pl.DataFrame:
+        """Copies of events that do not count."""
         return loser_rows(self.numbered)
 
     @cached_property
     def prices(self) -> DayPrices:
+        """Prices in force on the day for the models that were logged."""
         pairs = self.numbered.select("host_raw", "model_raw").unique().collect()
         models = self.workspace.catalog.resolve(pairs.cast(pl.String))
         return day_prices(self.reference.book, models, day=self.day)

@@ -16,6 +16,7 @@ class Month:
 
     @classmethod
     def of(cls, day: dt.date) -> Month:
+        """The month that ``day`` is in."""
         return cls(day.year, day.month)
 
     @classmethod
@@ -29,6 +30,7 @@ class Month:
 
     @property
     def first_day(self) -> dt.date:
+        """First day of the month."""
         return dt.date(self.year, self.number, 1)
 
     @property
@@ -38,21 +40,26 @@ class Month:
 
     @property
     def last_day(self) -> dt.date:
+        """Last day of the month."""
         return self.end - dt.timedelta(days=1)
 
     @property
     def days_count(self) -> int:
+        """Days of the month."""
         return (self.end - self.first_day).days
 
     @property
     def next(self) -> Month:
+        """The month after."""
         return Month(self.year + 1, 1) if self.number == 12 else Month(self.year, self.number + 1)
 
     @property
     def previous(self) -> Month:
+        """The month before."""
         return Month(self.year - 1, 12) if self.number == 1 else Month(self.year, self.number - 1)
 
     def days(self) -> Iterator[dt.date]:
+        """The month's days in order."""
         return days_between(self.first_day, self.end)
 
 

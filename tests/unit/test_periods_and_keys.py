@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ def test_ranges_cover_exactly_the_days(days: set[dt.date]) -> None:
     ranges = contiguous_ranges(days)
     covered = [day for first, last in ranges for day in days_between(first, last + dt.timedelta(days=1))]
     assert covered == sorted(days)
-    assert all(later[0] - earlier[1] > dt.timedelta(days=1) for earlier, later in zip(ranges, ranges[1:], strict=False))
+    assert all(later[0] - earlier[1] > dt.timedelta(days=1) for earlier, later in pairwise(ranges))
 
 
 @given(st.text(max_size=200), st.text(max_size=200))

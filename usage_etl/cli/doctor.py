@@ -82,7 +82,7 @@ def _guarded(name: str, check: Callable[[Settings], tuple[str, str]], settings: 
         seen, remedy = check(settings)
     except ConfigError as error:
         return Check(name, False, str(error), "mend what is named above", is_config=True)
-    except Exception as error:  # a check reports every fault instead of ending the others
+    except Exception as error:  # noqa: BLE001 - a check reports every fault instead of ending the others
         return Check(name, False, f"{type(error).__name__}: {error}", "see the message; nothing was changed")
     return Check(name, not remedy, seen, remedy)
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import dagster as dg
 
 from assets.assembly import build_definitions
+from assets.editions import published_files
 from assets.partitions import month_keys, range_tags
-from assets.reports import published_files
 from assets.resources import Workspace, open_workspace
 from assets.sensors import stale_days
 from usage_etl.config import require_secrets
 from usage_etl.errors import UsageEtlError
 from usage_etl.schemas import TABLES
 
-_QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class RunSummary:
 
     @property
     def succeeded(self) -> bool:
+        """Whether every job ended well."""
         return bool(self.outcomes) and all(outcome.succeeded for outcome in self.outcomes)
 
 
@@ -64,10 +65,12 @@ def run_pipeline(config: Path, *, first: dt.date | None, last: dt.date | None, w
         summary.outcomes.append(_run(definitions, instance, "land", {}))
         start, end = _window(workspace, first, last)
         months = month_keys(start, end)
-        for job_name, keys in (("daily", (start.isoformat(), end.isoformat())), ("monthly", (months[0], months[-1]))):
-            summary.outcomes.append(_run(definitions, instance, job_name, range_tags(*keys)))
+        steps = [("daily", range_tags(start.isoformat(), end.isoformat())), ("monthly", range_tags(months[0], months[-1]))]
+        steps += [("reports", range_tags(months[0], months[-1]))] if with_reports else []
+        for job_name, tags in steps:
+            if summary.succeeded:
+                summary.outcomes.append(_run(definitions, instance, job_name, tags))
         if with_reports and summary.succeeded:
-            summary.outcomes.append(_run(definitions, instance, "reports", range_tags(months[0], months[-1])))
             summary.files, summary.trust = published_files(workspace, months)
     return summary
 
@@ -102,13 +105,21 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job_name: st
     result = definitions.resolve_job_def(job_name).execute_in_process(
         run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False
     )
-    failures = tuple(
-        f"{event.step_key}: {event.event_specific_data.error_display_string.strip().splitlines()[0]}"
-        for event in result.all_events
-        if event.is_step_failure
-    )
+    failed = [event for event in result.all_events if event.is_step_failure]
+    failures = tuple(f"{event.step_key}: {_first_cause(event)}" for event in failed)
     covered = " to ".join(dict.fromkeys(tags.values()))
     return JobOutcome(job_name, covered, result.success, time.monotonic() - began, failures)
+
+
+def _first_cause(event: dg.DagsterEvent) -> str:
+    """What went wrong, in the words of the error that started it."""
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error and error.cause:
+        error = error.cause
+    return error.message.strip() if error else "no message"
 
 
 def _instance() -> dg.DagsterInstance:

@@ -7,6 +7,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -107,7 +108,7 @@ def _typed_rows(
     rows: Iterable[tuple[int, dict[str, str | None]]], table: Table, file_name: str, problems: list[str]
 ) -> list[dict[str, object]]:
     schema = table.polars_schema
-    typed = []
+    typed: list[dict[str, object]] = []
     for number, row in rows:
         try:
             typed.append({name: _typed(row[name], dtype) for name, dtype in schema.items()})
@@ -139,7 +140,7 @@ def _overlaps(rows: list[dict[str, object]], key: tuple[str, ...], file_name: st
         ordered = sorted(owned)
         faults += [
             f"{file_name}: {'/'.join(map(str, member))} has two rows in force on {later[0]}"
-            for earlier, later in zip(ordered, ordered[1:], strict=False)
+            for earlier, later in pairwise(ordered)
             if later[0] < earlier[1]
         ]
     return faults

@@ -22,7 +22,7 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # the YAML stubs leave it untyped
             raise yaml.MarkedYAMLError(problem="aliases (*name) are not allowed", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
@@ -79,7 +79,7 @@ def _problem(fault: Any) -> str:
 
 def secret_refs(settings: BaseModel, where: str = "") -> Iterator[tuple[str, SecretRef]]:
     """Every secret the settings refer to, with the key that refers to it."""
-    for name, _ in type(settings).model_fields.items():
+    for name in type(settings).model_fields:
         yield from _refs(getattr(settings, name), f"{where}.{name}".lstrip("."))
 
 
@@ -96,7 +96,9 @@ def _refs(found: Any, where: str) -> Iterator[tuple[str, SecretRef]]:
 def require_secrets(settings: Settings, environment: Mapping[str, str] | None = None) -> None:
     """Raises MissingCredentialsError naming every unset secret at once."""
     known = os.environ if environment is None else environment
-    missing = [f"{where}: environment variable {ref.env} is not set" for where, ref in secret_refs(settings) if not known.get(ref.env)]
+    missing = [
+        f"{where}: environment variable {ref.env} is not set" for where, ref in secret_refs(settings) if not known.get(ref.env)
+    ]
     if missing:
         raise MissingCredentialsError("secrets", missing)
 

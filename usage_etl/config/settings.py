@@ -6,11 +6,9 @@ import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
-
-from usage_etl.periods import Month
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -47,10 +45,6 @@ class OrganizationSettings(_Settings):
         if zone not in available_timezones():
             raise ValueError(f"unknown time zone {zone!r}; use an IANA name such as Europe/Berlin")
         return zone
-
-    @property
-    def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.time_zone)
 
 
 class S3Settings(_Settings):
@@ -117,38 +111,39 @@ class LiteLLMSettings(_SourceSettings):
     """usage: its requests are the ones counted. reconciliation: they are compared with what was counted, never added."""
 
 
-class OpenAISettings(_SourceSettings):
+class _ReportApiSettings(_SourceSettings):
+    location: Location | None = None
+    """Folder or bucket of saved pages; null fetches from the API."""
+    pattern: str = "**/*.json*"
+    """Which files below ``location`` are read."""
+    api_key: SecretRef | None = None
+    """Admin key of the API; needed when ``location`` is null."""
+    role: Literal["usage", "reconciliation"] = "reconciliation"
+    """What its usage report is for; its costs are the bill in either case. usage: counted. reconciliation: compared only."""
+
+    @model_validator(mode="after")
+    def _key_or_location(self) -> Self:
+        if self.location is None and self.api_key is None:
+            raise ValueError("needs location (saved pages) or api_key (fetched from the API)")
+        return self
+
+
+class OpenAISettings(_ReportApiSettings):
     """OpenAI organization costs and completions usage: API pages, fetched or found in a folder or bucket."""
 
     kind: Literal["openai"]
     """Which reader."""
-    location: Location | None = None
-    """Folder or bucket of saved pages; null fetches from the API."""
-    pattern: str = "**/*.json*"
-    """Which files below ``location`` are read."""
-    api_key: SecretRef | None = None
-    """Admin key of the API; needed when ``location`` is null."""
     base_url: str = "https://api.openai.com"
     """Address of the API, for a proxy in front of it."""
-    role: Literal["usage", "reconciliation"] = "reconciliation"
-    """What its usage report is for; its costs are the bill in either case. usage: counted. reconciliation: compared only."""
 
 
-class AnthropicSettings(_SourceSettings):
+class AnthropicSettings(_ReportApiSettings):
     """Anthropic cost and messages usage reports: API pages, fetched or found in a folder or bucket."""
 
     kind: Literal["anthropic"]
     """Which reader."""
-    location: Location | None = None
-    """Folder or bucket of saved pages; null fetches from the API."""
-    pattern: str = "**/*.json*"
-    """Which files below ``location`` are read."""
-    api_key: SecretRef | None = None
-    """Admin key of the API; needed when ``location`` is null."""
     base_url: str = "https://api.anthropic.com"
     """Address of the API, for a proxy in front of it."""
-    role: Literal["usage", "reconciliation"] = "reconciliation"
-    """What its usage report is for; its costs are the bill in either case. usage: counted. reconciliation: compared only."""
 
 
 SourceSettings = Annotated[LiteLLMSettings | OpenAISettings | AnthropicSettings, Field(discriminator="kind")]
@@ -272,10 +267,6 @@ class Settings(_Settings):
         if repeated:
             raise ValueError(f"sources: name(s) used twice: {', '.join(repeated)}")
         return self
-
-    @property
-    def first_month(self) -> Month:
-        return Month.of(self.start_date)
 
     def resolve(self, location: str) -> str:
         """``location`` as an absolute path, or unchanged when it is an ``s3://`` address."""

@@ -69,12 +69,11 @@ class ModelCatalog:
 
     def _find(self, host_raw: str | None, model_raw: str | None) -> tuple[str, str, str, str | None]:
         if not model_raw:
-            host = self._host_id(host_raw) or "unknown"
-            return host, host, "unknown", None
+            unnamed = self._host_id(host_raw) or "unknown"
+            return unnamed, unnamed, "unknown", None
         if alias := self._aliases.get(model_raw):
             listed_by, _, model = alias.partition("/")
-            host = self._host_id(host_raw) or listed_by
-            return _maker(model, listed_by), host, model, listed_by
+            return _maker(model, listed_by), self._host_id(host_raw) or listed_by, model, listed_by
         prefix, slash, rest = model_raw.partition("/")
         host = self._host_id(host_raw) or (self._host_id(prefix) if slash else None)
         name = rest if slash and self._host_id(prefix) == host else model_raw

@@ -86,12 +86,14 @@ def rate(frame: pl.LazyFrame, *, prices: DayPrices) -> pl.LazyFrame:
         .otherwise(pl.lit("unpriced"))
     )  # fmt: skip
     zero = pl.lit(Decimal(0)).cast(MONEY)
-    return rated.with_columns(
+    with_amounts = rated.with_columns(
         effective_cost=pl.when(is_priced).then(amount).when(free).then(zero).otherwise(pl.lit(None, MONEY)),
         price_status=status,
         price_id=pl.when(is_priced).then("price_id"),
         currency=pl.when(is_priced | free).then(pl.col("currency").fill_null(pl.lit("USD"))),
-    ).with_columns(pl.col(_LABELS).cast(pl.Categorical)).drop(*RATE_COLUMNS, "price_provider", "is_banded", *SLOT_COLUMNS)  # fmt: skip
+    )
+    labelled = with_amounts.with_columns(pl.col(_LABELS).cast(pl.Categorical))
+    return labelled.drop(*RATE_COLUMNS, "price_provider", "is_banded", *SLOT_COLUMNS)
 
 
 def _amount() -> pl.Expr:

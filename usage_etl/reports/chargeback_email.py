@@ -52,7 +52,7 @@ def render_chargeback_email(
     ]
     status = _STATUS_TEXTS.get(str(lines["period_status"].max()) if lines.height else "open", "")
     headline = f"{' and '.join(section.total for section in sections) or 'Nothing'} charged back for {name}. {status}"
-    context = {
+    context: dict[str, object] = {
         "organization_name": display_name(organization_name, limit=80),
         "period": name,
         "headline": headline,

@@ -9,12 +9,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tests.unit.pricing.test_price_book import NO_CONTRACT, contract
 from tests.unit.staged_rows import DAY, staged
-
 from usage_etl.events import normalise
 from usage_etl.pricing import ListPrices, ModelCatalog, day_prices, price_book, rate
 
+TOKENS = st.integers(0, 10**9)
 CATALOG = ModelCatalog({"internal-alias": "openai/gpt-5.2"})
 BOOK = price_book(ListPrices.bundled(), NO_CONTRACT)
 
