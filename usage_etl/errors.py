@@ -56,6 +56,14 @@ class TransientLakeError(LakeError):
     is_permanent = False
 
 
+class DamagedManifestError(LakeError):
+    """A manifest is not what the lake wrote."""
+
+    def __init__(self, key: str, fault: str) -> None:
+        self.key, self.fault = key, fault
+        super().__init__(f"{key}: the manifest {fault}; rebuild the partition")
+
+
 class IntegrityError(LakeError):
     """Stored bytes, rows or totals are not what their manifest says."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from usage_etl.errors import LakeError
+from usage_etl.errors import DamagedManifestError
 from usage_etl.lake.manifests import Commit, Manifests, read_manifest
 from usage_etl.lake.objects import ObjectStore
 from usage_etl.schemas.contract import Table
@@ -19,7 +19,7 @@ def table_faults(store: ObjectStore, table: Table) -> Iterator[str]:
     for info in Manifests(store).listed(table.name):
         try:
             commit, _ = read_manifest(info.key, store.read(info.key))
-        except LakeError as error:
+        except DamagedManifestError as error:
             yield str(error)
             continue
         known.add(commit.key)

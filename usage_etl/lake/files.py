@@ -10,7 +10,6 @@ import contextlib
 import datetime as dt
 import hashlib
 import io
-import itertools
 import json
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +24,8 @@ from usage_etl.keys import sha256_hex
 from usage_etl.schemas.contract import Table
 
 ROW_GROUP_ROWS = 100_000
-MEMORY_ROWS = 2_000_000
+MEMORY_ROWS = 1_000_000
+"""The widest table takes about 1.1 GB at this size, and below 2 GB when it is sorted on disk."""
 _BATCH_ROWS = 100_000
 _CUT = "__cut"
 
@@ -70,19 +70,24 @@ def table_file(
     the partition.
     """
     runs = _runs(_conformed(table, frame), memory_rows)
-    first = next(runs)
+    run = next(runs, None)
+    assert run is not None, "there is always one run, if an empty one"
     totals = _Totals(table)
-    if first.is_whole:
+    if run.is_whole:
         with io.BytesIO() as file:
-            _ordered(table, partition, first.frame, totals).write_parquet(
-                file, row_group_size=ROW_GROUP_ROWS, metadata=_metadata(table, totals)
-            )
+            whole = _ordered(table, partition, run.frame, totals)
+            whole.write_parquet(file, row_group_size=ROW_GROUP_ROWS, metadata=_metadata(table, totals))
             content = file.getvalue()
         yield TableFile(content, len(content), sha256_hex(content), totals.rows_count, totals.texts())
         return
     with tempfile.TemporaryDirectory(prefix="usage_etl-", dir=work_folder) as folder:
-        ordered = (_ordered(table, partition, run.frame, totals) for run in itertools.chain([first], runs))
-        path = _sort_on_disk(table, ordered, totals, Path(folder), rows_per_part=max(memory_rows // 2, 1))
+        paths: list[Path] = []
+        while run:
+            paths.append(Path(folder) / f"run-{len(paths):06d}.parquet")
+            _ordered(table, partition, run.frame, totals).write_parquet(paths[-1], compression="lz4")
+            run = None  # frees its memory before the next one is read
+            run = next(runs, None)
+        path = _merged(table, paths, totals, Path(folder), rows_per_part=max(memory_rows // 2, 1))
         with path.open("rb") as opened:
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
         yield TableFile(path, path.stat().st_size, sha256, totals.rows_count, totals.texts())
@@ -99,13 +104,9 @@ def _total_order(table: Table) -> list[str]:
     return [*table.sort_by, *(name for name in table.columns if name not in table.sort_by)]
 
 
-def _sort_on_disk(table: Table, runs: Iterator[pl.DataFrame], totals: _Totals, folder: Path, *, rows_per_part: int) -> Path:
+def _merged(table: Table, runs: list[Path], totals: _Totals, folder: Path, *, rows_per_part: int) -> Path:
     """One sorted file from sorted runs, by way of parts that each fit into memory."""
-    paths: list[Path] = []
-    for run in runs:
-        paths.append(folder / f"run-{len(paths):06d}.parquet")
-        run.write_parquet(paths[-1], compression="lz4")
-    parts = list(_merged_parts(paths, list(table.sort_by), _total_order(table), folder, rows_per_part=rows_per_part))
+    parts = list(merged_parts(runs, list(table.sort_by), _total_order(table), folder, rows_per_part=rows_per_part))
     target = folder / "whole.parquet"
     merged = pl.scan_parquet(parts, glob=False)
     merged.sink_parquet(target, row_group_size=ROW_GROUP_ROWS, metadata=_metadata(table, totals), engine="streaming")
@@ -176,7 +177,7 @@ def _metadata(table: Table, totals: _Totals) -> dict[str, str]:
     return {"usage_etl.table": table.name, "usage_etl.rows_count": str(totals.rows_count), "usage_etl.control_totals": texts}
 
 
-def _merged_parts(runs: list[Path], keys: list[str], order: list[str], folder: Path, *, rows_per_part: int) -> Iterator[Path]:
+def merged_parts(runs: list[Path], keys: list[str], order: list[str], folder: Path, *, rows_per_part: int) -> Iterator[Path]:
     """Files that, read one after the other, hold all rows of the sorted ``runs`` in order."""
     step = max(rows_per_part // (4 * len(runs)), 1)
     samples = pl.concat(pl.scan_parquet(run, glob=False).select(keys).gather_every(step).collect() for run in runs)

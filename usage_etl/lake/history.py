@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 from collections.abc import Iterator
 
-from usage_etl.errors import IntegrityError, LakeError
+from usage_etl.errors import DamagedManifestError, IntegrityError
 from usage_etl.lake.manifests import Commit, manifest_bytes, read_manifest
 from usage_etl.lake.objects import ObjectStore
 
@@ -91,7 +91,7 @@ class History:
     def _note_faults(self, key: str) -> Iterator[str]:
         try:
             read_manifest(key, self._store.read(key))
-        except LakeError as error:
+        except DamagedManifestError as error:
             yield str(error)
 
     def _notes(self, prefix: str) -> Iterator[tuple[Commit, dict[str, object]]]:
@@ -100,7 +100,7 @@ class History:
                 continue
             try:
                 yield read_manifest(info.key, self._store.read(info.key))
-            except LakeError as error:
+            except DamagedManifestError as error:
                 # One damaged note must not keep the others from being read; the audit names it.
                 _log.warning("note skipped: %s", error)
 

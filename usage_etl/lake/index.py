@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from usage_etl.errors import LakeError
 from usage_etl.keys import sha256_hex
@@ -186,17 +187,20 @@ class DeliveryIndex:
         query = sa.select(day_builds.c.usage_date, day_builds.c.staged_fingerprint).where(day_builds.c.table_name == table_name)
         with self._engine.connect() as connection:
             built = {row.usage_date: row.staged_fingerprint for row in connection.execute(query)}
-            for row in connection.execute(_counted(table_name)):
-                staged.setdefault(row.usage_date, []).append((row.delivery_id, row.sha256))
+            parts = _counted(table_name).with_only_columns(
+                *(delivery_days.c[name] for name in ("usage_date", "delivery_id", "sha256"))
+            )
+            for day, delivery_id, sha256 in connection.execute(parts):
+                staged.setdefault(day, []).append((delivery_id, sha256))
         return {day for day in built.keys() | staged.keys() if built.get(day) != _fingerprint(staged.get(day, []))}
 
     def mark_built(self, table_name: str, day: dt.date, fingerprint: str) -> None:
         """Notes the staged objects, by fingerprint, that ``day`` is now built from. Take it before reading them."""
-        same = (day_builds.c.table_name == table_name, day_builds.c.usage_date == day)
         mark = {"staged_fingerprint": fingerprint, "built_at": as_stored(self._clock())}
+        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        row = insert(day_builds).values(table_name=table_name, usage_date=day, **mark)
         with writing(self._engine) as connection:
-            if not connection.execute(day_builds.update().where(*same).values(mark)).rowcount:
-                connection.execute(day_builds.insert().values(table_name=table_name, usage_date=day, **mark))
+            connection.execute(row.on_conflict_do_update(index_elements=list(day_builds.primary_key), set_=mark))
 
     def _record(
         self, delivery_id: str, status: str, reason: str | None, days: Sequence[StagedDay], counts: Mapping[str, Any]
@@ -237,18 +241,17 @@ def _counted(table_name: str) -> sa.Select[Any]:
 
 def _same_bytes(connection: sa.Connection, landed: Mapping[str, Any], *, replaces_earlier: bool) -> LandedDelivery | None:
     """The earlier delivery that ``landed`` only repeats."""
-    accepted = (
-        deliveries.select()
-        .where(deliveries.c.source == landed["source"], deliveries.c.status.in_(_ACCEPTED))
-        .order_by(deliveries.c.sequence.desc())
-        .limit(1)
-    )
+    own_source = deliveries.c.source == landed["source"]
+    accepted = deliveries.select().where(deliveries.c.status.in_(_ACCEPTED))
     if replaces_earlier:
-        last = connection.execute(accepted.where(deliveries.c.dataset == landed["dataset"])).first()
+        same_dataset = accepted.where(own_source, deliveries.c.dataset == landed["dataset"])
+        found = connection.execute(same_dataset.order_by(deliveries.c.sequence.desc()).limit(1)).all()
     else:
-        last = connection.execute(accepted.where(deliveries.c.origin_key == landed["origin_key"])).first()
-        if last is None:
-            last = connection.execute(accepted.where(deliveries.c.sha256 == landed["sha256"])).first()
+        # The few rows of each lookup are filtered and sorted here: a database without statistics would rather walk all
+        # deliveries of the source, or all sequence numbers, than use the index of the hash.
+        found = connection.execute(accepted.where(own_source, deliveries.c.origin_key == landed["origin_key"])).all()
+        found = found or connection.execute(accepted.where(deliveries.c.sha256 == landed["sha256"])).all()
+    last = max((row for row in found if row.source == landed["source"]), key=lambda row: row.sequence, default=None)
     return from_row(last) if last is not None and last.sha256 == landed["sha256"] else None
 
 

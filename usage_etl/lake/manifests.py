@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from usage_etl.errors import LakeError, MissingObjectError, TransientLakeError
+from usage_etl.errors import DamagedManifestError, MissingObjectError
 from usage_etl.keys import fingerprint
 from usage_etl.lake.objects import ObjectInfo, ObjectStore
 
@@ -58,7 +58,7 @@ def manifest_bytes(commit: Commit, **more: str) -> bytes:
 def read_manifest(key: str, data: bytes) -> tuple[Commit, dict[str, Any]]:
     """The commit of a manifest, and the manifest's whole content.
 
-    Raises LakeError when it cannot be read or its seal is broken.
+    Raises DamagedManifestError when it cannot be read or its seal is broken.
     """
     try:
         content = json.loads(data)
@@ -66,9 +66,9 @@ def read_manifest(key: str, data: bytes) -> tuple[Commit, dict[str, Any]]:
         names = {field.name for field in dataclasses.fields(Commit)}
         commit = Commit(changed=True, **{name: content[name] for name in names - {"changed"}})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LakeError(f"{key}: the manifest cannot be read ({error!r}); rebuild the partition") from error
+        raise DamagedManifestError(key, f"cannot be read ({error!r})") from error
     if seal != fingerprint(content):
-        raise LakeError(f"{key}: the manifest was changed after it was written; rebuild the partition")
+        raise DamagedManifestError(key, "was changed after it was written")
     return commit, content
 
 
@@ -80,7 +80,7 @@ class Manifests:
         self._read: dict[str, tuple[str, Commit]] = {}
 
     def head(self, table: str, partition: str) -> Commit | None:
-        """The newest version; None before the first commit. Raises LakeError when its manifest is damaged."""
+        """The newest version; None before the first commit. Raises DamagedManifestError."""
         key = _key(table, partition)
         try:
             return read_manifest(key, self._store.read(key))[0]
@@ -91,9 +91,7 @@ class Manifests:
         """The head; None also when its manifest is damaged, so that a rebuild mends it."""
         try:
             return self.head(table, partition)
-        except TransientLakeError:
-            raise
-        except LakeError as error:
+        except DamagedManifestError as error:
             _log.warning("partition counts as new: %s", error)
             return None
 

@@ -57,6 +57,7 @@ class TableStore:
         self._store, self._manifests, self._history = store, Manifests(store), History(store)
         self._history_days, self._clock = history_days, clock
         self._work_folder, self._memory_rows = work_folder, memory_rows
+        self._hashed: set[tuple[ObjectInfo, str]] = set()
 
     def commit(
         self, table: Table, partition: str, frame: pl.LazyFrame | pl.DataFrame, *, inputs: Mapping[str, str] = {}
@@ -74,7 +75,7 @@ class TableStore:
             return self._replace(table, partition, head, file, dict(inputs))
 
     def head(self, table: Table, partition: str) -> Commit | None:
-        """The newest version; None before the first commit. Raises LakeError when its manifest is damaged."""
+        """The newest version; None before the first commit. Raises DamagedManifestError."""
         check_partition(table, partition)
         return self._manifests.head(table.name, partition)
 
@@ -166,10 +167,10 @@ class TableStore:
         )
         stored = self._store.head(head.key)
         if stored is None or stored.version != head.object_version:
-            return self._point_manifest(renewed, self._store.upload(head.key, file.content), file)
-        if renewed != dataclasses.replace(head, changed=False):
-            self._manifests.write(renewed)
-        return renewed
+            stored = self._store.upload(head.key, file.content)
+        elif renewed == dataclasses.replace(head, changed=False):
+            return renewed
+        return self._point_manifest(renewed, stored, file)
 
     def _point_manifest(self, commit: Commit, stored: ObjectInfo, file: TableFile) -> Commit:
         """Writes the manifest for the object just stored.
@@ -193,7 +194,7 @@ class TableStore:
     def _readable_key(self, table: Table, head: Commit, found: ObjectInfo | None) -> str:
         """Key under which the bytes of ``head`` lie: the table's own object, or the kept copy during a commit."""
         for attempt in range(_ATTEMPTS):
-            if found and (found.version == head.object_version or self._store.digest(head.key) == head.sha256):
+            if found and self._is_object_of(head, found):
                 return head.key
             if copy_key := self._history.find(table.name, head.partition, head.sha256):
                 return copy_key
@@ -201,6 +202,15 @@ class TableStore:
             head = self._manifests.head(table.name, head.partition) or head
             found = self._store.head(head.key)
         raise IntegrityError(head.key, "sha256", head.sha256, self._store.digest(head.key) if found else "absent")
+
+    def _is_object_of(self, head: Commit, found: ObjectInfo) -> bool:
+        """Whether ``found`` has the bytes of ``head``. After a restore from a backup, say, only their hash can tell; once."""
+        if found.version == head.object_version or (found, head.sha256) in self._hashed:
+            return True
+        if self._store.digest(found.key) != head.sha256:
+            return False
+        self._hashed.add((found, head.sha256))
+        return True
 
     def _scan_keys(self, table: Table, keys: Sequence[str]) -> pl.LazyFrame:
         if not keys:
@@ -225,8 +235,14 @@ def check_partition(table: Table, partition: str) -> None:
         raise LakeError(f"{table.name}: the table is not partitioned; its one partition is {WHOLE!r}, not {partition!r}")
     if not _PARTITION.fullmatch(partition):
         raise LakeError(f"{table.name}: unsafe partition {partition!r}; use 1-100 of letters, digits and _ . -")
-    if table.partition in table.columns and table.polars_schema[table.partition] == pl.Date:
-        try:
-            dt.date.fromisoformat(partition)
-        except ValueError as error:
-            raise LakeError(f"{table.name}: partition {partition!r} is not a date YYYY-MM-DD") from error
+    is_day = table.partition in table.columns and table.polars_schema[table.partition] == pl.Date
+    if is_day and not _is_iso_day(partition):
+        raise LakeError(f"{table.name}: partition {partition!r} is not a date YYYY-MM-DD")
+
+
+def _is_iso_day(text: str) -> bool:
+    """Whether ``text`` is a date as this product writes it; Python reads other ISO forms too, each a second name."""
+    try:
+        return dt.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

@@ -2,9 +2,11 @@
 
 import datetime as dt
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usage_etl.errors import ContractError
-from usage_etl.lake.files import exact_totals, table_file
+from usage_etl.lake.files import exact_totals, merged_parts, table_file
 from usage_etl.schemas.contract import Table
 
 NOV_1 = "2026-11-01"
@@ -70,6 +72,35 @@ def big_frame(rows_count: int, seed: int) -> pl.DataFrame:
         units_count=number,
         effective_cost=(number.cast(pl.Decimal(38, 18)) / 1000).cast(pl.Decimal(38, 18)),
     )
+
+
+@given(
+    runs=st.lists(st.lists(st.none() | st.integers(0, 40), min_size=1, max_size=60), min_size=1, max_size=5),
+    rows_per_part=st.integers(5, 40),
+)
+@settings(deadline=None, max_examples=30)
+def test_merged_parts_hold_every_row_in_order(runs: list[list[int | None]], rows_per_part: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for number, run in enumerate(runs):
+            frame = pl.DataFrame({"key": run}, schema={"key": pl.Int64}).with_row_index("row")
+            paths.append(Path(folder) / f"run-{number}.parquet")
+            frame.with_columns(run=pl.lit(number)).sort("key", "run", "row").write_parquet(paths[-1])
+        order = ["key", "run", "row"]
+        parts = [pl.read_parquet(path) for path in merged_parts(paths, ["key"], order, Path(folder), rows_per_part=rows_per_part)]
+    whole = pl.concat(parts)
+    assert whole.rows() == whole.sort(order).rows()
+    assert sorted(whole["key"].to_list(), key=str) == sorted(itertools.chain(*runs), key=str)
+
+
+def test_merged_parts_are_about_as_large_as_wanted(tmp_path: Path) -> None:
+    paths = []
+    for number in range(4):
+        paths.append(tmp_path / f"run-{number}.parquet")
+        pl.DataFrame({"key": [number + 4 * key for key in range(500)]}).write_parquet(paths[-1])
+    parts = [pl.read_parquet(path) for path in merged_parts(paths, ["key"], ["key"], tmp_path, rows_per_part=200)]
+    assert pl.concat(parts)["key"].to_list() == list(range(2000))
+    assert all(100 <= part.height <= 300 for part in parts[:-1])
 
 
 def test_many_rows_sorted_on_disk_give_the_same_bytes_and_totals(sales: Table) -> None:

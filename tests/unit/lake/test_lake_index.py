@@ -245,6 +245,25 @@ def test_sequence_numbers_are_given_once_to_landers_at_once(state: sa.Engine) ->
         assert own == [f"{lander}-{number}" for number in range(8)], "each lander's own order is kept"
 
 
+def test_builds_that_end_at_once_both_leave_their_mark(state: sa.Engine) -> None:
+    errors: list[BaseException] = []
+
+    def run(mark: str) -> None:
+        try:
+            for day in DAYS * 4:
+                DeliveryIndex(state).mark_built(USAGE, day, mark)
+        except BaseException as error:  # noqa: BLE001 - everything is a fault here
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(mark,)) for mark in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert DeliveryIndex(state).stale_days(USAGE) == set(DAYS)
+
+
 def test_many_days_are_looked_up_in_pieces(index: DeliveryIndex) -> None:
     days = [dt.date(2020, 1, 1) + dt.timedelta(days=number) for number in range(1200)]
     register(index, "a")

@@ -7,6 +7,7 @@ from pathlib import Path
 import boto3
 import polars as pl
 import pytest
+from botocore.exceptions import ClientError
 
 from usage_etl.errors import LakeError, MissingObjectError, TransientLakeError
 from usage_etl.keys import sha256_hex
@@ -148,6 +149,31 @@ def test_a_large_upload_goes_in_parts_and_an_abandoned_one_is_removed(
     client.create_multipart_upload(Bucket="lake", Key="of-somebody-else")
     assert store.discard_abandoned(older_than_days=36_500) == 0, "the server dates all of them 2010"
     assert store.discard_abandoned() == 1
+
+
+def test_a_copy_too_large_for_one_request_goes_in_parts(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = S3Store("lake", "large-copy", endpoint_url=s3_endpoint)
+    store.write("k", b"x" * 1000)
+
+    def refused(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "InvalidRequest", "Message": "larger than 5 GB"}}, "CopyObject")
+
+    monkeypatch.setattr(store, "_client", _Client(store._client, copy_object=refused))
+    store.copy("k", "kept/k")
+    assert store.read("kept/k") == b"x" * 1000
+
+
+class _Client:
+    """A client with one method exchanged."""
+
+    def __init__(self, client: object, **methods: Callable[..., object]) -> None:
+        self._client = client
+        vars(self).update(methods)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._client, name)
 
 
 def test_polars_reads_the_address_with_the_store_s_options(s3_endpoint: str, tmp_path: Path) -> None:

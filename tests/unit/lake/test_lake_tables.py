@@ -161,7 +161,9 @@ def test_a_table_without_partitions_is_one_object(
         lake.commit(plain_sales, NOV_1, sales_frame())
 
 
-@pytest.mark.parametrize("partition", ["", "../x", "a/b", ".hidden", "2026-13-01", "november", "2026-11-01\n", "x" * 101])
+@pytest.mark.parametrize(
+    "partition", ["", "../x", "a/b", ".hidden", "2026-13-01", "november", "20261101", "2026-W45-1", "2026-11-01\n", "x" * 101]
+)
 def test_a_partition_that_is_no_date_or_could_leave_its_place_is_refused(
     folder_lake: TableStore, sales: Table, partition: str
 ) -> None:
@@ -247,7 +249,11 @@ def test_an_exchanged_or_lost_object_is_an_error_to_its_readers(
 
 
 def test_an_object_restored_from_a_backup_is_known_by_its_bytes(
-    folder_lake: TableStore, folder_store: FolderStore, sales: Table, sales_frame: Frame
+    folder_lake: TableStore,
+    folder_store: FolderStore,
+    sales: Table,
+    sales_frame: Frame,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     commit = folder_lake.commit(sales, NOV_1, sales_frame(("a", None, 1, None)))
     folder_store.write(KEY, folder_store.read(KEY))
@@ -255,6 +261,8 @@ def test_an_object_restored_from_a_backup_is_known_by_its_bytes(
     assert restored is not None
     assert restored.version != commit.object_version
     assert folder_lake.scan(sales).collect().height == 1
+    monkeypatch.setattr(folder_store, "digest", None)
+    assert folder_lake.scan(sales).collect().height == 1, "hashed once, known from then on"
 
 
 @pytest.mark.parametrize("harm", [b"", b"{", b"[]", b"{}", b"null"])
@@ -345,6 +353,30 @@ def test_every_table_of_the_product_commits_and_reads_back_empty(folder_lake: Ta
     partition = "all" if table.partition is None else "d1" if table.partition == "delivery_id" else NOV_1
     folder_lake.commit(table, partition, table.empty())
     assert_frame_equal(folder_lake.scan(table).collect(), table.empty())
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_control_totals_of_every_table_are_of_exact_types(table: Table) -> None:
+    for name in table.control_totals:
+        kind = table.polars_schema[name]
+        assert kind.is_integer() or kind.is_decimal()
+
+
+def test_a_store_that_refuses_to_show_the_manifest_stops_the_commit(
+    folder_lake: TableStore, folder_store: FolderStore, sales: Table, sales_frame: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder_lake.commit(sales, NOV_1, sales_frame(("a", None, 1, None)))
+
+    def refused(_: str) -> bytes:
+        raise LakeError("AccessDenied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_store, "read", refused)
+        with pytest.raises(LakeError, match="AccessDenied"):
+            folder_lake.commit(sales, NOV_1, sales_frame(("a", None, 2, None)))
+        with pytest.raises(LakeError, match="AccessDenied"):
+            folder_lake.is_current(sales, NOV_1, inputs={})
+    assert folder_lake.scan(sales).collect()["units_count"].item() == 1
 
 
 def test_control_totals_are_exact_where_machine_integers_and_floats_are_not(
