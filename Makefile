@@ -29,7 +29,7 @@ demo: $(READY) .dagster/dagster.yaml  ## write a realistic organisation's files 
 
 dev: $(READY) .dagster/dagster.yaml  ## the Dagster UI on the demo's lake, at http://127.0.0.1:3000
 	@test -f demo/usage_etl.yaml || { echo "there is no demo yet: run 'make demo' first" >&2; exit 1; }
-	@$(RUN) USAGE_ETL_CONFIG="$(CURDIR)/demo/usage_etl.yaml" DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster dev -w workspace.yaml
+	@$(RUN) USAGE_ETL_CONFIG="$(CURDIR)/demo/usage_etl.yaml" DAGSTER_HOME="$(CURDIR)/.dagster" $(BIN)/dagster dev -w workspace.yaml $(ARGS)
 
 # Both use the same Dagster instance, so the UI shows what the demo ran.
 .dagster/dagster.yaml: deploy/dagster.sqlite.yaml
