@@ -8,7 +8,7 @@ from assets.editions import CHARGEBACK, EXECUTIVE, REPORT_MODEL, templates_of
 from assets.marts import through_date
 from assets.resources import Workspace
 from usage_etl.config import read_secret
-from usage_etl.delivery.deliver import deliver_once
+from usage_etl.delivery.deliver import deliver_once, send_of
 from usage_etl.delivery.headers import parse_mailbox
 from usage_etl.delivery.mail import FileMailer, Mailer, SmtpMailer
 from usage_etl.delivery.message import Attachment, Draft
@@ -48,11 +48,16 @@ def chargeback_draft(workspace: Workspace, month: Month) -> Draft:
     )
 
 
-def mail_report(workspace: Workspace, draft: Draft) -> Mapping[str, str]:
-    """Sends ``draft`` to the report's recipients who do not have it. Raises UndeliveredError when somebody has not."""
+def mail_report(workspace: Workspace, draft: Draft, *, only_corrections: bool = False) -> Mapping[str, str]:
+    """Sends ``draft`` to the report's recipients who do not have it. Raises UndeliveredError when somebody has not.
+
+    With ``only_corrections``, only to those who got this report and period with other content before.
+    """
     settings = workspace.settings
     recipients = {EXECUTIVE: settings.reports.executive_recipients, CHARGEBACK: settings.reports.chargeback_recipients}
     mailboxes = [parse_mailbox(text) for text in recipients[draft.report]]
+    if only_corrections:
+        mailboxes = [mailbox for mailbox in mailboxes if workspace.ledger.has_other_content(send_of(draft, mailbox))]
     delivered = deliver_once(workspace.ledger, mailer(workspace), draft, mailboxes)
     delivered.raise_for_failures()
     return {address: outcome.status for address, outcome in delivered.outcomes.items()}

@@ -98,7 +98,10 @@ def _mail(
     *,
     due: Callable[[Workspace], Month],
 ) -> dg.AssetsDefinition:
-    """A run of one month mails it; a range run, which repeats old months, mails only the month that is ``due``."""
+    """A run of one named month mails it. A range run mails the month that is ``due``, and others only as corrections.
+
+    Range runs repeat old months and open ones: there, only who was mailed an earlier edition is told of a new one.
+    """
 
     @dg.multi_asset(
         name=spec.key.to_python_identifier(),
@@ -109,11 +112,14 @@ def _mail(
     def mail(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[Any]:
         opened = workspace.open()
         covered = [Month.parse(key) for key in context.partition_keys]
-        chosen = covered if len(covered) == 1 else [month for month in covered if month == due(opened)]
-        outcomes = {str(month): Counter(mail_report(opened, draft(opened, month)).values()) for month in chosen}
-        left_out = [str(month) for month in covered if month not in chosen]
+        chosen = covered if context.has_partition_key else [due(opened)]
+        sent = {
+            str(month): Counter(mail_report(opened, draft(opened, month), only_corrections=month not in chosen).values())
+            for month in covered
+        }
+        left_out = [month for month, outcomes in sent.items() if not outcomes]
         return dg.MaterializeResult(
-            metadata={"outcomes": dg.MetadataValue.json(outcomes), "published_not_mailed": ", ".join(left_out)}
+            metadata={"outcomes": dg.MetadataValue.json(sent), "published_not_mailed": ", ".join(left_out)}
         )
 
     return mail

@@ -64,10 +64,7 @@ def deliver_once(ledger: SendLedger, mailer: Mailer, draft: Draft, recipients: S
     """
     unique = {recipient.address.lower(): recipient for recipient in recipients}
     outcomes: dict[str, Delivered] = {}
-    sends = {
-        recipient.address: Send(draft.report, draft.period, EMAIL, recipient.address, draft.content_sha256)
-        for recipient in unique.values()
-    }
+    sends = {recipient.address: send_of(draft, recipient) for recipient in unique.values()}
     earlier = {address: ledger.has_other_content(send) for address, send in sends.items()}
     for is_update in (False, True):
         group = [recipient for recipient in unique.values() if earlier[recipient.address] is is_update]
@@ -78,6 +75,11 @@ def deliver_once(ledger: SendLedger, mailer: Mailer, draft: Draft, recipients: S
         if claimed:
             outcomes |= _send(ledger, mailer, draft, {item: sends[item.address] for item in claimed}, is_update=is_update)
     return DeliveryReport(draft.report, draft.period, {address: outcomes[address] for address in sends})
+
+
+def send_of(draft: Draft, recipient: Mailbox) -> Send:
+    """The send of ``draft`` to ``recipient``, as the ledger knows it."""
+    return Send(draft.report, draft.period, EMAIL, recipient.address, draft.content_sha256)
 
 
 def _standing(ledger: SendLedger, send: Send) -> Delivered:
