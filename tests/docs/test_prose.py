@@ -12,6 +12,7 @@ from usage_etl.cli.main import app
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.marts import DIFFERENCE_CAUSES, LINE_KINDS
 from usage_etl.schemas.usage import PRICE_STATUSES
+from usage_etl.sources.litellm.record import FIELDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "examples").rglob("*.md")])
@@ -92,9 +93,17 @@ def test_the_glossary_knows_every_kind_of_chargeback_line() -> None:
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "sources").glob("*.md")), ids=lambda page: page.stem)
 def test_sources_name_columns_that_exist(page: Path) -> None:
-    """The second column of the field tables names columns of ours; what is in the first is the provider's."""
-    columns = {name for table in TABLES for name in table.columns}
-    rows = re.findall(r"^\|(.+)\|$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    cells = [row.split("|") for row in rows if "`" in row]
-    ours = {name for row in cells for name in re.findall(r"`([a-z_]+)`", row[-1 if page.stem != "litellm" else 1])}
-    assert ours - columns - {"input_tokens"} == set()
+    """The column "becomes" of the field tables names columns of ours; the others name the provider's fields."""
+    columns = {name for table in TABLES for name in table.columns} | {"input_tokens"}
+    rows = [line.split("|")[1:-1] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    becomes = [cell.strip() for cell in rows[0]].index("becomes")
+    named = {name for row in rows for name in re.findall(r"`([a-z0-9_]+)`", row[becomes])}
+    assert named
+    assert named - columns == set()
+
+
+def test_litellm_lists_every_field_that_is_read() -> None:
+    text = (ROOT / "docs" / "sources" / "litellm.md").read_text(encoding="utf-8")
+    summed_up = {"usage_object", "additional_usage_values"}
+    missing = [path for path in FIELDS.values() if not summed_up & set(path) and not re.search(rf"`[a-z_.]*{path[-1]}`", text)]
+    assert missing == []
