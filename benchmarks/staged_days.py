@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from usage_etl.schemas import STAGED_USAGE
+from usage_etl.config.directory import CONTRACT_COLUMNS
+from usage_etl.events import Directories
+from usage_etl.pricing import ListPrices, ModelCatalog, price_book
+from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_TEAM, DIM_USER, STAGED_USAGE, Table
 
 DAY = dt.date(2026, 11, 3)
 DUPLICATE_SHARE = 0.03
@@ -17,6 +21,44 @@ MODELS = (
     ("gemini", "gemini-2.5-pro"), ("gemini", "gemini-2.5-flash"), ("mistral", "mistral-large-latest"),
     ("openai", "internal-llama-ft"),
 )  # fmt: skip
+
+
+TEAMS_COUNT, KEYS_COUNT, FEATURES_COUNT = 40, 200, 30
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Prices, models and owners that every engine is given."""
+
+    book: pl.DataFrame
+    models: pl.DataFrame
+    directories: Directories
+
+
+def reference_tables(*, users_count: int = 2900) -> Reference:
+    """The bundled price book and directories that know most users: 100 of 3,000 are owned by their key."""
+    pairs = pl.DataFrame(MODELS, schema=["host_raw", "model_raw"], orient="row")
+    contract = pl.DataFrame(schema=dict.fromkeys(CONTRACT_COLUMNS, pl.String))
+
+    def dated(table: Table, rows: list[dict[str, str]]) -> pl.DataFrame:
+        schema = table.polars_schema
+        complete = [{name: row.get(name) for name in schema} | {"valid_from": dt.date(2026, 1, 1)} for row in rows]
+        return pl.DataFrame(complete, schema=schema, orient="row")
+
+    teams = [
+        {"team_id": f"team-{n}", "department_id": f"dep-{n % 5}", "cost_center_id": f"cc-{n % 9}"} for n in range(TEAMS_COUNT)
+    ]
+    directories = Directories(
+        users=dated(DIM_USER, [{"user_id": f"user-{n}", "team_id": f"team-{n % TEAMS_COUNT}"} for n in range(users_count)]),
+        teams=dated(DIM_TEAM, teams),
+        api_keys=dated(
+            DIM_API_KEY, [{"api_key_id": f"key-{n}", "team_id": f"team-{n % TEAMS_COUNT}"} for n in range(KEYS_COUNT)]
+        ),
+        features=dated(
+            DIM_FEATURE, [{"feature_id": f"feature-{n}", "product_id": f"product-{n % 7}"} for n in range(FEATURES_COUNT)]
+        ),
+    )
+    return Reference(price_book(ListPrices.bundled(), contract), ModelCatalog().resolve(pairs), directories)
 
 
 def write_staged_day(target: Path, *, rows_count: int, users_count: int = 3000, seed: int = 7) -> None:
@@ -68,11 +110,11 @@ def write_staged_day(target: Path, *, rows_count: int, users_count: int = 3000, 
         processing=pl.when(user % 20 == 0).then(pl.lit("batch")).otherwise(pl.lit("standard")),
         is_cache_hit=draw(10, 60) == 0,
         user_id=pl.format("user-{}", user),
-        team_id=pl.format("team-{}", user % 40),
-        api_key_id=pl.format("key-{}", user % 200),
+        team_id=pl.format("team-{}", user % TEAMS_COUNT),
+        api_key_id=pl.format("key-{}", user % KEYS_COUNT),
         project_id=pl.lit(None, pl.String),
         investigation_id=pl.lit(None, pl.String),
-        feature_id=pl.format("feature-{}", user % 30),
+        feature_id=pl.format("feature-{}", user % FEATURES_COUNT),
         session_id=pl.lit(None, pl.String),
         end_user_id=pl.lit(None, pl.String),
         tag_set=pl.when(user % 5 == 0).then(pl.lit("env=test")).otherwise(pl.lit("env=prod")),

@@ -40,6 +40,7 @@ RATING_KEYS = (
     "rating",
     "time_slot",
     "band_slot",
+    "class_slot",
 )
 """What a group must agree in so that it has one price and one owner on its day."""
 

@@ -17,7 +17,10 @@ from usage_etl.periods import day_start
 from usage_etl.pricing.book import RATE_COLUMNS
 from usage_etl.units import INPUT_TOKEN_CLASSES, TOKEN_CLASSES
 
-SLOT_COLUMNS = ("time_slot", "band_slot")
+_PRICE_SLOTS = ("time_slot", "band_slot")
+SLOT_COLUMNS = (*_PRICE_SLOTS, "class_slot")
+"""What a request says of its price: change instants passed, context bands passed, and which sides have tokens at all."""
+
 _PER_MTOK = Decimal("0.000001")
 _LABELS = ("provider", "host", "model_id", "price_id", "price_status", "currency")
 
@@ -36,11 +39,16 @@ class DayPrices:
     models: pl.DataFrame
 
     def slot_columns(self) -> list[pl.Expr]:
-        """``time_slot`` and ``band_slot`` of a request from ``started_at`` and its input token classes."""
+        """The SLOT_COLUMNS of a request, from ``started_at`` and its token classes.
+
+        ``class_slot`` keeps requests with and without input or output apart: where a price has no rate for one side,
+        those without tokens on it are priced and the others are not.
+        """
         input_tokens = pl.sum_horizontal(INPUT_TOKEN_CLASSES)
         return [
             _count_true([pl.col("started_at") >= instant for instant in self.change_instants]).alias("time_slot"),
             _count_true([input_tokens > threshold for threshold in self.band_thresholds]).alias("band_slot"),
+            ((input_tokens > 0).cast(pl.UInt8) + (pl.col("output_tokens") > 0).cast(pl.UInt8) * 2).alias("class_slot"),
         ]
 
 
@@ -69,7 +77,7 @@ def rate(frame: pl.LazyFrame, *, prices: DayPrices) -> pl.LazyFrame:
     Wants host_raw, model_raw, processing, grain, rating, the slot columns and the token classes of one request or of
     any group of requests that agree in them. ``rating`` is rate, free or usage_missing. Rows are kept, never filtered.
     """
-    keys = ["price_provider", "model_id", "processing", *SLOT_COLUMNS]
+    keys = ["price_provider", "model_id", "processing", *_PRICE_SLOTS]
     models = prices.models.with_columns(pl.col("host_raw", "model_raw").cast(pl.Categorical))
     rated = frame.join(models.lazy(), on=["host_raw", "model_raw"], how="left", nulls_equal=True).join(
         prices.slots.lazy(), on=keys, how="left"
@@ -138,7 +146,7 @@ def _slot_rows(prices: pl.DataFrame, time_slot: int, band_slot: int) -> pl.DataF
 
 def _assume_standard(slots: pl.DataFrame) -> pl.DataFrame:
     """Adds the standard price for processing classes the list does not name, and marks models with bands."""
-    key = ["price_provider", "model_id", *SLOT_COLUMNS]
+    key = ["price_provider", "model_id", *_PRICE_SLOTS]
     classes = pl.DataFrame({"processing": ["batch", "flex", "priority"]}, schema={"processing": pl.Categorical})
     standard = slots.filter(pl.col("processing") == "standard").drop("processing").join(classes, how="cross")
     assumed = standard.join(slots.select(*key, "processing"), on=[*key, "processing"], how="anti").select(slots.columns)

@@ -32,11 +32,11 @@ MIDNIGHT = dt.datetime(2026, 11, 2, tzinfo=dt.UTC)
 REQUEST = st.fixed_dictionaries({
     "reported_input_tokens": st.integers(600, 300_000),
     "cache_read_tokens": st.integers(0, 500),
-    "reported_output_tokens": st.integers(0, 5000),
+    "reported_output_tokens": st.sampled_from([0, 0, 700]),
     "status": st.sampled_from(["success", "error"]),
     "is_cache_hit": st.booleans(),
     "host_raw": st.just("gemini"),
-    "model_raw": st.sampled_from(["gemini-2.5-pro", "gemini/gemini-2.5-pro", "gemini-2.5-flash", "unknown-model"]),
+    "model_raw": st.sampled_from(["gemini-2.5-pro", "gemini/gemini-2.5-pro", "gemini-embedding-001", "unknown-model"]),
     "user_id": st.sampled_from(["ada", None]),
     "started_at": st.integers(0, 86_399).map(lambda second: MIDNIGHT + dt.timedelta(seconds=second)),
 })  # fmt: skip

@@ -64,9 +64,10 @@ def test_a_price_change_inside_the_day_counts_per_request() -> None:
         valid_to=pl.when(pl.col("valid_to") == dt.datetime(2026, 11, 2, tzinfo=dt.UTC)).then(noon).otherwise("valid_to"),
     )
     before, after = rated(
-        {"started_at": noon - dt.timedelta(microseconds=1), "reported_output_tokens": 0}, {"started_at": noon, "reported_output_tokens": 0},
+        {"started_at": noon - dt.timedelta(microseconds=1), "reported_output_tokens": 0},
+        {"started_at": noon, "reported_output_tokens": 0},
         book=book,
-    )["effective_cost"]  # fmt: skip
+    )["effective_cost"]
     assert (before, after) == (Decimal("0.00175"), Decimal("0.001"))
 
 
