@@ -91,7 +91,7 @@ def spend_daily(daily: pl.LazyFrame, *, month: Month, currency: str) -> pl.DataF
         .agg(
             pl.col("requests_count", "errors_count").sum(),
             pl.sum_horizontal(pl.col(*TOKEN_CLASSES).sum()).alias("total_tokens"),
-            _known_sum(_cost_in(currency)).alias("effective_cost"),
+            _known_sum(currency).alias("effective_cost"),
         )
         .with_columns(month=pl.lit(month.first_day), currency=pl.lit(currency))
     )
@@ -103,8 +103,11 @@ def _cost_in(currency: str) -> pl.Expr:
     return pl.when(pl.col("currency").cast(pl.String) == currency).then(pl.col("effective_cost"))
 
 
-def _known_sum(cost: pl.Expr) -> pl.Expr:
-    return pl.when(cost.count() > 0).then(cost.sum())
+def _known_sum(currency: str) -> pl.Expr:
+    """Priced usage of a group; null where some of it has no price and none has one, so that free calls do not make it $0."""
+    cost = _cost_in(currency)
+    is_priced = (pl.col("price_status").cast(pl.String) == "priced") & cost.is_not_null()
+    return pl.when(is_priced.any() | cost.is_not_null().all()).then(cost.sum())
 
 
 def _measures(currency: str) -> list[pl.Expr]:
@@ -121,7 +124,7 @@ def _measures(currency: str) -> list[pl.Expr]:
         pl.col("requests_count").filter(is_unpriced).sum().alias("unpriced_requests_count"),
         tokens.filter(is_unpriced).sum().alias("unpriced_tokens"),
         pl.col("latency_ms_sum", "latency_count").sum(),
-        _known_sum(_cost_in(currency)).alias("effective_cost"),
+        _known_sum(currency).alias("effective_cost"),
     ]
 
 

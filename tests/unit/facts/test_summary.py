@@ -250,3 +250,27 @@ def test_every_dimension_adds_up_to_the_organization(current: list[dict[str, Any
         assert row["total_tokens"] == sum(row["input_uncached_tokens"] + row["output_tokens"] for row in wanted)
         assert row["effective_cost"] == cost
         assert row["unpriced_requests_count"] == totals["unpriced_requests_count"][0]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "cost"),
+    [
+        (["unpriced", "free"], None),
+        (["unpriced"], None),
+        (["free"], Decimal(0)),
+        (["unpriced", "priced", "free"], Decimal(2)),
+    ],
+)
+def test_a_free_call_does_not_make_unpriced_usage_cost_nothing(statuses: list[str], cost: Decimal | None) -> None:
+    known = {"priced": Decimal(2), "free": Decimal(0), "unpriced": None}
+    rows = [
+        {
+            "price_status": status,
+            "effective_cost": known[status],
+            "currency": "USD" if status != "unpriced" else None,
+            "user_id": str(number),
+        }
+        for number, status in enumerate(statuses)
+    ]
+    assert member(summary(facts(*rows)), "provider", "openai")["effective_cost"] == cost
+    assert spend_daily(facts(*rows), month=NOVEMBER, currency="USD")["effective_cost"].to_list() == [cost]
