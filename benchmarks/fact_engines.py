@@ -102,7 +102,8 @@ def duckdb_same(file: Path, out: Path, reference: Reference) -> Callable[[], Non
     grouped AS (SELECT hour_start_at, {_KEYS}, rating, has_output, {_SUMS}
         FROM (SELECT {_KEYS}, {_NORMAL} FROM kept) GROUP BY ALL),
     rated AS (SELECT grouped.*, provider, host, model_id,
-        {_amount("grouped", "prices")} effective_cost, CASE WHEN rating = 'rate' AND effective_cost IS NOT NULL THEN price_id END price_id,
+        {_amount("grouped", "prices")} effective_cost,
+        CASE WHEN rating = 'rate' AND effective_cost IS NOT NULL THEN price_id END price_id,
         CASE WHEN rating = 'free' THEN 'free' WHEN effective_cost IS NULL THEN 'unpriced' ELSE 'priced' END price_status
         FROM grouped LEFT JOIN prices ON prices.host_raw = grouped.host_raw AND prices.model_raw = grouped.model_raw
         AND prices.processing = grouped.processing),
@@ -121,7 +122,8 @@ def duckdb_usual(file: Path, out: Path, reference: Reference) -> Callable[[], No
         QUALIFY row_number() OVER (PARTITION BY source, source_account, event_id
         ORDER BY record_version_at DESC NULLS LAST, delivery_sequence DESC, raw_ordinal DESC) = 1),
     rated AS (SELECT kept.*, provider, host, model_id,
-        {_amount("kept", "prices")} effective_cost, CASE WHEN rating = 'rate' AND effective_cost IS NOT NULL THEN price_id END price_id,
+        {_amount("kept", "prices")} effective_cost,
+        CASE WHEN rating = 'rate' AND effective_cost IS NOT NULL THEN price_id END price_id,
         CASE WHEN rating = 'free' THEN 'free' WHEN effective_cost IS NULL THEN 'unpriced' ELSE 'priced' END price_status
         FROM kept LEFT JOIN prices ON prices.host_raw = kept.host_raw AND prices.model_raw = kept.model_raw
         AND prices.processing = kept.processing),
@@ -144,9 +146,9 @@ def pandas_usual(file: Path, out: Path, reference: Reference) -> Callable[[], No
     teams = owners.teams.select("team_id", "department_id", "cost_center_id").to_pandas()
     features = owners.features.select("feature_id", "product_id").to_pandas()
     names = [name.strip() for name in _KEYS.split(",")]
-    read = [*names, "event_id", "record_version_at", "delivery_sequence", "raw_ordinal", "started_at", "requests_count", "is_cache_hit",
-            "reported_input_tokens", "reported_output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
-            "reasoning_tokens", "latency_ms", "source_role"]  # fmt: skip
+    read = [*names, "event_id", "record_version_at", "delivery_sequence", "raw_ordinal", "started_at", "requests_count",
+            "is_cache_hit", "reported_input_tokens", "reported_output_tokens", "cache_read_tokens", "cache_write_tokens",
+            "cache_write_1h_tokens", "reasoning_tokens", "latency_ms", "source_role"]  # fmt: skip
 
     def build() -> None:
         rows = pd.read_parquet(file, columns=read)
