@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import polars as pl
@@ -21,7 +22,6 @@ from usage_etl.reports.formatting import (
 from usage_etl.reports.headline import shown_excess
 from usage_etl.reports.inputs import MonthFacts, Projection, shown_name
 from usage_etl.reports.model import AttentionItem, Period
-from usage_etl.reports.spikes import anomaly_items
 from usage_etl.units import UNALLOCATED
 
 ITEMS_COUNT = 6
@@ -31,10 +31,10 @@ _RANK = {"bad": 0, "warn": 1, "neutral": 2, "good": 3}
 _DIFFERENCES = {"billed_above_usage", "billed_below_usage", "no_usage_seen"}
 
 
-def attention_items(facts: MonthFacts, period: Period) -> tuple[AttentionItem, ...]:
-    """Anomalies, budgets, owners, prices, deliveries, bills and freshness; worst and costliest first."""
+def attention_items(facts: MonthFacts, period: Period, *, anomalies: Sequence[AttentionItem]) -> tuple[AttentionItem, ...]:
+    """``anomalies``, budgets, owners, prices, deliveries, bills and freshness; worst and costliest first."""
     found = [
-        *anomaly_items(facts),
+        *anomalies,
         *_budgets(facts, period),
         *_unallocated(facts),
         *_unpriced(facts),
@@ -217,7 +217,8 @@ def _freshness(facts: MonthFacts) -> list[AttentionItem]:
         named = [
             f"{display_name(row['source'])} {plural(row['days_missing_count'], 'day')}" for row in gaps.iter_rows(named=True)
         ]
-        title = f"Missing days: {listed(named)}"
+        counts = set(_quality(facts)["days_missing_count"])
+        title = f"{plural(max(counts), 'day')} without any data" if len(counts) == 1 else f"Missing days: {listed(named)}"
         items.append(
             AttentionItem(
                 kind="freshness",

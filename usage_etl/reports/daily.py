@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 
 from usage_etl.periods import days_between
@@ -22,13 +23,14 @@ def window_of(facts: MonthFacts) -> tuple[dt.date, ...]:
     return tuple(days_between(end - dt.timedelta(days=WINDOW_DAYS), end))
 
 
-def daily_chart(facts: MonthFacts, attention: tuple[AttentionItem, ...]) -> DailyChart:
-    """Bars of the window. ``attention`` names the anomalies, so that text and marks cannot differ."""
+def daily_chart(facts: MonthFacts, anomalies: Sequence[AttentionItem]) -> DailyChart:
+    """Bars of the window. Marks are made of the very items that the text tells, so that both name the same days."""
     days = window_of(facts)
     by_provider = facts.daily_costs("provider", days[0])
     totals = {key: sum((cost for cost in costs.values() if cost), Decimal(0)) for key, costs in by_provider.items()}
     whole = sum(totals.values(), Decimal(0))
-    ranked = sorted(totals, key=lambda key: (-totals[key], key))
+    free = sorted(key for key in totals if whole and not totals[key])
+    ranked = sorted(totals.keys() - set(free), key=lambda key: (-totals[key], key))
     named, others = ranked[:COLORS_COUNT], ranked[COLORS_COUNT:]
     series = [
         _series(facts, facts.name_of("provider", key), by_provider[key], color=color, days=days, whole=whole)
@@ -43,7 +45,7 @@ def daily_chart(facts: MonthFacts, attention: tuple[AttentionItem, ...]) -> Dail
     has_cost = any(cost is not None for costs in by_provider.values() for cost in costs.values())
     total = Figure(value=whole if has_cost else None, text=money_short(whole, facts.currency) if has_cost else NO_DATA)
     is_partial = tuple(day in facts.inputs.partial_days for day in days)
-    marks = _marks(attention, days)
+    marks = _marks(anomalies, days)
     return DailyChart(
         days=days,
         has_data=has_data,
@@ -52,7 +54,7 @@ def daily_chart(facts: MonthFacts, attention: tuple[AttentionItem, ...]) -> Dail
         marks=marks,
         total=total,
         title=f"Daily cost by provider, {day_label(days[0])} to {day_label(days[-1])}",
-        note=_note(days, has_data, is_partial),
+        note=_note(days, has_data, is_partial, without_cost=[facts.name_of("provider", key) for key in free]),
         alt=_alt(days, by_provider, total, marks, facts.currency),
     )
 
@@ -76,18 +78,17 @@ def _series(
     )
 
 
-def _marks(attention: tuple[AttentionItem, ...], days: tuple[dt.date, ...]) -> tuple[Mark, ...]:
+def _marks(anomalies: Sequence[AttentionItem], days: tuple[dt.date, ...]) -> tuple[Mark, ...]:
     """One mark per anomalous day; the label stands on the first day of each anomaly."""
     marks: dict[dt.date, str] = {}
-    for item in attention:
-        if item.kind == "anomaly":
-            shown = [day for day in item.days if day in days]
-            for position, day in enumerate(shown):
-                marks[day] = item.mark if position == 0 else marks.get(day, "")
+    for item in anomalies:
+        shown = [day for day in item.days if day in days]
+        for position, day in enumerate(shown):
+            marks[day] = item.mark if position == 0 else marks.get(day, "")
     return tuple(Mark(day=day, text=marks[day]) for day in sorted(marks))
 
 
-def _note(days: tuple[dt.date, ...], has_data: tuple[bool, ...], is_partial: tuple[bool, ...]) -> str:
+def _note(days: tuple[dt.date, ...], has_data: tuple[bool, ...], is_partial: tuple[bool, ...], *, without_cost: list[str]) -> str:
     parts = ["Weekends shaded."]
     filling = [day_label(day) for day, partial in zip(days, is_partial, strict=True) if partial]
     if filling:
@@ -98,6 +99,8 @@ def _note(days: tuple[dt.date, ...], has_data: tuple[bool, ...], is_partial: tup
         parts.append(f"No earlier data before {day_label(days[first])}." if first < len(days) else "No data in these days.")
     if gaps:
         parts.append(f"No data on {listed(gaps[:4])}{' and more' if len(gaps) > 4 else ''}.")
+    if without_cost:
+        parts.append(f"No cost: {listed(without_cost[:3])}{' and more' if len(without_cost) > 3 else ''}.")
     return " ".join(parts)
 
 

@@ -13,6 +13,7 @@ from usage_etl.reports.headline import cards_of, headline_of, period_of, status_
 from usage_etl.reports.inputs import ExecutiveInputs, read_month
 from usage_etl.reports.model import ExecutiveReport
 from usage_etl.reports.rankings import cost_bars, movers_of
+from usage_etl.reports.spikes import anomaly_items
 from usage_etl.reports.teams import team_table
 from usage_etl.reports.trust import trust_of
 
@@ -29,7 +30,8 @@ def build_executive(
     """
     facts = read_month(inputs, currency=currency, as_of=as_of)
     period = period_of(facts)
-    attention = attention_items(facts, period)
+    anomalies = anomaly_items(facts)
+    attention = attention_items(facts, period, anomalies=anomalies)
     days = window_of(facts)
     movers_title, movers = movers_of(facts, period)
     proof = inputs.proof
@@ -52,9 +54,9 @@ def build_executive(
         title=TITLE,
         period=period,
         status=status_of(facts, period),
-        headline=headline_of(facts, period, attention),
+        headline=headline_of(facts, period, anomalies),
         cards=cards_of(facts, period, days),
-        daily=daily_chart(facts, attention),
+        daily=daily_chart(facts, anomalies),
         burn_up=burn_up(facts, period),
         teams=cost_bars(facts, period, dimension="team"),
         models=cost_bars(facts, period, dimension="model"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 
 from usage_etl.reports.comparison import MULTIPLE_FROM, NO_EARLIER_DATA, change, compared, ratio_of
@@ -11,6 +12,7 @@ from usage_etl.reports.formatting import (
     TIMES,
     count_compact,
     count_full,
+    day_label,
     display_unit,
     money_short,
     month_name,
@@ -32,6 +34,8 @@ def period_of(facts: MonthFacts) -> Period:
     days, is_complete = through.day, through == month.last_day
     title = f"{name} {month.year}"
     progress = "complete month" if is_complete else f"month to date, {days} of {month.days_count} days"
+    first_day = facts.first_day_with_data
+    begin = f", data from {day_label(first_day)}" if first_day and first_day > month.first_day else ""
     return Period(
         month=month.first_day,
         through_date=through,
@@ -40,7 +44,7 @@ def period_of(facts: MonthFacts) -> Period:
         days_in_month_count=month.days_count,
         is_complete=is_complete,
         name=name,
-        label=f"{title}, {progress}",
+        label=f"{title}, {progress}{begin}",
         previous_name=previous,
         comparison=previous if is_complete else f"the same days of {previous}" if days > 1 else f"1 {previous}",
     )
@@ -83,14 +87,14 @@ def status_of(facts: MonthFacts, period: Period) -> Status:
     return Status(tone=tone, text=f"{likely}{size} {side} budget")
 
 
-def headline_of(facts: MonthFacts, period: Period, attention: tuple[AttentionItem, ...]) -> str:
+def headline_of(facts: MonthFacts, period: Period, anomalies: Sequence[AttentionItem]) -> str:
     """Spent and compared; where the month ends against the budget; what drove it."""
     whole = facts.organization
     if whole.requests_count == 0:
         return f"No usage has arrived for {period.name} {period.month.year}."
     if whole.cost is None:
         return f"None of the {count_full(whole.requests_count)} requests of {_span(period)} has a price, so no cost can be shown."
-    sentences = [_spent(whole.cost, facts, period), _ahead(facts, period), _driver(facts, attention), _unpriced(whole)]
+    sentences = [_spent(whole.cost, facts, period), _ahead(facts, period), _driver(facts, anomalies), _unpriced(whole)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -148,7 +152,7 @@ def _against(end: Decimal, budget: Decimal | None, currency: str) -> str:
     return f"{money_short(abs(excess), currency)} {side} the {money_short(budget, currency)} budget"
 
 
-def _driver(facts: MonthFacts, attention: tuple[AttentionItem, ...]) -> str:
+def _driver(facts: MonthFacts, anomalies: Sequence[AttentionItem]) -> str:
     teams = [team for team in facts.members.get("team", []) if team.member_id not in OWNERLESS and team.cost]
     whole = facts.organization
     if not teams or len(teams) == 1:
@@ -159,13 +163,13 @@ def _driver(facts: MonthFacts, attention: tuple[AttentionItem, ...]) -> str:
         amount, team = max(moved, key=lambda pair: pair[0] * (1 if total > 0 else -1))
         if amount * total > 0:
             verb = "added" if amount > 0 else "saved"
-            return f"{team.name} {verb} most ({money_short(abs(amount), facts.currency)}){_spike(team, attention)}."
+            return f"{team.name} {verb} most ({money_short(abs(amount), facts.currency)}){_spike(team, anomalies)}."
     share = ratio_of(teams[0].cost or Decimal(0), whole.cost or Decimal(0))
     return f"{teams[0].name} is the largest team with {percent(share)} of cost." if share is not None else ""
 
 
-def _spike(team: Member, attention: tuple[AttentionItem, ...]) -> str:
-    item = next((one for one in attention if one.kind == "anomaly" and team.name in one.detail), None)
+def _spike(team: Member, anomalies: Sequence[AttentionItem]) -> str:
+    item = next((one for one in anomalies if one.mark and team.name in f"{one.title} {one.detail}"), None)
     return f", with a spike on {span_label(item.days)}" if item else ""
 
 

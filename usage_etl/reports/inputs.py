@@ -176,6 +176,13 @@ class MonthFacts:
         """The whole organization's projection; null before there is one."""
         return next((one for one in self.projections if one.scope_kind == "organization"), None)
 
+    @property
+    def first_day_with_data(self) -> dt.date | None:
+        """First day of the month that has usage; null in a month without."""
+        days = self.inputs.spend_daily.filter(pl.col("usage_date").is_between(self.month.first_day, self.through_date))
+        first = days["usage_date"].min()
+        return first if isinstance(first, dt.date) else None
+
     def daily_costs(self, by: str, first: dt.date) -> dict[str, dict[dt.date, Decimal | None]]:
         """``by`` (provider or team_id) to priced usage per day from ``first`` to the last day; null: nothing priced."""
         frame = self.inputs.spend_daily.filter(pl.col("usage_date").is_between(first, self.through_date))

@@ -14,6 +14,11 @@ from usage_etl.reports.formatting import listed, money_short, multiple, percent,
 from usage_etl.reports.inputs import MonthFacts, shown_name
 from usage_etl.reports.model import AttentionItem
 
+_NAMED_COUNT = 3
+_LISTED_COUNT = 4
+_GRAVE_RATIO = Decimal("0.01")
+"""Anomalies above this share of the month's cost are told in red."""
+
 
 @dataclass(frozen=True)
 class _Day:
@@ -40,7 +45,11 @@ def anomaly_items(facts: MonthFacts) -> list[AttentionItem]:
         else:
             runs.append([one])
     runs.sort(key=lambda run: -sum((one.excess for one in run), Decimal(0)))
-    return [_anomaly_item(run, facts.currency) for run in runs]
+    floor = (facts.organization.cost or Decimal(0)) * _GRAVE_RATIO
+    if len(runs) <= _NAMED_COUNT:
+        return [_anomaly_item(run, facts.currency, floor=floor) for run in runs]
+    named = [_anomaly_item(run, facts.currency, floor=floor) for run in runs[: _NAMED_COUNT - 1]]
+    return [*named, _merged_item(runs[_NAMED_COUNT - 1 :], facts.currency)]
 
 
 def _anomalous_days(facts: MonthFacts) -> list[_Day]:
@@ -71,7 +80,27 @@ def _anomalous_days(facts: MonthFacts) -> list[_Day]:
     return found
 
 
-def _anomaly_item(run: Sequence[_Day], currency: str) -> AttentionItem:
+def _merged_item(runs: Sequence[Sequence[_Day]], currency: str) -> AttentionItem:
+    """The smaller anomalies as one item; their bars carry a dot without a label."""
+    sums = [sum((one.excess for one in run), Decimal(0)) for run in runs]
+    named = [
+        f"{span_label([one.day for one in run])} {run[0].scope or listed(list(run[0].teams) or ['the organization'])} "
+        f"{money_short(excess, currency, plus=True)}"
+        for run, excess in zip(runs, sums, strict=True)
+    ]
+    total = sum(sums, Decimal(0))
+    more = "; and more" if len(named) > _LISTED_COUNT else ""
+    return AttentionItem(
+        kind="anomaly",
+        tone="warn",
+        title=f"{len(runs)} smaller spikes, {money_short(total, currency)} above expectation",
+        detail=f"{'; '.join(named[:_LISTED_COUNT])}{more}.",
+        amount=sums[0],
+        days=tuple(sorted(one.day for run in runs for one in run)),
+    )
+
+
+def _anomaly_item(run: Sequence[_Day], currency: str, *, floor: Decimal) -> AttentionItem:
     first = run[0]
     observed, expected, excess = (
         sum((getattr(one, name) for one in run), Decimal(0)) for name in ("observed", "expected", "excess")
@@ -91,10 +120,10 @@ def _anomaly_item(run: Sequence[_Day], currency: str) -> AttentionItem:
     above = f"{amounts[0]} against {amounts[1]} expected, {amounts[2]} more"
     return AttentionItem(
         kind="anomaly",
-        tone="bad",
+        tone="bad" if excess >= floor else "warn",
         title=f"{span_label(days)}: {size}{whose}",
         mark=f"{span_label(days)}: {size}",
-        detail=f"{above}. {' · '.join([first.scope, *causes] if first.scope else causes)}".rstrip(". ") + ".",
+        detail=f"{above}. {' · '.join(causes)}".rstrip(". ") + ".",
         amount=excess,
         days=days,
     )

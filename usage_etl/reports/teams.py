@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
@@ -79,6 +79,7 @@ def _lines(facts: MonthFacts) -> list[_Line]:
     first = facts.through_date - dt.timedelta(days=TREND_DAYS - 1)
     days = [first + dt.timedelta(days=offset) for offset in range(TREND_DAYS)]
     trends = facts.daily_costs("team_id", first)
+    seen = {day for costs in trends.values() for day in costs}
     budgets = {one.scope_id: one for one in facts.projections if one.scope_kind == "team"}
     return [
         _Line(
@@ -86,11 +87,16 @@ def _lines(facts: MonthFacts) -> list[_Line]:
             member=one,
             cost=cost,
             charged=charges.get(one.member_id),
-            trend=tuple(trends.get(one.member_id, {}).get(day) for day in days),
+            trend=tuple(_daily_cost(trends.get(one.member_id, {}), day, seen) for day in days),
             budget=budgets.get(one.member_id),
         )
         for one, cost in zip(ranked, costs, strict=True)
     ]
+
+
+def _daily_cost(costs: Mapping[dt.date, Decimal | None], day: dt.date, seen: set[dt.date]) -> Decimal | None:
+    """A team without a row used nothing on a day that has data; on a day without data nothing is known."""
+    return costs[day] if day in costs else Decimal(0) if day in seen else None
 
 
 def _kind(team_id: str) -> Kind:
@@ -173,7 +179,10 @@ def _note(facts: MonthFacts) -> str:
         return intro + "No bill has been allocated yet."
     billed = exact_sum(charges.filter(pl.col("charge_basis") == "billed")["allocated_cost"])
     estimated = exact_sum(charges.filter(pl.col("charge_basis") != "billed")["allocated_cost"])
-    text = f"Charged divides the {money_exact(billed, facts.currency)} billed so far to the last cent"
+    other = exact_sum(charges.filter(pl.col("charge_category").cast(pl.String) != "Usage")["allocated_cost"])
+    kind = "net of {} of credits" if other < 0 else "with {} of taxes and fees"
+    with_other = f" ({kind.format(money_exact(abs(other), facts.currency))})" if other else ""
+    text = f"Charged divides the {money_exact(billed, facts.currency)} billed so far{with_other} to the last cent"
     if estimated:
         text += f", plus {money_exact(estimated, facts.currency)} of estimates where no bill has arrived"
     states = sorted(set(charges["period_status"].cast(pl.String)))

@@ -149,9 +149,9 @@ def _freshest(quality: pl.DataFrame) -> TrustFact:
 def _missing(quality: pl.DataFrame) -> TrustFact:
     if not quality.height:
         return TrustFact(label="Days missing", figure=Figure(value=None, text=NO_DATA), note="", tone="neutral")
-    days = int(quality["days_missing_count"].sum())
-    sources = quality.filter(pl.col("days_missing_count") > 0).height
-    note = f"in {plural(sources if days else quality.height, 'source')}"
+    gaps = quality.filter(pl.col("days_missing_count") > 0)["days_missing_count"].to_list()
+    days = max(gaps, default=0)
+    note = f"{'at worst, ' if len(set(gaps)) > 1 else ''}in {plural(len(gaps) or quality.height, 'source')}"
     return TrustFact(
         label="Days missing", figure=Figure(value=days, text=count_full(days)), note=note, tone="warn" if days else "good"
     )

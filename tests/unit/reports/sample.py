@@ -305,11 +305,12 @@ def _anomalies(scenario: Scenario, records: list[Record]) -> pl.DataFrame:
             or team >= len(scenario.teams)
         ):
             continue
+        calm = next(d for weeks in range(1, 5) if (d := day - dt.timedelta(weeks=weeks)) not in scenario.spike_days)
         scopes = (("organization", "northwind", "Northwind AI Systems"), ("team", f"team-{team:02d}", scenario.teams[team]))
         for kind, scope, name in scopes:
             mine = [one for one in records if kind == "organization" or one.team_id == scope]
             observed = _cost([one for one in mine if one.day == day]) or Decimal(0)
-            week = _cost([one for one in mine if one.day == day - dt.timedelta(days=7)]) or Decimal(0)
+            week = _cost([one for one in mine if one.day == calm]) or Decimal(0)
             rows.append(
                 {
                     "month": scenario.month.first_day,

@@ -110,12 +110,20 @@ def test_the_mark_stands_over_its_own_day():
     assert report.daily.marks[0].text in svg
 
 
-def test_marks_beyond_the_room_for_labels_keep_their_dots():
-    october = Scenario(spike_days=tuple(Scenario().spike_days[0].replace(day=day) for day in (10, 12, 13, 17)))
-    report = sample_report(october)
-    svg = daily_bars(report.daily, currency="USD", width=540, height=220)
-    assert svg.count('class="f-bad"') >= len(report.daily.marks) == 4
-    assert [mark.text != "" for mark in report.daily.marks] == [True, True, False, True]
+def test_every_anomalous_day_has_a_dot_and_labels_never_touch():
+    days = tuple(Scenario().spike_days[0].replace(day=day) for day in (9, 11, 13, 16, 18))
+    report = sample_report(Scenario(spike_days=days))
+    for width in (300, 540, 960):
+        svg = daily_bars(report.daily, currency="USD", width=width, height=220)
+        assert len(re.findall(r'<circle[^>]*class="f-bad"', svg)) == len(report.daily.marks) == 5
+        starts = [(float(x), text) for x, text in re.findall(r'<text x="([\d.]+)"[^>]*class="f-bad"[^>]*>([^<]*)<', svg)]
+        spans = sorted((x, x + text_width(text, size=10, weight=600)) for x, text in starts)
+        assert spans
+        assert all(left[1] < right[0] for left, right in itertools.pairwise(spans))
+        assert spans[-1][1] <= width + 2
+        stems = [float(x) for x in re.findall(r'<path d="M([\d.]+) [\d.]+L\1 [^>]*class="s-bad"', svg)]
+        assert len(stems) == len(spans)
+        assert not [x for x in stems for start, end in spans if start < x < end]
 
 
 def figure(amount):

@@ -319,3 +319,71 @@ def test_the_report_id_follows_the_inputs_and_nothing_else():
     assert again == build(inputs)
     other = replace(inputs.proof, manifests=dict(inputs.proof.manifests) | {"mart_summary/2026-11-01": "f" * 64})
     assert build(replace(inputs, proof=other)).report_id != again.report_id
+
+
+def test_a_provider_without_any_cost_is_named_and_not_drawn():
+    inputs = sample_inputs(Scenario())
+    money = inputs.spend_daily.schema["effective_cost"]
+    own = inputs.spend_daily.head(1).with_columns(
+        provider=pl.lit("hosted_vllm").cast(pl.Categorical), team_id=pl.lit("team-00").cast(pl.Categorical),
+        effective_cost=pl.lit(Decimal(0), dtype=money),
+    )  # fmt: skip
+    moved = own.cast(dict(inputs.spend_daily.schema)).with_columns(usage_date=pl.lit(dt.date(2026, 11, 2)))
+    report = build(replace(inputs, spend_daily=pl.concat([inputs.spend_daily, moved])))
+    assert "No cost: hosted_vllm." in report.daily.note
+    assert "hosted_vllm" not in [series.name for series in report.daily.series]
+
+
+def test_a_team_without_a_row_spent_nothing_but_a_day_without_rows_is_unknown():
+    inputs = sample_inputs(Scenario())
+    quiet, lost = dt.date(2026, 10, 28), dt.date(2026, 10, 29)
+    is_gone = (pl.col("usage_date") == lost) | (
+        (pl.col("usage_date") == quiet) & (pl.col("team_id").cast(pl.String) == "team-00")
+    )
+    trend = build(replace(inputs, spend_daily=inputs.spend_daily.filter(~is_gone))).team_table.rows[0].trend
+    first = dt.date(2026, 11, 19) - dt.timedelta(days=27)
+    assert trend[(quiet - first).days] == 0
+    assert trend[(lost - first).days] is None
+
+
+def test_many_small_spikes_are_two_items_and_a_sum_with_every_day_marked():
+    days = tuple(dt.date(2026, 11, day) for day in (3, 5, 10, 12, 17))
+    report = sample_report(Scenario(spike_days=days))
+    told = " ".join(f"{one.title} {one.detail}" for one in report.attention)
+    assert "3 smaller spikes, $" in told
+    assert [mark.day for mark in report.daily.marks] == list(days)
+    labelled = [mark for mark in report.daily.marks if mark.text]
+    assert len(labelled) == 2
+    assert all(mark.text in told for mark in labelled)
+
+
+def test_a_month_whose_data_begins_late_says_so():
+    report = sample_report(Scenario(first_day=dt.date(2026, 11, 5), organization_budget=None))
+    assert plain(report.period.label) == "November 2026, month to date, 19 of 30 days, data from 5 Nov"
+
+
+def test_red_is_for_budgets_that_are_passed():
+    tones = {row.name: row.budget_tone for row in sample_report().team_table.rows}
+    assert tones["Mobile"] == "warn"
+    assert tones["Sales"] == "neutral"
+    passed = {row.name: row.budget_tone for row in sample_report(COMPLETE).team_table.rows}
+    assert passed["Mobile"] == "bad"
+    assert sample_report(COMPLETE).attention[0].tone == "bad"
+
+
+def test_gaps_in_every_source_are_one_statement():
+    inputs = sample_inputs(Scenario())
+    quality = inputs.data_quality.with_columns(days_missing_count=pl.lit(2, dtype=pl.Int64))
+    report = build(replace(inputs, data_quality=quality))
+    assert "2 days without any data" in " ".join(one.title + one.detail for one in report.attention)
+    assert (report.trust.facts[5].figure.text, report.trust.facts[5].note) == ("2", "in 3 sources")
+
+
+def test_a_running_month_projects_and_a_complete_one_does_not():
+    running, complete = sample_report().burn_up, sample_report(COMPLETE).burn_up
+    assert (running.projected.text, running.linear.text, running.budget.text) == ("$19,876", "$19,601", "$18,800")
+    assert running.lower_cost < running.projected.value < running.upper_cost
+    assert len(running.cumulative_costs) == 19
+    assert running.cumulative_costs[-1] == running.spent.value
+    assert (complete.projected, complete.linear) == (None, None)
+    assert len(complete.cumulative_costs) == 31

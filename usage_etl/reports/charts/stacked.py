@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from usage_etl.reports.charts.metrics import fitted, text_width
+from usage_etl.reports.charts.metrics import text_width
 from usage_etl.reports.charts.scale import ticks
 from usage_etl.reports.charts.svg import area, box_path, dot, drawing, label, line, series_color
 from usage_etl.reports.formatting import day_label, money_axis
@@ -131,21 +131,32 @@ def _dates(chart: DailyChart, frame: _Frame) -> list[str]:
 
 
 def _marks(chart: DailyChart, frame: _Frame, sums: list[tuple[float, float]]) -> list[str]:
-    """A dot above each anomalous bar; labels in the lane above the plot, as many as fit side by side."""
+    """A dot above each anomalous bar; in the lane above the plot, labels that touch neither each other nor a stem."""
     parts: list[str] = []
-    free = frame.left
+    lane = frame.top - 10
+    stems: list[float] = []
+    taken: list[tuple[float, float]] = []
     for mark in chart.marks:
         index = chart.days.index(mark.day)
         x, y = frame.x(index + 0.5), frame.y(sums[index][1])
-        lane = frame.top - 10
-        text = fitted(mark.text, size=10, weight=600, limit=frame.right - frame.left)
-        wide = text_width(text, size=10, weight=600)
-        start = min(x + 8, frame.right - wide) if x + 8 + wide <= frame.right or x - 8 - wide < free else x - 8 - wide
-        if mark.text and start >= free:
-            parts.append(line(x, lane + 1, x, y - 3, color="bad"))
-            parts.append(dot(x, lane - 2, 3, color="bad"))
-            parts.append(label(start, lane + 1.5, text, size=10, weight=600, color="bad"))
-            free = start + wide + 12
-        else:
+        wide = text_width(mark.text, size=10, weight=600)
+        sides = [(x + 8, x + 8 + wide), (x - 8 - wide, x - 8)] if mark.text else []
+        place = next((side for side in sides if _is_free(side, x, frame, stems=stems, taken=taken)), None)
+        if place is None:
             parts.append(dot(x, y - 6, 2.5, color="bad"))
+            continue
+        stems.append(x)
+        taken.append(place)
+        parts.append(line(x, lane + 1, x, y - 3, color="bad"))
+        parts.append(dot(x, lane - 2, 3, color="bad"))
+        parts.append(label(place[0], lane + 1.5, mark.text, size=10, weight=600, color="bad"))
     return parts
+
+
+def _is_free(side: tuple[float, float], x: float, frame: _Frame, *, stems: list[float], taken: list[tuple[float, float]]) -> bool:
+    left, right = side
+    if left < frame.left - 4 or right > frame.right + 2:
+        return False
+    is_crossed = any(left - 6 < stem < right + 6 for stem in stems)
+    is_covered = any(start - 6 < x < end + 6 or (left < end + 10 and start - 10 < right) for start, end in taken)
+    return not is_crossed and not is_covered
