@@ -174,7 +174,7 @@ class Elements(HTMLParser):
         self.names, self.attributes = set(), []
         self.feed(document)
 
-    def handle_starttag(self, tag, attrs):  # noqa: D102  # the parser calls it
+    def handle_starttag(self, tag, attrs):  # the parser calls it
         self.names.add(tag)
         self.attributes += attrs
 
