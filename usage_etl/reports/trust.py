@@ -31,9 +31,19 @@ _VERDICTS: dict[str, tuple[str, Tone]] = {
     "billed_above_usage": ("billed above usage", "warn"),
     "billed_below_usage": ("billed below usage", "warn"),
     "no_usage_seen": ("billed, never logged", "warn"),
+    "usage_not_priced": ("logged, no price known", "warn"),
     "no_bill_yet": ("no bill yet", "neutral"),
 }
-_CAUSE_ORDER = ("billed_above_usage", "billed_below_usage", "no_usage_seen", "within_tolerance", "matched", "no_bill_yet")
+_CAUSE_ORDER = (
+    "billed_above_usage",
+    "billed_below_usage",
+    "no_usage_seen",
+    "usage_not_priced",
+    "within_tolerance",
+    "matched",
+    "no_bill_yet",
+)
+"""Of a provider's rows, the finding that is shown: the gravest."""
 
 
 def trust_of(facts: MonthFacts, *, report_id: str, generated_for: str) -> Trust:
