@@ -135,23 +135,23 @@ def folder_lake(folder_store: FolderStore, clock: Clock) -> TableStore:
     return TableStore(folder_store, clock=clock)
 
 
-def _postgres() -> sa.Engine:
+def _postgres(require_server: Callable[[str, bool], None]) -> sa.Engine:
     probe = sa.create_engine(POSTGRES_URL, connect_args={"connect_timeout": 3})
     try:
         with probe.begin() as connection:
             connection.execute(sa.text("DROP SCHEMA IF EXISTS lake_tests CASCADE"))
             connection.execute(sa.text("CREATE SCHEMA lake_tests"))
-    except sa.exc.OperationalError as error:
-        pytest.skip(f"NOT TESTED AGAINST POSTGRESQL: no server at {probe.url!r}: {error.orig}")
+    except sa.exc.OperationalError:
+        require_server("PostgreSQL", False)
     finally:
         probe.dispose()
     return open_state(f"{POSTGRES_URL}?options=-csearch_path%3Dlake_tests")
 
 
 @pytest.fixture(scope="session")
-def postgres_state() -> Iterator[sa.Engine]:
+def postgres_state(require_server: Callable[[str, bool], None]) -> Iterator[sa.Engine]:
     """State tables in a schema of their own in the real PostgreSQL."""
-    engine = _postgres()
+    engine = _postgres(require_server)
     yield engine
     with engine.begin() as connection:
         connection.execute(sa.text("DROP SCHEMA lake_tests CASCADE"))
