@@ -50,8 +50,10 @@ lint: $(READY)  ## ruff, formatting, types, import rules
 format: $(READY)  ## put the code into the agreed shape
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: $(READY)  ## rows a second and memory, beside DuckDB, SQL and pandas on the same work
-	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
+ROWS ?= 1000000
+bench: $(READY)  ## rows a second and memory, beside DuckDB, SQL and pandas on the same work (ROWS=5000000 for more)
+	@$(RUN) $(BIN)/python -m benchmarks.bench_staging --rows $(ROWS) $(ARGS)
+	@$(RUN) $(BIN)/python -m benchmarks.bench_facts --rows $(ROWS) $(ARGS)
 
 docs: $(READY)  ## write the generated reference pages
 	@$(BIN)/python docs/generate.py
