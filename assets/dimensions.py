@@ -6,8 +6,8 @@ import dagster as dg
 
 from assets.describe import commit_metadata, table_spec
 from assets.resources import WorkspaceResource
+from assets.retries import retried_if_it_helps
 from usage_etl.config.directory import DIRECTORY_FILES
-from usage_etl.errors import UsageEtlError
 from usage_etl.lake import WHOLE
 from usage_etl.pricing import ListPrices, price_book
 from usage_etl.schemas import DIM_PRICE
@@ -20,10 +20,8 @@ def dimension_assets() -> list[dg.AssetsDefinition]:
     @dg.multi_asset(name="directories", specs=[table_spec(table) for table in directory_tables])
     def directories(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
-        try:
+        with retried_if_it_helps():
             frames = opened.read_directories()
-        except UsageEtlError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from error
         for table in directory_tables:
             commit = opened.lake.commit(table, WHOLE, frames[table.name])
             yield dg.MaterializeResult(asset_key=table.name, metadata=commit_metadata(commit))
@@ -32,10 +30,8 @@ def dimension_assets() -> list[dg.AssetsDefinition]:
     def dim_price(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
         prices = ListPrices.bundled()
-        try:
+        with retried_if_it_helps():
             book = price_book(prices, opened.read_contract())
-        except UsageEtlError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from error
         commit = opened.lake.commit(DIM_PRICE, WHOLE, book, inputs={"list_prices": prices.version})
         yield dg.MaterializeResult(asset_key=DIM_PRICE.name, metadata={**commit_metadata(commit), "list_prices": prices.version})
 

@@ -12,6 +12,7 @@ from assets.describe import table_spec
 from assets.partitions import daily_partitions, monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource
+from assets.retries import RETRY
 from assets.staged import StagedObjects
 from assets.usage_day import Reference, UsageDay
 from usage_etl.config import Settings
@@ -46,8 +47,9 @@ DAILY_CHUNK = 31
 
 def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Definitions of every fact table and of the events and charge lines under them."""
-    by_day = {"partitions_def": daily_partitions(settings), "backfill_policy": dg.BackfillPolicy.multi_run(DAILY_CHUNK)}
-    by_month = {"partitions_def": monthly_partitions(settings), "backfill_policy": dg.BackfillPolicy.single_run()}
+    days, months = dg.BackfillPolicy.multi_run(DAILY_CHUNK), dg.BackfillPolicy.single_run()
+    by_day = {"partitions_def": daily_partitions(settings), "backfill_policy": days, "retry_policy": RETRY}
+    by_month = {"partitions_def": monthly_partitions(settings), "backfill_policy": months, "retry_policy": RETRY}
     return [
         _usage_day([table for table in _DAY_TABLES if table is not USAGE_EVENTS or settings.keep_usage_events], by_day),
         _charge_day(by_day),
@@ -106,16 +108,17 @@ def _rollup(
 
 def _commit_charges(workspace: Workspace, day: dt.date) -> Mapping[str, Commit]:
     """Charge lines of one day from its staged objects, and their daily sums."""
-    partition = day.isoformat()
+    partition, staged = day.isoformat(), StagedObjects(workspace, STAGED_CHARGES, day)
     fingerprint = workspace.index.staged_fingerprint(STAGED_CHARGES.name, day)
 
     def lines() -> pl.LazyFrame:
-        current = newest_buckets(StagedObjects(workspace, STAGED_CHARGES, day).scan())
+        current = newest_buckets(staged.scan())
         pairs = current.select(pl.col("provider_name").alias("host_raw"), "model_raw").unique().collect()
         return billing_charges(current, models=workspace.catalog.resolve(pairs))
 
     used = {STAGED_CHARGES.name: fingerprint, "model_aliases": workspace.settings.prices.model_aliases}
-    commits = commit_derived(workspace, BILLING_CHARGES, partition, {}, lines, settings=used)
+    with staged.blamed():
+        commits = commit_derived(workspace, BILLING_CHARGES, partition, {}, lines, settings=used)
     commits |= commit_derived(workspace, FACT_CHARGES_DAILY, partition, {BILLING_CHARGES: [partition]}, charges_daily)
     workspace.index.mark_built(STAGED_CHARGES.name, day, fingerprint)
     return commits

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +10,10 @@ import dagster as dg
 
 from assets.describe import table_spec
 from assets.resources import Workspace, WorkspaceResource, now
+from assets.retries import RETRY, may_help, retried_if_it_helps
 from assets.staged import staged_key
 from usage_etl.config import Settings, SourceSettings, read_secret
-from usage_etl.errors import SourceError, UnreadableDeliveryError, UsageEtlError
+from usage_etl.errors import SourceError, UnreadableDeliveryError
 from usage_etl.lake import LandedDelivery, StagedDay
 from usage_etl.schemas import BILLING_CHARGES_QUARANTINE, STAGED_CHARGES, STAGED_USAGE, USAGE_EVENTS_QUARANTINE
 from usage_etl.sources.fetched import FetchedObject
@@ -20,9 +21,6 @@ from usage_etl.sources.folder import list_objects
 from usage_etl.sources.parsed import ParseContext, TagRules
 from usage_etl.sources.registry import SOURCES
 from usage_etl.sources.staging import StagedDelivery, StagedFile, stage
-
-RETRY = dg.RetryPolicy(max_retries=3, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For provider calls. Permanent errors say so through dagster.Failure and are never tried again."""
 
 OBJECTS = "objects"
 """Dataset of objects found in a folder or bucket: what one holds is known when it is parsed."""
@@ -53,10 +51,8 @@ def _landing_asset(source: SourceSettings) -> dg.AssetsDefinition:
     )
     def landed(workspace: WorkspaceResource) -> dg.MaterializeResult:
         opened = workspace.open()
-        try:
+        with retried_if_it_helps():
             deliveries = [delivery for item in fetched_objects(opened, source) if (delivery := _land(opened, source, item))]
-        except UsageEtlError as error:
-            raise dg.Failure(description=str(error), allow_retries=not error.is_permanent) from error
         return dg.MaterializeResult(
             metadata={"new_objects": len(deliveries), "bytes": sum(delivery.bytes_count for delivery in deliveries)}
         )
@@ -116,6 +112,8 @@ class _Tally:
     staged: int = 0
     held: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    """Error by delivery and origin key; the delivery waits and is staged by a later run."""
     rows: Counter[str] = field(default_factory=Counter)
 
     def count(self, result: StagedDelivery) -> None:
@@ -132,13 +130,19 @@ def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.multi_asset(
         name="staged",
         specs=[table_spec(table, deps=[landed_key(source.name) for source in settings.sources]) for table in _STAGED_TABLES],
+        retry_policy=RETRY,
     )
     def staged(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened, tally = workspace.open(), _Tally()
         for delivery in opened.index.pending():
-            stage_delivery(opened, delivery, tally)
+            try:
+                stage_delivery(opened, delivery, tally)
+            except Exception as error:  # noqa: BLE001 - one bad object must not hold up the others
+                tally.failures[f"{delivery.source} {delivery.origin_key}"] = error
         for line in [*tally.held, *tally.refused]:
             context.log.warning(line)
+        if tally.failures:
+            raise _failure(tally.failures)
         for table in _STAGED_TABLES:
             yield dg.MaterializeResult(
                 asset_key=table.name,
@@ -156,7 +160,9 @@ def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally) -> None:
     """Parses one landed object and records what became of it: staged, held back, or refused whole."""
-    source = next(source for source in workspace.settings.sources if source.name == delivery.source)
+    source = next((source for source in workspace.settings.sources if source.name == delivery.source), None)
+    if source is None:
+        raise SourceError(delivery.source, "is not in the settings any more, and an object of it waits to be staged")
     with tempfile.TemporaryDirectory() as folder, workspace.landing.open(delivery) as path:
         try:
             context = _context(source, delivery)
@@ -180,6 +186,16 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
                 delivery.delivery_id, days, rows_read=result.rows_read, rows_quarantined=refused_count, parser_version=version
             )
             tally.count(result)
+
+
+def _failure(failures: Mapping[str, Exception]) -> dg.Failure:
+    shown = "\n".join(f"- {origin}: {error}" for origin, error in list(failures.items())[:20])
+    failure = dg.Failure(
+        description=f"{len(failures)} object(s) could not be staged and wait; the others are staged.\n{shown}",
+        allow_retries=any(may_help(error) for error in failures.values()),
+    )
+    failure.__cause__ = next(iter(failures.values()))
+    return failure
 
 
 def _context(source: SourceSettings, delivery: LandedDelivery) -> ParseContext:

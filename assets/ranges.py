@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 import dagster as dg
 
 from assets.describe import commit_metadata
-from usage_etl.errors import UsageEtlError
+from assets.retries import may_help
 from usage_etl.lake import Commit
 
 PartitionBuilder = Callable[[str], Mapping[str, Commit]]
@@ -51,12 +51,11 @@ def _run_metadata(commits: list[Commit]) -> dict[str, dg.MetadataValue | int | s
 
 
 def _failure(failures: Mapping[str, Exception], *, partitions_count: int) -> dg.Failure:
-    may_retry = any(not isinstance(error, UsageEtlError) or not error.is_permanent for error in failures.values())
     shown = "\n".join(f"- {key}: {error}" for key, error in list(failures.items())[:20])
     failure = dg.Failure(
         description=f"{len(failures)} of {partitions_count} partition(s) failed; the others are committed.\n{shown}",
         metadata={"failed_partitions": dg.MetadataValue.json(sorted(failures))},
-        allow_retries=may_retry,
+        allow_retries=any(may_help(error) for error in failures.values()),
     )
     failure.__cause__ = next(iter(failures.values()))
     return failure

@@ -10,6 +10,7 @@ from assets.editions import EXECUTIVE_READS, publish_chargeback, publish_executi
 from assets.mail import chargeback_draft, executive_draft, mail_report
 from assets.partitions import monthly_partitions
 from assets.resources import Workspace, WorkspaceResource
+from assets.retries import RETRY, retried_if_it_helps
 from usage_etl.config import Settings
 from usage_etl.delivery.message import Draft
 from usage_etl.delivery.publish import Publication
@@ -73,9 +74,11 @@ def _edition(
         specs=[spec],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=RETRY,
     )
     def edition(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[Any]:
-        publications = {key: publish_month(workspace.open(), Month.parse(key)) for key in context.partition_keys}
+        with retried_if_it_helps():
+            publications = {key: publish_month(workspace.open(), Month.parse(key)) for key in context.partition_keys}
         for key, publication in publications.items():
             context.add_asset_metadata(
                 {
@@ -108,15 +111,17 @@ def _mail(
         specs=[spec],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=RETRY,
     )
     def mail(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[Any]:
         opened = workspace.open()
         covered = [Month.parse(key) for key in context.partition_keys]
         chosen = covered if context.has_partition_key else [due(opened)]
-        sent = {
-            str(month): Counter(mail_report(opened, draft(opened, month), only_corrections=month not in chosen).values())
-            for month in covered
-        }
+        with retried_if_it_helps():
+            sent = {
+                str(month): Counter(mail_report(opened, draft(opened, month), only_corrections=month not in chosen).values())
+                for month in covered
+            }
         left_out = [month for month, outcomes in sent.items() if not outcomes]
         return dg.MaterializeResult(
             metadata={"outcomes": dg.MetadataValue.json(sent), "published_not_mailed": ", ".join(left_out)}

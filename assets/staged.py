@@ -1,11 +1,14 @@
 """Where staged objects lie, and which of a day's objects count."""
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import polars as pl
 
 from assets.resources import Workspace
+from usage_etl.errors import IntegrityError
 from usage_etl.lake import LandedDelivery, StagedDay
 from usage_etl.schemas import Table
 
@@ -29,7 +32,23 @@ class StagedObjects:
         if not addresses:
             empty = self.table.empty().lazy()
             return empty.with_row_index(row_index_name) if row_index_name else empty
-        return pl.scan_parquet(addresses, row_index_name=row_index_name, storage_options=self.workspace.store.storage_options)
+        return pl.scan_parquet(
+            addresses, row_index_name=row_index_name, glob=False, storage_options=self.workspace.store.storage_options
+        )
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Where reading them fails, names the object that is not the one that was staged.
+
+        Raises IntegrityError or MissingObjectError, and the first error when every object is as it was.
+        """
+        try:
+            yield
+        except (pl.exceptions.PolarsError, OSError) as error:
+            for part in self._counted():
+                if (found := self.workspace.store.digest(part.staged_key)) != part.sha256:
+                    raise IntegrityError(part.staged_key, "sha256", part.sha256, found) from error
+            raise
 
     def keys(self) -> list[str]:
         """Keys in order of arrival."""

@@ -52,10 +52,15 @@ class UsageDay:
     reference: Reference
     day: dt.date
 
+    @property
+    def staged(self) -> StagedObjects:
+        """The objects that the day is made from."""
+        return StagedObjects(self.workspace, STAGED_USAGE, self.day)
+
     @cached_property
     def numbered(self) -> pl.LazyFrame:
         """Every staged row of the day with its row number."""
-        return StagedObjects(self.workspace, STAGED_USAGE, self.day).scan(row_index_name=ROW)
+        return self.staged.scan(row_index_name=ROW)
 
     @cached_property
     def losers(self) -> pl.DataFrame:
@@ -101,12 +106,14 @@ class UsageDay:
         staged = self.workspace.index.staged_fingerprint(STAGED_USAGE.name, self.day)
         inputs = {STAGED_USAGE.name: staged, **self.reference.versions}
         commits: dict[str, Commit] = {}
+        partition = self.day.isoformat()
         for table in tables:
-            partition = self.day.isoformat()
             head = lake.head(table, partition) if lake.is_current(table, partition, inputs=inputs) else None
-            commits[table.name] = (
-                replace(head, changed=False) if head else lake.commit(table, partition, frames[table.name](), inputs=inputs)
-            )
+            if head:
+                commits[table.name] = replace(head, changed=False)
+                continue
+            with self.staged.blamed():
+                commits[table.name] = lake.commit(table, partition, frames[table.name](), inputs=inputs)
         if FACT_USAGE_HOURLY in tables:
             self.workspace.index.mark_built(STAGED_USAGE.name, self.day, staged)
         return commits
