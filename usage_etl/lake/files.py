@@ -82,7 +82,7 @@ def table_file(
         return
     with tempfile.TemporaryDirectory(prefix="usage_etl-", dir=work_folder) as folder:
         paths: list[Path] = []
-        while run:
+        while run is not None:
             paths.append(Path(folder) / f"run-{len(paths):06d}.parquet")
             _ordered(table, partition, run.frame, totals).write_parquet(paths[-1], compression="lz4")
             run = None  # frees its memory before the next one is read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -12,12 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from usage_etl.errors import LakeError, MissingObjectError
-from usage_etl.lake.objects import ObjectInfo, check_key
+from usage_etl.errors import LakeError, MissingObjectError, TransientLakeError
+from usage_etl.lake.objects import AssertHeld, ObjectInfo, check_key
 
 _TEMPORARY = ".usage_etl-write-"
 _SECONDS_PER_DAY = 86_400
 _MAX_NAME_BYTES = 255
+_LOCK_WAIT_SECONDS = 400.0
 
 
 class FolderStore:
@@ -122,6 +124,18 @@ class FolderStore:
             path.unlink(missing_ok=True)
         return len(found)
 
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[AssertHeld]:
+        """The only holder of ``name`` on this machine; the operating system frees it when its process dies."""
+        key = f"_locks/{name}"
+        path = self._path(key)
+        with _as_lake_error(key):
+            _make_folder(path.parent)
+            file = path.open("a")
+        with file:
+            _wait_for_lock(file.fileno(), key)
+            yield lambda: None
+
     def address(self, key: str) -> str:
         """Absolute path of the object."""
         return str(self._path(key))
@@ -133,6 +147,19 @@ class FolderStore:
         if any(len(segment.encode()) > _MAX_NAME_BYTES for segment in key.split("/")):
             raise LakeError(f"unsafe key {key[:60]!r}…: a segment is longer than {_MAX_NAME_BYTES} bytes")
         return path
+
+
+def _wait_for_lock(descriptor: int, key: str) -> None:
+    deadline = time.monotonic() + _LOCK_WAIT_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise TransientLakeError(f"{key}: another process holds the lock for more than {_LOCK_WAIT_SECONDS} s") from error
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _info(key: str, path: Path) -> ObjectInfo | None:

@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 from collections.abc import Iterator
 
-from usage_etl.errors import DamagedManifestError, IntegrityError
+from usage_etl.errors import DamagedManifestError, IntegrityError, MissingObjectError
 from usage_etl.lake.manifests import Commit, manifest_bytes, read_manifest
 from usage_etl.lake.objects import ObjectStore
 
@@ -35,9 +35,6 @@ class History:
         self._store.write(_note_key(commit), note, content_type="application/json")
         if is_standing:
             self._store.copy(commit.key, copy_key)
-            if not self._holds(copy_key, commit):
-                _log.warning("another run replaced the object while it was copied key=%s", commit.key)
-                self.drop(commit)
 
     def _holds(self, key: str, commit: Commit) -> bool:
         """Whether the object under ``key`` is that of ``commit``: by its version mark, else by its bytes."""
@@ -47,9 +44,10 @@ class History:
     def find(self, table: str, partition: str, sha256: str) -> str | None:
         """Key of the copy with these bytes; None when there is none. Raises IntegrityError when the copy has others."""
         key = f"{_PREFIX}/{table}/{partition}/{sha256}.parquet"
-        if self._store.head(key) is None:
+        try:
+            found = self._store.digest(key)
+        except MissingObjectError:
             return None
-        found = self._store.digest(key)
         if found != sha256:
             raise IntegrityError(key, "sha256", sha256, found)
         return key
@@ -57,7 +55,8 @@ class History:
     def versions(self, table: str, partition: str) -> list[Commit]:
         """Kept versions of a partition, the last replaced first."""
         notes = [(str(content["replaced_at"]), commit) for commit, content in self._notes(f"{table}/{partition}/")]
-        return [commit for _, commit in sorted(notes, key=lambda note: note[0], reverse=True)]
+        newest_first = sorted(notes, key=lambda note: note[0], reverse=True)
+        return [commit for _, commit in newest_first if self._store.head(commit.key)]
 
     def drop(self, commit: Commit) -> None:
         """Removes the copy of ``commit``, then its note."""

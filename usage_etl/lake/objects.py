@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,10 @@ from usage_etl.errors import LakeError
 
 MAX_KEY_BYTES = 1024
 """Longest key of S3, in UTF-8; folders keep to it too."""
+
+
+AssertHeld = Callable[[], None]
+"""Raises TransientLakeError when a lock has been lost, because its holder was slower than any holder should be."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,14 @@ class ObjectStore(Protocol):
 
     def discard_abandoned(self, *, older_than_days: float = 1.0) -> int:
         """Remove what broken writes left behind, invisible to readers; how many pieces."""
+        ...
+
+    def lock(self, name: str) -> AbstractContextManager[AssertHeld]:
+        """The only holder of ``name`` among all processes that use the location, for the time of the block.
+
+        Waits for another holder; one that died holds it no longer than a few minutes. Raises TransientLakeError when
+        the wait is too long. The block calls what it is given before its decisive write.
+        """
         ...
 
     def address(self, key: str) -> str:

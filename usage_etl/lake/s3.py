@@ -12,6 +12,7 @@ import hashlib
 import io
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +25,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, PartialCredentialsError
 
 from usage_etl.errors import LakeError, MissingObjectError, TransientLakeError
-from usage_etl.lake.objects import ObjectInfo, check_key
+from usage_etl.lake.lease import leased
+from usage_etl.lake.objects import AssertHeld, ObjectInfo, check_key
 
 ATTEMPTS = 8
 _CHUNK_BYTES = 1 << 20
@@ -150,7 +152,7 @@ class S3Store:
         return stored
 
     def copy(self, key: str, target_key: str) -> None:
-        """Store the same bytes under another key; the bytes do not leave the store."""
+        """Store the same bytes under another key; they do not leave the store."""
         source = {"Bucket": self._bucket, "Key": self._full(key)}
         target = self._full(target_key)
         with self._as_lake_error(key):
@@ -177,6 +179,30 @@ class S3Store:
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         return len(found)
 
+    def lock(self, name: str) -> AbstractContextManager[AssertHeld]:
+        """The only holder of ``name`` among all users of the bucket, by a lease that ends on its own."""
+        return leased(self, f"_locks/{name}")
+
+    def read_slot(self, key: str) -> tuple[bytes, str] | None:
+        """A small object's bytes and version; None when there is none."""
+
+        def read() -> tuple[bytes, str]:
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._full(key))
+            with contextlib.closing(answer["Body"]) as body:
+                return _next_chunk(body), answer["ETag"].strip('"')
+
+        try:
+            return self._again_when_cut(key, read)
+        except MissingObjectError:
+            return None
+
+    def swap_slot(self, key: str, data: bytes, *, expected: str | None) -> str | None:
+        """Writes ``data`` over version ``expected``, or over nothing; the new version, None when it was another."""
+        try:
+            return self._put(key, data, {"IfMatch": expected} if expected else {"IfNoneMatch": "*"})
+        except (_LostConditionError, MissingObjectError):
+            return None
+
     def address(self, key: str) -> str:
         """The object's ``s3://`` address."""
         return f"s3://{self._bucket}/{self._full(key)}"
@@ -190,7 +216,7 @@ class S3Store:
             try:
                 stored = self._client.put_object(Bucket=self._bucket, Key=full_key, Body=data, **extra)
             except ClientError as error:
-                if "IfNoneMatch" in extra and _code(error) in _LOST_CONDITION:
+                if {"IfNoneMatch", "IfMatch"} & extra.keys() and _code(error) in _LOST_CONDITION:
                     raise _LostConditionError from error
                 raise
         return str(stored["ETag"]).strip('"')

@@ -1,6 +1,6 @@
 """Tables as one Parquet object per partition, replaced whole, each version known by a manifest.
 
-A commit writes in this order: the replaced version's copy under ``_history``, the new object, the manifest. A reader
+A commit holds the partition's lock while it writes, in this order: the replaced version's copy under ``_history``, the new object, the manifest. A reader
 takes the version that the manifest names: the object itself or, while a commit is between object and manifest or was
 cut short there, the copy. So a crash at any point leaves every partition readable as its last finished commit, and
 running the same step again finishes it.
@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl import __version__
-from usage_etl.errors import IntegrityError, LakeError, TransientLakeError
+from usage_etl.errors import IntegrityError, LakeError
 from usage_etl.keys import fingerprint, partition_key
 from usage_etl.lake.audit import table_faults
 from usage_etl.lake.clock import Clock, utc_now
@@ -68,11 +68,21 @@ class TableStore:
         column or a row breaks the table's contract; then, and when ``frame`` fails, the last good version stays.
         """
         check_partition(table, partition)
-        with table_file(table, partition, frame.lazy(), work_folder=self._work_folder, memory_rows=self._memory_rows) as file:
+        with (
+            table_file(table, partition, frame.lazy(), work_folder=self._work_folder, memory_rows=self._memory_rows) as file,
+            self._store.lock(f"{table.name}/{partition}") as assert_held,
+        ):
             head = self._manifests.readable_head(table.name, partition)
             if head and head.sha256 == file.sha256:
-                return self._confirm(head, file, dict(inputs))
-            return self._replace(table, partition, head, file, dict(inputs))
+                commit = self._confirmed(head, file, dict(inputs))
+            else:
+                commit = self._replaced(table, partition, head, file, dict(inputs))
+            if head != dataclasses.replace(commit, changed=True):
+                assert_held()
+                self._manifests.write(commit)
+            if head and commit.changed and not self._history_days:
+                self._history.drop(head)
+            return commit
 
     def head(self, table: Table, partition: str) -> Commit | None:
         """The newest version; None before the first commit. Raises DamagedManifestError."""
@@ -135,12 +145,13 @@ class TableStore:
             _log.info("unfinished writes removed count=%d", left_count)
         return removed
 
-    def _replace(self, table: Table, partition: str, head: Commit | None, file: TableFile, inputs: dict[str, str]) -> Commit:
+    def _replaced(self, table: Table, partition: str, head: Commit | None, file: TableFile, inputs: dict[str, str]) -> Commit:
+        """Stores ``file`` as the partition's object, after a copy of the version that it replaces; its commit."""
         now = self._clock().astimezone(dt.UTC)
         if head:
             self._history.keep(head, replaced_at=now)
         key = object_key(table, partition)
-        commit = Commit(
+        return Commit(
             table=table.name,
             partition=partition,
             key=key,
@@ -153,43 +164,22 @@ class TableStore:
             changed=True,
             committed_at=now.isoformat(),
             bytes_count=file.bytes_count,
-            object_version="",
+            object_version=self._store.upload(key, file.content).version,
         )
-        commit = self._point_manifest(commit, self._store.upload(key, file.content), file)
-        if head and not self._history_days:
-            self._history.drop(head)
-        return commit
 
-    def _confirm(self, head: Commit, file: TableFile, inputs: dict[str, str]) -> Commit:
+    def _confirmed(self, head: Commit, file: TableFile, inputs: dict[str, str]) -> Commit:
         """The head with renewed inputs; its object is written again only where it is not the one that was committed."""
-        renewed = dataclasses.replace(
-            head, inputs=inputs, inputs_fingerprint=fingerprint(inputs), code_version=__version__, changed=False
-        )
         stored = self._store.head(head.key)
         if stored is None or stored.version != head.object_version:
             stored = self._store.upload(head.key, file.content)
-        elif renewed == dataclasses.replace(head, changed=False):
-            return renewed
-        return self._point_manifest(renewed, stored, file)
-
-    def _point_manifest(self, commit: Commit, stored: ObjectInfo, file: TableFile) -> Commit:
-        """Writes the manifest for the object just stored.
-
-        Should another run have replaced the object in the meantime, whoever wrote the manifest last makes both agree
-        again: this run when the manifest still is its own after a pause, else the other, whose commit then stands.
-        """
-        for attempt in range(1, _ATTEMPTS + 1):
-            commit = dataclasses.replace(commit, object_version=stored.version)
-            self._manifests.write(commit)
-            if self._store.head(commit.key) == stored:
-                return commit
-            time.sleep(_PAUSE_SECONDS * attempt)
-            head = self._manifests.readable_head(commit.table, commit.partition)
-            if head != dataclasses.replace(commit, changed=True):
-                _log.warning("commit superseded by another run key=%s sha256=%s", commit.key, commit.sha256)
-                return commit
-            stored = self._store.upload(commit.key, file.content)
-        raise TransientLakeError(f"{commit.key}: other runs keep replacing this partition; run one at a time")
+        return dataclasses.replace(
+            head,
+            inputs=inputs,
+            inputs_fingerprint=fingerprint(inputs),
+            code_version=__version__,
+            changed=False,
+            object_version=stored.version,
+        )
 
     def _readable_key(self, table: Table, head: Commit, found: ObjectInfo | None) -> str:
         """Key under which the bytes of ``head`` lie: the table's own object, or the kept copy during a commit."""

@@ -1,6 +1,8 @@
 """What both kinds of store promise."""
 
 import hashlib
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,35 @@ def test_a_copy_stays_when_the_original_is_replaced_or_deleted(store: ObjectStor
     store.delete("k")
     assert keys_of(store) == ["kept/k"]
     assert store.read("kept/k") == b"old"
+
+
+def test_one_holder_of_a_lock_at_a_time(store: ObjectStore) -> None:
+    inside, most, turns = 0, 0, 0
+
+    def run() -> None:
+        nonlocal inside, most, turns
+        for _ in range(3):
+            with store.lock("sales/2026-11-01") as assert_held:
+                inside += 1
+                most = max(most, inside)
+                time.sleep(0.01)
+                assert_held()
+                turns += 1
+                inside -= 1
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, turns) == (1, 12)
+
+
+def test_a_lock_is_free_after_its_block_failed_and_others_are_free_all_the_time(store: ObjectStore) -> None:
+    with pytest.raises(ZeroDivisionError), store.lock("a"):
+        raise ZeroDivisionError
+    with store.lock("a"), store.lock("b"):
+        pass
 
 
 def test_an_empty_object_is_an_object(store: ObjectStore) -> None:
