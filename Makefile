@@ -52,8 +52,9 @@ format: $(READY)  ## put the code into the agreed shape
 
 ROWS ?= 1000000
 bench: $(READY)  ## rows a second and memory, beside DuckDB, SQL and pandas on the same work (ROWS=5000000 for more)
-	@$(RUN) $(BIN)/python -m benchmarks.bench_staging --rows $(ROWS) $(ARGS)
-	@$(RUN) $(BIN)/python -m benchmarks.bench_facts --rows $(ROWS) $(ARGS)
+	@missed=0; for part in staging facts; do \
+		$(RUN) $(BIN)/python -m benchmarks.bench_$$part --rows $(ROWS) $(ARGS) || missed=1; \
+	done; exit $$missed
 
 docs: $(READY)  ## write the generated reference pages
 	@$(BIN)/python docs/generate.py
