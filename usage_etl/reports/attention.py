@@ -128,9 +128,8 @@ def _unpriced(facts: MonthFacts) -> list[AttentionItem]:
         (one for one in facts.members.get("model", []) if one.unpriced_requests_count),
         key=lambda one: (-one.unpriced_requests_count, one.member_id),
     )
-    names = (
-        listed([one.name for one in models[:3]]) + (f" and {len(models) - 3} more" if len(models) > 3 else "") if models else ""
-    )
+    first = [one.name for one in models[:3]]
+    names = f"{', '.join(first)} and {len(models) - 3} more" if len(models) > 3 else listed(first) if first else ""
     share = ratio_of(whole.unpriced_requests_count, whole.requests_count)
     detail = f"{names + ': ' if names else ''}{count_compact(whole.unpriced_tokens)} tokens"
     detail += f", {percent(share)} of requests" if share is not None else ""

@@ -123,7 +123,7 @@ def _anomaly_item(run: Sequence[_Day], currency: str, *, floor: Decimal) -> Atte
         tone="bad" if excess >= floor else "warn",
         title=f"{span_label(days)}: {size}{whose}",
         mark=f"{span_label(days)}: {size}",
-        detail=f"{above}. {' · '.join(causes)}".rstrip(". ") + ".",
+        detail=f"{' · '.join([above, *causes])}.",
         amount=excess,
         days=days,
     )

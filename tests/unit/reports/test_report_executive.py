@@ -187,7 +187,7 @@ def test_the_marked_bars_are_the_days_the_sentence_names(scenario):
 
 def test_an_anomaly_names_money_owner_key_and_model():
     detail = plain(item(sample_report(), "anomaly").detail)
-    assert detail == "$1,506 against $756 expected, $750 more. Research · key-research-batch (94 % of it) · gpt-5.2."
+    assert detail == "$1,506 against $756 expected, $750 more · Research · key-research-batch (94 % of it) · gpt-5.2."
 
 
 def test_attention_names_what_finance_must_act_on():
