@@ -1,9 +1,9 @@
 """Tables as one Parquet object per partition, replaced whole, each version known by a manifest.
 
-A commit holds the partition's lock while it writes, in this order: the replaced version's copy under ``_history``, the new object, the manifest. A reader
-takes the version that the manifest names: the object itself or, while a commit is between object and manifest or was
-cut short there, the copy. So a crash at any point leaves every partition readable as its last finished commit, and
-running the same step again finishes it.
+A commit holds the partition's lock while it writes, in this order: the replaced version's copy under ``_history``, the
+new object, the manifest. A reader takes the version that the manifest names: the object itself or, while a commit is
+between object and manifest or was cut short there, the copy. So a crash at any point leaves every partition readable as
+its last finished commit, and running the same step again finishes it.
 """
 
 from __future__ import annotations
