@@ -1,6 +1,7 @@
 """Editions: the reports of a month rendered from marts and published with their manifest, data files first."""
 
 import datetime as dt
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from usage_etl.reports.executive import build_executive
 from usage_etl.reports.html import render_executive_html, render_executive_print_html
 from usage_etl.reports.inputs import ExecutiveInputs, ProofFacts
 from usage_etl.reports.model import ExecutiveReport
-from usage_etl.reports.pdf import render_pdf
+from usage_etl.reports.pdf import render_pdf_document
 from usage_etl.reports.templates import Templates
 from usage_etl.schemas import (
     DIM_PRICE,
@@ -29,6 +30,8 @@ from usage_etl.schemas import (
     MART_SPEND_DAILY,
     MART_SUMMARY,
 )
+
+_log = logging.getLogger(__name__)
 
 EXECUTIVE, CHARGEBACK = "executive", "chargeback"
 REPORT_MODEL = "report.json"
@@ -58,8 +61,11 @@ def publish_executive(workspace: Workspace, month: Month) -> Publication:
         report, page_size=settings.reports.page_size, report_url=settings.reports.dashboard_url, templates=templates
     )
     page = render_executive_html(report, report_url=settings.reports.dashboard_url, templates=templates)
+    pdf = render_pdf_document(print_html, templates=templates)
+    if pdf.missing_characters:
+        _log.warning("report=%s month=%s no installed font shows: %s", EXECUTIVE, month, "".join(pdf.missing_characters))
     files = [
-        Document("report.pdf", render_pdf(print_html, templates=templates), "application/pdf"),
+        Document("report.pdf", pdf.content, "application/pdf"),
         Document("index.html", page.encode(), "text/html; charset=utf-8"),
         Document(REPORT_MODEL, report.model_dump_json(indent=1).encode(), "application/json"),
     ]
@@ -96,7 +102,7 @@ def _executive_inputs(workspace: Workspace, month: Month) -> ExecutiveInputs:
     )
     return ExecutiveInputs(
         summary=frames[MART_SUMMARY],
-        spend_daily=lake.scan(MART_SPEND_DAILY, [month.previous.first_day.isoformat(), key]).collect(),
+        spend_daily=lake.scan(MART_SPEND_DAILY, [part.first_day.isoformat() for part in _chart_months(month)]).collect(),
         projection=frames[MART_PROJECTION],
         anomalies=frames[MART_ANOMALIES],
         reconciliation=frames[MART_RECONCILIATION_MONTHLY],
@@ -104,6 +110,11 @@ def _executive_inputs(workspace: Workspace, month: Month) -> ExecutiveInputs:
         data_quality=frames[MART_DATA_QUALITY],
         proof=proof,
     )
+
+
+def _chart_months(month: Month) -> tuple[Month, ...]:
+    """Months that thirty days of bars can reach into; on 1 March they begin in January."""
+    return month.previous.previous, month.previous, month
 
 
 def _publish(

@@ -30,5 +30,8 @@ TOKEN_CLASSES = (*INPUT_TOKEN_CLASSES, "output_tokens")
 UNALLOCATED = "unallocated"
 """Owner of usage whose owner the directories do not know. Shown as a line of its own, never spread."""
 
+NO_MEMBER = "(none)"
+"""Member of a dimension for usage that names none."""
+
 UNEXPLAINED = "unexplained"
 """Owner of billed money that no logged usage explains."""

@@ -10,10 +10,7 @@ import polars as pl
 from usage_etl.periods import Month
 from usage_etl.schemas.dimensions import names_on
 from usage_etl.schemas.marts import MART_SPEND_DAILY, MART_SUMMARY, SUMMARY_DIMENSIONS
-from usage_etl.units import INPUT_TOKEN_CLASSES, TOKEN_CLASSES, UNALLOCATED
-
-NO_MEMBER = "(none)"
-"""Member of a dimension for usage that names none, so that every dimension adds up to the organization."""
+from usage_etl.units import INPUT_TOKEN_CLASSES, NO_MEMBER, TOKEN_CLASSES, UNALLOCATED
 
 UNPRICED = ("unpriced", "needs_request_grain")
 

@@ -18,10 +18,7 @@ from usage_etl.errors import ConservationError
 from usage_etl.money import MONEY, exact_sum
 from usage_etl.periods import Month
 from usage_etl.reports.formatting import display_name
-from usage_etl.units import UNALLOCATED, UNEXPLAINED
-
-NO_MEMBER = "(none)"
-"""Member of a mart_summary dimension for usage that names none."""
+from usage_etl.units import NO_MEMBER, UNALLOCATED, UNEXPLAINED
 
 OWNERLESS = frozenset({UNALLOCATED, UNEXPLAINED, NO_MEMBER})
 """Members that are nobody: never ranked, always shown."""

@@ -8,9 +8,10 @@ from decimal import Decimal
 from usage_etl.money import minor_unit
 from usage_etl.reports.comparison import change, share
 from usage_etl.reports.formatting import money_short, plural
-from usage_etl.reports.inputs import NO_MEMBER, OWNERLESS, Member, MonthFacts
+from usage_etl.reports.inputs import OWNERLESS, Member, MonthFacts
 from usage_etl.reports.model import Bar, BarList, Figure, Mover, MoverList, Period
 from usage_etl.reports.rounding import tied_amounts
+from usage_etl.units import NO_MEMBER
 
 BARS_COUNT = 9
 MOVERS_COUNT = 3
