@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 import polars as pl
-import zstandard
+from backports import zstd
 
 from benchmarks.duckdb_staging import staging_sql
 from benchmarks.spend_log_rows import write_spend_logs
@@ -86,8 +86,8 @@ def _spend_logs(folder: Path, *, rows: int, form: str, packing: str) -> Path:
     repacked = written.with_suffix(".gz")
     if packing == "gz" and not repacked.exists():
         part = repacked.with_suffix(".part")
-        with written.open("rb") as source, gzip.open(part, "wb", compresslevel=6) as target:
-            shutil.copyfileobj(zstandard.ZstdDecompressor().stream_reader(source), target, 1 << 20)
+        with zstd.open(written, "rb") as source, gzip.open(part, "wb", compresslevel=6) as target:
+            shutil.copyfileobj(source, target, 1 << 20)
         part.rename(repacked)
     return repacked if packing == "gz" else written
 

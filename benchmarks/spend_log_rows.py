@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import zstandard
+from backports import zstd
 
 MODELS = (
     ("gpt-5.2", "openai", 0.34),
@@ -115,8 +115,8 @@ def write_spend_logs(target: Path, *, rows: int, metadata_as_text: bool) -> int:
     """Write ``rows`` lines zstd-3 compressed; returns the plain size in bytes. Same arguments, same bytes."""
     size = 0
     part = target.with_suffix(".part")
-    with part.open("wb") as sink, zstandard.ZstdCompressor(level=3).stream_writer(sink) as writer:
+    with zstd.open(part, "wb", level=3) as sink:
         for line in _lines(rows, metadata_as_text):
-            size += writer.write(line)
+            size += sink.write(line)
     part.rename(target)
     return size

@@ -16,7 +16,7 @@ import polars as pl
 
 from usage_etl.errors import ConservationError
 from usage_etl.sources.lines import LineBlock
-from usage_etl.sources.litellm.record import FLAT_SCHEMA, METADATA_TYPE, RECORD_TYPES, filled, flat_frame, flatten
+from usage_etl.sources.litellm.record import FLAT_SCHEMA, METADATA_TYPE, RECORD_TYPES, flat_frame, flatten
 
 _SLICE_LINES = 256
 _BLANK = " \t\r"
@@ -121,11 +121,11 @@ def _decode_as(form: str, records: pl.DataFrame) -> pl.DataFrame | None:
 
 def _with_opened_metadata(decoded: pl.DataFrame) -> pl.DataFrame | None:
     """``metadata`` from JSON text to its struct; None when a text does not look like one object."""
-    text = filled(decoded["metadata"])
-    if not (text.str.starts_with("{") & text.str.ends_with("}")).all():
+    text = pl.col("metadata")
+    opened = decoded.lazy().with_columns(pl.when(text != "").then(text))
+    if not opened.select((text.str.starts_with("{") & text.str.ends_with("}")).all()).collect().item():
         return None
-    opened = text.str.json_decode(METADATA_TYPE)
-    return decoded.with_columns(opened) if opened.len() == text.len() else None
+    return opened.with_columns(text.str.json_decode(METADATA_TYPE)).collect()
 
 
 def _line_by_line(rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> list[pl.DataFrame]:

@@ -7,7 +7,7 @@ reader's own idea of a number may change it on the way. Prompts, responses and I
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -70,6 +70,12 @@ INSTANT_FIELDS = ("startTime", "endTime", "completionStartTime", "updated_at")
 COUNT_FIELDS = tuple(name for name in FIELDS if name.endswith("_tokens"))
 """Fields that hold a token count."""
 
+
+def typed(name: str) -> str:
+    """Column that holds the converted value of a field, beside its text."""
+    return f"{name} typed"
+
+
 REASONING_BESIDE = "cache_in_input_reasoning_beside_output"
 """Token convention of the records whose total counts reasoning beside the completion."""
 
@@ -78,9 +84,6 @@ LIST_FIELDS = ("request_tags", "batch_models")
 
 LIST_SEPARATOR = "\x1f"
 """Between the elements of a list once flattened; a control character that none of them holds."""
-
-FLAT_SCHEMA = pl.Schema(dict.fromkeys(FIELDS, pl.String))
-"""Flattened records: every field as text, lists joined by ``LIST_SEPARATOR``."""
 
 
 def _struct(fields: Mapping[str, Any]) -> pl.Struct:
@@ -104,32 +107,40 @@ def _tree(paths: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
 _TREE = _tree(FIELDS)
 METADATA_TYPE = _struct(_TREE["metadata"])
 
+
+def _leaf_names(tree: Mapping[str, Any], above: tuple[str, ...]) -> list[str]:
+    names = {path: name for name, path in FIELDS.items()}
+    return [
+        leaf
+        for name, inner in tree.items()
+        for leaf in ([names[*above, name]] if inner is None else _leaf_names(inner, (*above, name)))
+    ]
+
+
+FLAT_SCHEMA = pl.Schema(dict.fromkeys(_leaf_names(_TREE, ()), pl.String))
+"""Flattened records: every field as text, lists joined by ``LIST_SEPARATOR``."""
+
 RECORD_TYPES = {"object": _struct(_TREE), "text": _struct(_TREE | {"metadata": None})}
 """JSON type of a record whose ``metadata`` is an object, or JSON in text. A text in place of a list becomes its element."""
 
 
 def flat_frame(records: pl.DataFrame) -> pl.DataFrame:
-    """Records in the columns of ``RECORD_TYPES["object"]``, flattened to ``FLAT_SCHEMA``. Empty text is missing."""
-    leaves: dict[tuple[str, ...], pl.Series] = {}
-    _collect_leaves(records, _TREE, (), leaves)
-    return pl.DataFrame([filled(leaves[path]).alias(name) for name, path in FIELDS.items()])
+    """Records in the columns of ``RECORD_TYPES["object"]``, flattened to the columns of ``FLAT_SCHEMA``, in order."""
+    return pl.DataFrame(list(_leaves(records, _TREE, ())))
 
 
-def _collect_leaves(
-    frame: pl.DataFrame, tree: Mapping[str, Any], above: tuple[str, ...], leaves: dict[tuple[str, ...], pl.Series]
-) -> None:
-    """Unnest level by level: cheaper by far than reaching for each leaf from the top."""
+_NAMES = {path: name for name, path in FIELDS.items()}
+
+
+def _leaves(frame: pl.DataFrame, tree: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[pl.Series]:
+    """Leaf by leaf in the order of the tree. Whole levels are unnested: far cheaper than reaching for single leaves."""
     for name, inner in tree.items():
-        if inner is None:
-            leaves[(*above, name)] = frame[name]
+        column = frame[name]
+        if inner is not None:
+            yield from _leaves(column.struct.unnest(), inner, (*above, name))
         else:
-            _collect_leaves(frame[name].struct.unnest(), inner, (*above, name), leaves)
-
-
-def filled(found: pl.Series) -> pl.Series:
-    """Text of a leaf with empty text as null; the elements of a list joined."""
-    text = found if found.dtype == pl.String else found.list.join(LIST_SEPARATOR)
-    return text.replace("", None) if text.str.len_bytes().min() == 0 else text
+            flat = column.list.join(LIST_SEPARATOR) if name in LIST_FIELDS else column
+            yield flat.alias(_NAMES[*above, name])
 
 
 def flatten(record: Mapping[str, Any]) -> dict[str, str | None]:

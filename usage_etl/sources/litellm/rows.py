@@ -2,19 +2,24 @@
 
 ``prompt_tokens`` includes cache reads and writes for every provider, Anthropic too. An unknown ``call_type`` is
 ``ai.chat``: the row is kept, and the landed line says what it was.
+
+Nearly all rows pass at once: numbers written as numbers, times in the file's usual spelling. Those that do not are read
+again with patience (``12.0``, other spellings of a time), and only then refused.
 """
 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_USAGE
-from usage_etl.sources.litellm.record import COUNT_FIELDS, INSTANT_FIELDS, REASONING_BESIDE
+from usage_etl.sources.litellm.record import COUNT_FIELDS, FLAT_SCHEMA, INSTANT_FIELDS, REASONING_BESIDE, typed
+from usage_etl.sources.litellm.rules import row_rules
 from usage_etl.sources.litellm.tags import tag_columns
-from usage_etl.sources.parsed import ParseContext, TagRules
-from usage_etl.sources.typed_text import counts, instants, milliseconds, numbers
+from usage_etl.sources.parsed import ParseContext
+from usage_etl.sources.typed_text import INSTANT_FORMATS, counts, instants, milliseconds, numbers
 
 PRIMITIVES = {
     "embedding": "ai.embed",
@@ -37,134 +42,191 @@ BLOCKED_CLASSES = (
     "GuardrailInterventionError",
 )
 CANCELLED_CLASSES = ("CancelledError", "ClientDisconnect", "ClientDisconnectedError")
-_TYPES = STAGED_USAGE.polars_schema
 _PROCESSINGS = ("batch", "flex", "priority")
 
+Broken = list[tuple[int, str]]
+"""Ordinal and comma-separated rule names of each refused row."""
 
-def typed_fields(flat: pl.DataFrame, rules: TagRules) -> pl.DataFrame:
-    """``flat`` with numbers and times converted (null where they do not convert), tags read and token parts combined."""
-    converted = [
-        *(counts(flat[name]) for name in COUNT_FIELDS),
-        *(instants(flat[name]) for name in INSTANT_FIELDS),
-        milliseconds(flat["request_duration_ms"]),
-        numbers(flat["spend"]),
-    ]
-    typed = flat.with_columns(converted).hstack(tag_columns(flat["request_tags"], rules))
-    lifetimes = pl.max_horizontal(
-        pl.col("ephemeral_5m_input_tokens") + pl.col("ephemeral_1h_input_tokens"),
-        pl.col("prompt_ephemeral_5m_input_tokens") + pl.col("prompt_ephemeral_1h_input_tokens"),
-    )
-    return typed.with_columns(
-        cache_read=pl.max_horizontal("cache_read_input_tokens", "cached_tokens", "added_cache_read_input_tokens"),
-        cache_write=pl.max_horizontal(
-            "cache_creation_input_tokens", "cache_creation_tokens", "added_cache_creation_input_tokens", lifetimes
+
+class RowWriter:
+    """Turns flat records of one file into staged rows; remembers the spelling of times that fitted last."""
+
+    def __init__(self, context: ParseContext) -> None:
+        self._context = context
+        self._rules = row_rules(context.received_at)
+        self._staged = _staged_columns(context)
+        self._any_broken = [rule.any().alias(name) for name, rule in self._rules.items()]
+        self._spelling = INSTANT_FORMATS[0]
+
+    def staged(self, flat: pl.DataFrame) -> tuple[pl.DataFrame, Broken]:
+        """Rows of STAGED_USAGE, and those of ``flat`` (FLAT_SCHEMA after ``raw_ordinal``) that break a rule."""
+        tagged = _with_hidden_keys(flat).hstack(tag_columns(flat["request_tags"], self._context.tags))
+        rows = tagged.with_columns(_quick_conversions(self._spelling)).with_columns(_DERIVED)
+        if not any(rows.select(self._any_broken).row(0)):
+            return rows.select(self._staged), []
+        is_broken = rows.select(pl.any_horizontal(self._rules.values()).fill_null(value=False)).to_series()
+        again, broken = self._patiently(tagged.filter(is_broken))
+        passed = [part.select(self._staged) for part in (rows.filter(~is_broken), again)]
+        return pl.concat(passed).sort("raw_ordinal"), broken
+
+    def _patiently(self, tagged: pl.DataFrame) -> tuple[pl.DataFrame, Broken]:
+        """The rows that pass once they are read with patience, and those that are refused."""
+        filled = tagged.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)) for name in FLAT_SCHEMA)
+        self._spelling = _spelling_of(filled["startTime"]) or self._spelling
+        rows = filled.with_columns(_patient_conversions(filled)).with_columns(_DERIVED)
+        verdicts = rows.select("raw_ordinal", *(rule.fill_null(value=False).alias(name) for name, rule in self._rules.items()))
+        is_broken = verdicts.select(pl.any_horizontal(list(self._rules))).to_series()
+        broken = [
+            (verdict["raw_ordinal"], ",".join(name for name in self._rules if verdict[name]))
+            for verdict in verdicts.filter(is_broken).iter_rows(named=True)
+        ]
+        return rows.filter(~is_broken), broken
+
+
+@lru_cache
+def _quick_conversions(spelling: str) -> list[pl.Expr]:
+    return [
+        *(pl.col(name).cast(pl.Int64, strict=False).alias(typed(name)) for name in (*COUNT_FIELDS, "request_duration_ms")),
+        *(
+            pl.col(name).str.to_datetime(spelling, time_unit="us", time_zone="UTC", strict=False).alias(typed(name))
+            for name in INSTANT_FIELDS
         ),
-        cache_write_1h=pl.max_horizontal("ephemeral_1h_input_tokens", "prompt_ephemeral_1h_input_tokens"),
-        token_convention=_token_convention(),
-    )
-
-
-def _token_convention() -> pl.Expr:
-    """Reasoning stands beside the output where the record's own total says so (some providers behind LiteLLM)."""
-    beside = (pl.col("reasoning_tokens") > 0) & (
-        pl.col("total_tokens") == pl.col("prompt_tokens") + pl.col("completion_tokens") + pl.col("reasoning_tokens")
-    )
-    return pl.when(beside).then(pl.lit(REASONING_BESIDE)).otherwise(pl.lit("cache_in_input"))
-
-
-def staged_usage(typed: pl.DataFrame, context: ParseContext) -> pl.DataFrame:
-    """One row of STAGED_USAGE per row of ``typed`` (see ``typed_fields``), which must have passed the rules."""
-    return STAGED_USAGE.conform(
-        typed.lazy()
-        .with_columns(http_status=_http_status(typed))
-        .with_columns(_api_key_id(typed["api_key"]))
-        .select(
-            *(pl.lit(shared, dtype=_TYPES[name]).alias(name) for name, shared in context.columns().items()),
-            "raw_ordinal",
-            pl.lit("request").alias("grain"),
-            pl.lit(1, dtype=pl.Int64).alias("requests_count"),
-            pl.lit(None, dtype=pl.String).alias("region"),
-            *_measures(),
-            *_words(),
-        )
-    ).collect()
-
-
-def _measures() -> list[pl.Expr]:
-    latency = pl.coalesce("request_duration_ms", (pl.col("endTime") - pl.col("startTime")).dt.total_milliseconds())
-    ttft = (pl.col("completionStartTime") - pl.col("startTime")).dt.total_milliseconds()
-    return [
-        pl.col("updated_at").alias("record_version_at"),
-        pl.col("startTime").dt.date().alias("usage_date"),
-        pl.col("startTime").alias("started_at"),
-        pl.col("endTime").alias("ended_at"),
-        pl.col("prompt_tokens").alias("reported_input_tokens"),
-        pl.col("completion_tokens").alias("reported_output_tokens"),
-        pl.col("total_tokens").alias("reported_total_tokens"),
-        pl.col("cache_read").alias("cache_read_tokens"),
-        pl.col("cache_write").alias("cache_write_tokens"),
-        pl.col("cache_write_1h").alias("cache_write_1h_tokens"),
-        pl.col("reasoning_tokens"),
-        pl.col("http_status"),
-        pl.col("token_convention"),
-        pl.when(pl.col("call_type").is_in(["moderation", "amoderation"])).then(pl.lit(1, dtype=pl.Int64)).alias("units_count"),
-        pl.when(latency >= 0).then(latency).alias("latency_ms"),
-        pl.when(ttft >= 0).then(ttft).alias("ttft_ms"),
-        pl.col("spend").alias("source_cost_usd"),
-        (pl.col("cache_hit").str.to_lowercase() == "true").fill_null(value=False).alias("is_cache_hit"),
+        pl.col("spend").cast(pl.Float64, strict=False).alias(typed("spend")),
     ]
 
 
-def _words() -> list[pl.Expr]:
-    tier = pl.col("service_tier").str.to_lowercase()
-    is_batch = pl.col("call_type").str.contains("batch", literal=True) | ~pl.col("batch_models").is_in(["[]", "null"]).fill_null(
-        value=True
-    )
+def _patient_conversions(flat: pl.DataFrame) -> list[pl.Series]:
     return [
-        pl.col("request_id").alias("event_id"),
-        pl.col("litellm_call_id").alias("call_id"),
-        _status().alias("status"),
-        pl.coalesce("error_class", pl.when(pl.col("http_status").is_null()).then("error_code")).alias("error_type"),
-        pl.col("call_type").replace_strict(PRIMITIVES, default="ai.chat").fill_null("ai.chat").alias("primitive"),
-        pl.when(is_batch).then(pl.lit("batch")).when(tier.is_in(_PROCESSINGS)).then(tier)
-        .otherwise(pl.lit("standard")).alias("processing"),
-        pl.col("custom_llm_provider").alias("host_raw"),
-        pl.col("model").alias("model_raw"),
-        pl.col("model_group").alias("deployment"),
-        pl.coalesce("user", "key_user_id").alias("user_id"),
-        pl.coalesce("team_id", "key_team_id").alias("team_id"),
-        pl.col("api_key_id"),
-        pl.col("project_id"),
-        pl.coalesce("tag_investigation", "noted_investigation").alias("investigation_id"),
-        pl.coalesce("tag_feature", "noted_feature").alias("feature_id"),
-        pl.col("session_id"),
-        pl.col("end_user").alias("end_user_id"),
-        pl.col("tag_set"),
-    ]  # fmt: skip
+        *(counts(flat[name]).alias(typed(name)) for name in COUNT_FIELDS),
+        *(instants(flat[name]).alias(typed(name)) for name in INSTANT_FIELDS),
+        milliseconds(flat["request_duration_ms"]).alias(typed("request_duration_ms")),
+        numbers(flat["spend"]).alias(typed("spend")),
+    ]
+
+
+def _spelling_of(times: pl.Series) -> str | None:
+    """The first spelling that reads most of ``times``."""
+    for spelling in INSTANT_FORMATS:
+        read = times.str.to_datetime(spelling, time_unit="us", time_zone="UTC", strict=False)
+        if read.null_count() * 2 < len(times):
+            return spelling
+    return None
+
+
+def _derived() -> list[pl.Expr]:
+    """Token parts from wherever a version of the gateway puts them, and how the record counts reasoning."""
+    lifetimes = [
+        pl.col(typed(f"{place}ephemeral_5m_input_tokens")) + pl.col(typed(f"{place}ephemeral_1h_input_tokens"))
+        for place in ("", "prompt_")
+    ]
+    reasoning = pl.col(typed("reasoning_tokens"))
+    counted = pl.col(typed("prompt_tokens")) + pl.col(typed("completion_tokens")) + reasoning
+    is_beside = (reasoning > 0) & (pl.col(typed("total_tokens")) == counted)
+    return [
+        _largest("cache_read_input_tokens", "cached_tokens", "added_cache_read_input_tokens").alias("cache_read"),
+        pl.max_horizontal(
+            _largest("cache_creation_input_tokens", "cache_creation_tokens", "added_cache_creation_input_tokens"), *lifetimes
+        ).alias("cache_write"),
+        _largest("ephemeral_1h_input_tokens", "prompt_ephemeral_1h_input_tokens").alias("cache_write_1h"),
+        pl.when(is_beside).then(pl.lit(REASONING_BESIDE)).otherwise(pl.lit("cache_in_input")).alias("token_convention"),
+    ]
+
+
+def _largest(*names: str) -> pl.Expr:
+    return pl.max_horizontal(typed(name) for name in names)
+
+
+_DERIVED = _derived()
+
+
+def _staged_columns(context: ParseContext) -> list[pl.Expr]:
+    """The columns of STAGED_USAGE in stored order and type."""
+    shared = {name: pl.lit(found) for name, found in context.columns().items()}
+    found = {**shared, **_measures(), **_words()}
+    return [found[name].cast(kind).alias(name) for name, kind in STAGED_USAGE.polars_schema.items()]
+
+
+def _measures() -> dict[str, pl.Expr]:
+    started_at, ended_at = pl.col(typed("startTime")), pl.col(typed("endTime"))
+    latency = pl.coalesce(typed("request_duration_ms"), (ended_at - started_at).dt.total_milliseconds())
+    ttft = (pl.col(typed("completionStartTime")) - started_at).dt.total_milliseconds()
+    return {
+        "raw_ordinal": pl.col("raw_ordinal"),
+        "requests_count": pl.lit(1),
+        "record_version_at": pl.col(typed("updated_at")),
+        "usage_date": started_at.dt.date(),
+        "started_at": started_at,
+        "ended_at": ended_at,
+        "reported_input_tokens": pl.col(typed("prompt_tokens")),
+        "reported_output_tokens": pl.col(typed("completion_tokens")),
+        "reported_total_tokens": pl.col(typed("total_tokens")),
+        "cache_read_tokens": pl.col("cache_read"),
+        "cache_write_tokens": pl.col("cache_write"),
+        "cache_write_1h_tokens": pl.col("cache_write_1h"),
+        "reasoning_tokens": pl.col(typed("reasoning_tokens")),
+        "units_count": pl.when(pl.col("call_type").is_in(["moderation", "amoderation"])).then(pl.lit(1)),
+        "latency_ms": pl.when(latency >= 0).then(latency),
+        "ttft_ms": pl.when(ttft >= 0).then(ttft),
+        "source_cost_usd": pl.col(typed("spend")),
+        "is_cache_hit": (pl.col("cache_hit").str.to_lowercase() == "true").fill_null(value=False),
+    }
+
+
+def _words() -> dict[str, pl.Expr]:
+    tier = pl.col("service_tier").str.to_lowercase()
+    is_batch = pl.col("call_type").str.contains("batch", literal=True) | (
+        (pl.col("batch_models") != "") & ~pl.col("batch_models").is_in(["[]", "null"])
+    ).fill_null(value=False)
+    http_status = pl.col("error_code").cast(pl.Int64, strict=False)
+    is_http = http_status.is_between(100, 599).fill_null(value=False)
+    return {
+        "grain": pl.lit("request"),
+        "event_id": pl.col("request_id"),
+        "call_id": _text("litellm_call_id"),
+        "status": _status(),
+        "http_status": pl.when(is_http).then(http_status),
+        "error_type": pl.coalesce(_text("error_class"), pl.when(~is_http).then(_text("error_code"))),
+        "token_convention": pl.col("token_convention"),
+        "primitive": pl.col("call_type").replace_strict(PRIMITIVES, default="ai.chat").fill_null("ai.chat"),
+        "processing": pl.when(is_batch).then(pl.lit("batch")).when(tier.is_in(_PROCESSINGS)).then(tier)
+        .otherwise(pl.lit("standard")),
+        "host_raw": _text("custom_llm_provider"),
+        "model_raw": _text("model"),
+        "deployment": _text("model_group"),
+        "region": pl.lit(None),
+        "user_id": pl.coalesce(_text("user"), _text("key_user_id")),
+        "team_id": pl.coalesce(_text("team_id"), _text("key_team_id")),
+        "api_key_id": _text("api_key"),
+        "project_id": _text("project_id"),
+        "investigation_id": pl.coalesce("tag_investigation", _text("noted_investigation")),
+        "feature_id": pl.coalesce("tag_feature", _text("noted_feature")),
+        "session_id": _text("session_id"),
+        "end_user_id": _text("end_user"),
+        "tag_set": pl.col("tag_set"),
+    }  # fmt: skip
+
+
+def _text(name: str) -> pl.Expr:
+    return pl.when(pl.col(name) != "").then(pl.col(name))
 
 
 def _status() -> pl.Expr:
-    said = pl.coalesce("status", "metadata_status")
-    failed = said.is_in(["failure", "failed", "error"]) | pl.col("error_class").is_not_null() | pl.col("error_code").is_not_null()
+    said = pl.coalesce(_text("status"), _text("metadata_status"))
+    error_class = _text("error_class")
+    failed = said.is_in(["failure", "failed", "error"]) | error_class.is_not_null() | _text("error_code").is_not_null()
     return (
         pl.when(said == "success").then(pl.lit("success"))
-        .when(pl.col("error_class").is_in(BLOCKED_CLASSES)).then(pl.lit("blocked"))
-        .when(pl.col("error_class").is_in(CANCELLED_CLASSES)).then(pl.lit("cancelled"))
+        .when(error_class.is_in(BLOCKED_CLASSES)).then(pl.lit("blocked"))
+        .when(error_class.is_in(CANCELLED_CLASSES)).then(pl.lit("cancelled"))
         .when(failed).then(pl.lit("error"))
         .otherwise(pl.lit("unknown"))
     )  # fmt: skip
 
 
-def _http_status(typed: pl.DataFrame) -> pl.Series:
-    """The error code where it is an HTTP status; other codes stay text and name the error when no class does."""
-    code = typed["error_code"].cast(pl.Int64, strict=False)
-    return code.set(~code.is_between(100, 599), None)
-
-
-def _api_key_id(api_key: pl.Series) -> pl.Series:
-    """The key's hash. A key logged in clear is replaced by the hash that LiteLLM itself would have logged."""
-    is_secret = api_key.str.starts_with("sk-").fill_null(value=False)
-    if is_secret.any():
-        hashed = [hashlib.sha256(text.encode()).hexdigest() for text in api_key.filter(is_secret)]
-        api_key = api_key.scatter(is_secret.arg_true(), hashed)
-    return api_key.alias("api_key_id")
+def _with_hidden_keys(flat: pl.DataFrame) -> pl.DataFrame:
+    """A key logged in clear is replaced by the hash that LiteLLM itself would have logged."""
+    is_secret = flat["api_key"].str.starts_with("sk-").fill_null(value=False)
+    if not is_secret.any():
+        return flat
+    hashed = [hashlib.sha256(text.encode()).hexdigest() for text in flat["api_key"].filter(is_secret)]
+    return flat.with_columns(flat["api_key"].scatter(is_secret.arg_true(), hashed))
