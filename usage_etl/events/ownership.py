@@ -41,8 +41,12 @@ def own(frame: pl.LazyFrame, *, directories: Directories, day: dt.date) -> pl.La
     """
     known = directories.on(day)
     teams = known.teams.select("team_id", "department_id", "cost_center_id")
-    by_user = _lookup(known.users, "user_id", "team_id", "user_team_id").filter(pl.col("user_team_id").is_in(teams["team_id"]))
-    by_key = _lookup(known.api_keys, "api_key_id", "team_id", "key_team_id").filter(pl.col("key_team_id").is_in(teams["team_id"]))
+    by_user = _lookup(known.users, "user_id", "team_id", "user_team_id").filter(
+        pl.col("user_team_id").is_in(teams["team_id"].implode())
+    )
+    by_key = _lookup(known.api_keys, "api_key_id", "team_id", "key_team_id").filter(
+        pl.col("key_team_id").is_in(teams["team_id"].implode())
+    )
     logged = teams.select(pl.col("team_id").alias(_LOGGED_TEAM), pl.col("team_id").alias("logged_known_id"))
     products = _lookup(known.features, "feature_id", "product_id", "product_id")
     basis = (
