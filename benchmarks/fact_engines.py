@@ -43,10 +43,10 @@ _NORMAL = """
     CASE WHEN is_cache_hit THEN 'free' ELSE 'rate' END rating, coalesce(reported_output_tokens, 0) > 0 has_output
 """
 _OWNED = """
-    LEFT JOIN users ON users.user_id = {0}.user_id LEFT JOIN api_keys ON api_keys.api_key_id = {0}.api_key_id
-    LEFT JOIN teams logged ON logged.team_id = {0}.team_id
+    LEFT JOIN users ON users.user_id = rated.user_id LEFT JOIN api_keys ON api_keys.api_key_id = rated.api_key_id
+    LEFT JOIN teams logged ON logged.team_id = rated.team_id
     LEFT JOIN teams ON teams.team_id = coalesce(users.team_id, api_keys.team_id, logged.team_id)
-    LEFT JOIN features ON features.feature_id = {0}.feature_id
+    LEFT JOIN features ON features.feature_id = rated.feature_id
 """
 _OWNER_COLUMNS = """
     coalesce(teams.department_id, 'unallocated') department_id, coalesce(teams.team_id, 'unallocated') team_id,
@@ -54,12 +54,15 @@ _OWNER_COLUMNS = """
 """
 
 
-def _amount(tokens: str, price: str) -> str:
-    pairs = zip(_TOKENS, _RATES, strict=True)
-    terms = " + ".join(
-        f"CASE WHEN {tokens}.{token} > 0 THEN {tokens}.{token} * {price}.{rate} ELSE 0 END" for token, rate in pairs
-    )
-    return f"CASE WHEN rating = 'free' THEN 0 ELSE ({terms}) * 0.000001::DECIMAL(18, 6) END::DECIMAL(38, 18)"
+_PLACE = (
+    "row_number() OVER (PARTITION BY source, source_account, event_id "
+    "ORDER BY record_version_at DESC NULLS LAST, delivery_sequence DESC, raw_ordinal DESC)"
+)
+_TERMS = " + ".join(
+    f"CASE WHEN requests.{token} > 0 THEN requests.{token} * prices.{rate} ELSE 0 END"
+    for token, rate in zip(_TOKENS, _RATES, strict=True)
+)
+_AMOUNT = f"CASE WHEN rating = 'free' THEN 0 ELSE ({_TERMS}) * 0.000001::DECIMAL(18, 6) END::DECIMAL(38, 18)"
 
 
 def _prices(reference: Reference) -> pl.DataFrame:
@@ -91,47 +94,38 @@ def _connect(reference: Reference) -> Any:
 def duckdb_same(file: Path, out: Path, reference: Reference) -> Callable[[], None]:
     """Our shape: find repeated ids, drop the losers, group, then price and own the groups."""
     connection = _connect(reference)
-    sql = f"""
-    COPY (WITH staged AS (SELECT *, file_row_number FROM read_parquet('{file}', file_row_number = true)),
+    first = f"""
+    staged AS (SELECT *, file_row_number FROM read_parquet('{file}', file_row_number = true)),
     repeated AS (SELECT hash(event_id) h FROM staged GROUP BY h HAVING count(*) > 1),
-    ranked AS (SELECT file_row_number, row_number() OVER (PARTITION BY source, source_account, event_id
-        ORDER BY record_version_at DESC NULLS LAST, delivery_sequence DESC, raw_ordinal DESC) place
-        FROM staged WHERE hash(event_id) IN (SELECT h FROM repeated)),
+    ranked AS (SELECT file_row_number, {_PLACE} place FROM staged WHERE hash(event_id) IN (SELECT h FROM repeated)),
     kept AS (SELECT * FROM staged WHERE source_role = 'usage'
         AND file_row_number NOT IN (SELECT file_row_number FROM ranked WHERE place > 1)),
-    grouped AS (SELECT hour_start_at, {_KEYS}, rating, has_output, {_SUMS}
-        FROM (SELECT {_KEYS}, {_NORMAL} FROM kept) GROUP BY ALL),
-    rated AS (SELECT grouped.*, provider, host, model_id,
-        {_amount("grouped", "prices")} effective_cost,
-        CASE WHEN rating = 'rate' AND effective_cost IS NOT NULL THEN price_id END price_id,
-        CASE WHEN rating = 'free' THEN 'free' WHEN effective_cost IS NULL THEN 'unpriced' ELSE 'priced' END price_status
-        FROM grouped LEFT JOIN prices ON prices.host_raw = grouped.host_raw AND prices.model_raw = grouped.model_raw
-        AND prices.processing = grouped.processing),
-    owned AS (SELECT rated.* EXCLUDE (team_id), {_OWNER_COLUMNS} FROM rated {_OWNED.format("rated")})
-    SELECT hour_start_at, {_OUT_KEYS}, {_SUMS}, sum(effective_cost) effective_cost FROM owned
-    GROUP BY hour_start_at, {_OUT_KEYS} ORDER BY hour_start_at, {_OUT_KEYS})
-    TO '{out}' (FORMAT parquet, COMPRESSION zstd)"""
-    return lambda: connection.execute(sql)
+    requests AS (SELECT hour_start_at, {_KEYS}, rating, has_output, {_SUMS}
+        FROM (SELECT {_KEYS}, {_NORMAL} FROM kept) GROUP BY ALL)"""
+    return lambda: connection.execute(_facts_sql(first, out))
 
 
 def duckdb_usual(file: Path, out: Path, reference: Reference) -> Callable[[], None]:
     """What is usually written: rank every row, price and own row by row, then group."""
     connection = _connect(reference)
-    sql = f"""
-    COPY (WITH kept AS (SELECT {_KEYS}, {_NORMAL} FROM read_parquet('{file}') WHERE source_role = 'usage'
-        QUALIFY row_number() OVER (PARTITION BY source, source_account, event_id
-        ORDER BY record_version_at DESC NULLS LAST, delivery_sequence DESC, raw_ordinal DESC) = 1),
-    rated AS (SELECT kept.*, provider, host, model_id,
-        {_amount("kept", "prices")} effective_cost,
+    first = f"""
+    requests AS (SELECT {_KEYS}, {_NORMAL} FROM read_parquet('{file}') WHERE source_role = 'usage' QUALIFY {_PLACE} = 1)"""
+    return lambda: connection.execute(_facts_sql(first, out))
+
+
+def _facts_sql(requests: str, out: Path) -> str:
+    """Rates, owns, groups and writes ``requests``, whether they are single rows or groups already."""
+    return f"""
+    COPY (WITH {requests},
+    rated AS (SELECT requests.*, provider, host, model_id, {_AMOUNT} effective_cost,
         CASE WHEN rating = 'rate' AND effective_cost IS NOT NULL THEN price_id END price_id,
         CASE WHEN rating = 'free' THEN 'free' WHEN effective_cost IS NULL THEN 'unpriced' ELSE 'priced' END price_status
-        FROM kept LEFT JOIN prices ON prices.host_raw = kept.host_raw AND prices.model_raw = kept.model_raw
-        AND prices.processing = kept.processing),
-    owned AS (SELECT rated.* EXCLUDE (team_id), {_OWNER_COLUMNS} FROM rated {_OWNED.format("rated")})
+        FROM requests LEFT JOIN prices ON prices.host_raw = requests.host_raw AND prices.model_raw = requests.model_raw
+        AND prices.processing = requests.processing),
+    owned AS (SELECT rated.* EXCLUDE (team_id), {_OWNER_COLUMNS} FROM rated {_OWNED})
     SELECT hour_start_at, {_OUT_KEYS}, {_SUMS}, sum(effective_cost) effective_cost FROM owned
     GROUP BY hour_start_at, {_OUT_KEYS} ORDER BY hour_start_at, {_OUT_KEYS})
     TO '{out}' (FORMAT parquet, COMPRESSION zstd)"""
-    return lambda: connection.execute(sql)
 
 
 def pandas_usual(file: Path, out: Path, reference: Reference) -> Callable[[], None]:
