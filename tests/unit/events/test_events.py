@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.staged_rows import DAY, staged
 
+from tests.unit.staged_rows import DAY, staged
 from usage_etl.events import Directories, delivery_counts, loser_rows, normalise, own, without_losers
 from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_TEAM, DIM_USER, Table
 from usage_etl.units import INPUT_TOKEN_CLASSES
