@@ -96,7 +96,7 @@ def price_book(list_prices: ListPrices, contract: pl.DataFrame) -> pl.DataFrame:
     """One row per model, processing class, context band and span of time: DIM_PRICE.
 
     ``contract`` has the columns of the contract file (docs/reference/prices.md), all text. Where a contract row is in
-    force it replaces the list price of its model and processing class; a rate it leaves empty stays at list.
+    force it replaces the list price of its model and processing class; what it leaves empty stays at list.
     Raises PriceBookError naming every unreadable or overlapping contract row.
     """
     by_key: dict[tuple[str, str, str], list[Price]] = {}
@@ -236,17 +236,28 @@ def _overlap(left: Price, right: Price) -> bool:
 
 
 def _layered(listed: list[Price], agreed: list[Price]) -> Iterator[Price]:
-    """List and contract prices of one key as spans that do not overlap; the contract wins where it is in force."""
+    """List and contract prices of one key as spans that do not overlap.
+
+    Where the contract is in force it replaces the list from its lowest context band on; lower bands stay at list.
+    """
     edges = sorted({edge for price in (*listed, *agreed) for edge in (price.valid_from, price.valid_to) if edge is not None})
     for start, end in zip(edges, [*edges[1:], None], strict=True):
         at_list = [price for price in listed if _in_force(price, start)]
         at_contract = [price for price in agreed if _in_force(price, start)]
-        base = next((price.rates for price in at_list if price.context_min_tokens == 0), (None,) * len(RATE_COLUMNS))
-        for price in at_contract or at_list:
-            rates = price.rates
-            if price.price_source == "contract":
-                rates = tuple(own if own is not None else listed_rate for own, listed_rate in zip(rates, base, strict=True))
+        first_band = min((price.context_min_tokens for price in at_contract), default=None)
+        kept = [price for price in at_list if first_band is None or price.context_min_tokens < first_band]
+        for price in kept:
+            yield replace(price, valid_from=start, valid_to=end)
+        for price in at_contract:
+            beside = zip(price.rates, _rates_of_band(at_list, price.context_min_tokens), strict=True)
+            rates = tuple(at_list_rate if own is None else own for own, at_list_rate in beside)
             yield replace(price, valid_from=start, valid_to=end, rates=rates)
+
+
+def _rates_of_band(prices: list[Price], context_min_tokens: int) -> tuple[Decimal | None, ...]:
+    """Rates that requests of the band have; none where nothing is listed."""
+    reached = [price for price in prices if price.context_min_tokens <= context_min_tokens]
+    return max(reached, key=lambda price: price.context_min_tokens).rates if reached else (None,) * len(RATE_COLUMNS)
 
 
 def _in_force(price: Price, instant: dt.datetime) -> bool:

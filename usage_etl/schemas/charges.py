@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataframely as dy
 
-from usage_etl.schemas.contract import Table, count, day, flag, instant, money, one_of, text
+from usage_etl.schemas.contract import Table, count, day, flag, instant, money, one_of, quantity, text
 
 CHARGE_CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 
@@ -40,7 +40,7 @@ class BillingCharge(dy.Schema):
     contracted_cost = money("at negotiated prices", source="FOCUS ContractedCost")
     is_list_cost_estimated = flag("list_cost was copied from billed_cost")
     billing_currency = text("ISO 4217", nullable=False, source="FOCUS BillingCurrency")
-    consumed_quantity = money("quantity", nullable=True, source="FOCUS ConsumedQuantity")
+    consumed_quantity = quantity("quantity", nullable=True, unit="consumed_unit", source="FOCUS ConsumedQuantity")
     consumed_unit = text("unit of consumed_quantity", source="FOCUS ConsumedUnit")
 
 

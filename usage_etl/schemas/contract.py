@@ -59,6 +59,13 @@ def money(description: str, *, nullable: bool = False, source: str | None = None
     )
 
 
+def quantity(description: str, *, nullable: bool = False, unit: str, source: str | None = None) -> dy.Decimal:
+    """An exact quantity in the unit that ``unit`` names."""
+    return dy.Decimal(
+        MONEY_PRECISION, MONEY_SCALE, nullable=nullable, description=description, metadata=_metadata(unit, source, None)
+    )
+
+
 def day(description: str, *, nullable: bool = False, **rules: Any) -> dy.Date:
     """A UTC calendar day."""
     return dy.Date(nullable=nullable, description=description, metadata=_metadata("UTC day", None, None), **rules)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataframely as dy
 
-from usage_etl.schemas.contract import Table, count, day, flag, instant, label, money, one_of, text, tokens
+from usage_etl.schemas.contract import Table, count, day, flag, instant, label, money, one_of, quantity, text, tokens
 from usage_etl.units import PRIMITIVE_UNITS
 
 TOKEN_CONVENTIONS = ("cache_in_input", "cache_beside_input", "cache_in_input_reasoning_beside_output")
@@ -122,7 +122,9 @@ class StagedCharge(dy.Schema):
     contracted_cost = money("at negotiated prices", source="FOCUS ContractedCost")
     is_list_cost_estimated = flag("list_cost was copied from billed_cost because the source gives none")
     billing_currency = text("ISO 4217, upper case", nullable=False, source="FOCUS BillingCurrency", regex=r"^[A-Z]{3}$")
-    consumed_quantity = money("quantity in consumed_unit", nullable=True, source="FOCUS ConsumedQuantity")
+    consumed_quantity = quantity(
+        "quantity in consumed_unit", nullable=True, unit="consumed_unit", source="FOCUS ConsumedQuantity"
+    )
     consumed_unit = text("unit of consumed_quantity", source="FOCUS ConsumedUnit")
 
 

@@ -135,3 +135,14 @@ def test_contract_for_an_unlisted_model_prices_it(list_prices: ListPrices) -> No
 
 def test_calc_price_of_the_package_is_the_oracle_we_think_it_is() -> None:
     assert calc_price(Usage(input_tokens=1_000_000), model_ref="gpt-5.2", provider_id="openai").total_price == Decimal("1.75")
+
+
+def test_a_contract_for_a_higher_band_leaves_the_lower_one_at_list(list_prices: ListPrices) -> None:
+    band = {"provider": "google", "model_id": "gemini-2.5-pro", "context_min_tokens": "200000", "input_uncached_per_mtok": "2"}
+    book = price_book(list_prices, contract(band))
+    rows = in_force(book, "google", "gemini-2.5-pro", dt.datetime(2026, 11, 1, tzinfo=dt.UTC)).sort("context_min_tokens")
+    columns = ("context_min_tokens", "input_uncached_per_mtok", "output_per_mtok", "price_source")
+    assert rows.select(columns).rows() == [
+        (0, Decimal("1.25"), Decimal(10), "genai-prices"),
+        (200_000, Decimal(2), Decimal(15), "contract"),
+    ]
