@@ -63,7 +63,6 @@ def _acquire(slots: Slots, key: str, holder: str) -> tuple[str, float]:
             until = now + LEASE_SECONDS
             if version := slots.swap_slot(key, _slot(holder, until), expected=found[1] if found else None):
                 return version, until
-            continue
         if time.monotonic() > deadline:
             raise TransientLakeError(f"{key}: another run holds the lock for more than {WAIT_SECONDS:.0f} s")
         time.sleep(_PAUSE_SECONDS)
