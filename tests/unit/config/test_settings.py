@@ -40,7 +40,7 @@ def test_a_good_file_is_frozen_and_resolves_its_paths(write: Write, tmp_path: Pa
     settings = load_settings(write(GOOD))
     assert settings.resolve("lake") == str(tmp_path / "lake")
     assert settings.resolve("s3://bucket/lake/") == "s3://bucket/lake"
-    assert settings.organization.zone.key == "Europe/Berlin"
+    assert settings.organization.time_zone == "Europe/Berlin"
     with pytest.raises(Exception, match="frozen"):
         settings.version = "2"  # type: ignore[misc, assignment]  # the very thing that must fail
 

@@ -3,11 +3,10 @@
 import json
 
 import pytest
+from openai.types.admin import organization as types
 
 from tests.unit.sources.report_pages import RECORDED
 from usage_etl.sources.openai.parse import COMPLETIONS_USAGE, COSTS, REPORTS
-
-types = pytest.importorskip("openai.types.admin.organization", reason="the openai package is a development aid")
 
 
 def test_recorded_pages_fit_the_published_types() -> None:
