@@ -104,6 +104,27 @@ def release(
 
 
 @app.command()
+def sends(
+    config: ConfigOption = DEFAULT_CONFIG,
+    arrived: Annotated[str, typer.Option(help="Key of a mail that did arrive: never send it again.")] = "",
+    again: Annotated[str, typer.Option(help="Key of a mail that did not arrive: send it when it is next due.")] = "",
+    reason: Annotated[str, typer.Option(help="How you know; kept in the ledger.")] = "",
+) -> None:
+    """List mails that wait for a person, or say what became of one."""
+    from usage_etl.cli.pipeline import open_sends, settle_send
+
+    for key, has_arrived in ((arrived, True), (again, False)):
+        if key:
+            if not reason:
+                raise typer.BadParameter("say how you know with --reason")
+            settled = settle_send(config, key, has_arrived=has_arrived, reason=reason)
+            typer.echo(f"{settled.send_key[:12]} {'arrived' if has_arrived else 'will be sent again'}")
+    for item in open_sends(config):
+        send = item.send
+        typer.echo(f"{item.send_key[:12]} {item.status:<9} {send.report} {send.period} to {send.recipient}: {item.status_reason}")
+
+
+@app.command()
 def verify(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Compare every stored byte of the lake with its manifest."""
     from usage_etl.cli.pipeline import verify_lake

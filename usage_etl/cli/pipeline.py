@@ -17,6 +17,7 @@ from assets.partitions import month_keys, range_tags
 from assets.resources import Workspace, open_workspace
 from assets.sensors import stale_days
 from usage_etl.config import require_secrets
+from usage_etl.delivery.ledger import SendRecord
 from usage_etl.errors import UsageEtlError
 from usage_etl.schemas import TABLES
 
@@ -82,6 +83,22 @@ def release_delivery(config: Path, delivery_id: str) -> None:
     if delivery_id not in held:
         raise UsageEtlError(f"delivery {delivery_id} is not held; held are: {', '.join(sorted(held)) or 'none'}")
     workspace.index.release(delivery_id)
+
+
+def open_sends(config: Path) -> list[SendRecord]:
+    """Mails that wait for a person: refused for good, or cut short so that nobody knows whether they went out."""
+    return open_workspace(str(config.resolve())).ledger.open_items()
+
+
+def settle_send(config: Path, key: str, *, has_arrived: bool, reason: str) -> SendRecord:
+    """Records what became of an open mail, named by the beginning of its key. Raises UsageEtlError unless it names one."""
+    ledger = open_workspace(str(config.resolve())).ledger
+    named = [item for item in ledger.open_items() if item.send_key.startswith(key)]
+    if len(named) != 1:
+        raise UsageEtlError(f"{len(named)} open mails begin with {key!r}; `usage-etl sends` lists them")
+    settle = ledger.confirm if has_arrived else ledger.release
+    settle(named[0].send_key, reason)
+    return named[0]
 
 
 def verify_lake(config: Path) -> list[str]:
