@@ -6,6 +6,7 @@ import http.server
 import itertools
 import logging
 import os
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -135,27 +136,22 @@ def folder_lake(folder_store: FolderStore, clock: Clock) -> TableStore:
     return TableStore(folder_store, clock=clock)
 
 
-def _postgres(require_server: Callable[[str, bool], None]) -> sa.Engine:
-    probe = sa.create_engine(POSTGRES_URL, connect_args={"connect_timeout": 3})
-    try:
-        with probe.begin() as connection:
-            connection.execute(sa.text("DROP SCHEMA IF EXISTS lake_tests CASCADE"))
-            connection.execute(sa.text("CREATE SCHEMA lake_tests"))
-    except sa.exc.OperationalError:
-        require_server("PostgreSQL", False)
-    finally:
-        probe.dispose()
-    return open_state(f"{POSTGRES_URL}?options=-csearch_path%3Dlake_tests")
-
-
 @pytest.fixture(scope="session")
 def postgres_state(require_server: Callable[[str, bool], None]) -> Iterator[sa.Engine]:
-    """State tables in a schema of their own in the real PostgreSQL."""
-    engine = _postgres(require_server)
+    """State tables in the real PostgreSQL, in a schema of this test run's own."""
+    schema = f"lake_tests_{secrets.token_hex(4)}"
+    server = sa.create_engine(POSTGRES_URL, connect_args={"connect_timeout": 3})
+    try:
+        with server.begin() as connection:
+            connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
+    except sa.exc.OperationalError:
+        require_server(f"PostgreSQL at {server.url.host}:{server.url.port}", False)
+    engine = open_state(f"{POSTGRES_URL}?options=-csearch_path%3D{schema}")
     yield engine
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP SCHEMA lake_tests CASCADE"))
     engine.dispose()
+    with server.begin() as connection:
+        connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
+    server.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
