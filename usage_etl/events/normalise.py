@@ -27,9 +27,9 @@ def normalise(staged: pl.LazyFrame) -> pl.LazyFrame:
     is_hit = pl.col("is_cache_hit")
     is_missing = is_silent & is_success & ~is_hit
     rating = (
-        pl.when(is_hit | (is_silent & ~is_success)).then(pl.lit("free"))
-        .when(is_missing).then(pl.lit("usage_missing"))
-        .otherwise(pl.lit("rate"))
+        pl.when(is_hit | (is_silent & ~is_success)).then(_label("free"))
+        .when(is_missing).then(_label("usage_missing"))
+        .otherwise(_label("rate"))
     )  # fmt: skip
     return staged.with_columns(
         input_uncached_tokens=pl.when(is_cache_inside).then(reported_input - read - write).otherwise(reported_input),
@@ -42,8 +42,13 @@ def normalise(staged: pl.LazyFrame) -> pl.LazyFrame:
         errors_count=pl.when(pl.col("status") == "error").then("requests_count").otherwise(0),
         cache_hits_count=pl.when(is_hit).then("requests_count").otherwise(0),
         is_usage_missing=is_missing,
-        rating=rating.cast(pl.Categorical),
+        rating=rating,
     )
+
+
+def _label(text: str) -> pl.Expr:
+    """A label as its code: choosing among codes builds no text per row."""
+    return pl.lit(text).cast(pl.Categorical)
 
 
 def _known(column: str) -> pl.Expr:
