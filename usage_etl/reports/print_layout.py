@@ -81,8 +81,10 @@ def _first_page(report: ExecutiveReport, width: float, half: float, height: floa
     headline = 16 + 18 + lines_count(report.headline, size=16, limit=width) * 16 * 1.45
     masthead, cards = 86.0, 94 + _GAP
     burn_up_note = 4 + lines_count(report.burn_up.note, size=9.5, limit=half) * 9.5 * _LINE if report.burn_up.note else 0
+    daily_title = text_width(report.daily.title, size=13, weight=600) + text_width(report.daily.note, size=9.5) + 60
+    daily_heading = _HEADING + 13 * _LINE * int(daily_title // width)
     movers = 11 + _HEADING + 15 + 16.3 * max([len(part.movers) for part in report.movers] + [1])
-    rest = masthead + headline + cards + 2 * (_HEADING + _GAP) + burn_up_note + movers
+    rest = masthead + headline + cards + daily_heading + _HEADING + 2 * _GAP + burn_up_note + movers
     room = max(height - rest - _SLACK, 330)
     return room * 0.52, room * 0.48
 
