@@ -79,8 +79,8 @@ class Workspace:
         return self.settings.as_of_date or now().date() - dt.timedelta(days=1)
 
     def open_location(self, location: str) -> ObjectStore:
-        """A store at a configured folder or bucket."""
-        return self._open(location)
+        """A source's folder or bucket. Raises LakeError when a folder is not there: a misspelt one must not look empty."""
+        return self._open(location, must_exist=True)
 
     def read_directories(self) -> dict[str, pl.DataFrame]:
         """The directory files as frames, by table name."""
@@ -138,9 +138,10 @@ class Workspace:
         versions = {name: head.sha256 if head else "absent" for name, head in heads.items()}
         return versions | {"model_aliases": fingerprint(self.settings.prices.model_aliases)}
 
-    def _open(self, location: str) -> ObjectStore:
+    def _open(self, location: str, *, must_exist: bool = False) -> ObjectStore:
         s3 = self.settings.s3
-        return open_store(self.settings.resolve(location), endpoint_url=s3.endpoint_url, region=s3.region)
+        place = self.settings.resolve(location)
+        return open_store(place, endpoint_url=s3.endpoint_url, region=s3.region, must_exist=must_exist)
 
 
 def state_url(settings: Settings) -> str:

@@ -154,7 +154,7 @@ def _source_check(name: str) -> Callable[[Settings], tuple[str, str]]:
         if source.location is None:
             return f"{source.kind} API at {source.base_url}", ""
         location = settings.resolve(source.location)
-        store = open_store(location, endpoint_url=settings.s3.endpoint_url, region=settings.s3.region)
+        store = open_store(location, endpoint_url=settings.s3.endpoint_url, region=settings.s3.region, must_exist=True)
         found = sum(1 for _ in store.list(""))
         return (
             f"{location}: {found} object(s)",
