@@ -18,19 +18,19 @@ def dimension_assets() -> list[dg.AssetsDefinition]:
     directory_tables = [table for table, _ in DIRECTORY_FILES.values()]
 
     @dg.multi_asset(name="directories", specs=[table_spec(table) for table in directory_tables])
-    def directories(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+    def directories(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
-        with retried_if_it_helps():
+        with retried_if_it_helps(context):
             frames = opened.read_directories()
         for table in directory_tables:
             commit = opened.lake.commit(table, WHOLE, frames[table.name])
             yield dg.MaterializeResult(asset_key=table.name, metadata=commit_metadata(commit))
 
     @dg.multi_asset(name="dim_price", specs=[table_spec(DIM_PRICE)])
-    def dim_price(workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+    def dim_price(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
         prices = ListPrices.bundled()
-        with retried_if_it_helps():
+        with retried_if_it_helps(context):
             book = price_book(prices, opened.read_contract())
         commit = opened.lake.commit(DIM_PRICE, WHOLE, book, inputs={"list_prices": prices.version})
         yield dg.MaterializeResult(asset_key=DIM_PRICE.name, metadata={**commit_metadata(commit), "list_prices": prices.version})

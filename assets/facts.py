@@ -12,7 +12,6 @@ from assets.describe import table_spec
 from assets.partitions import daily_partitions, monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource
-from assets.retries import RETRY
 from assets.staged import StagedObjects
 from assets.usage_day import Reference, UsageDay
 from usage_etl.config import Settings
@@ -47,32 +46,39 @@ DAILY_CHUNK = 31
 
 def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Definitions of every fact table and of the events and charge lines under them."""
-    days, months = dg.BackfillPolicy.multi_run(DAILY_CHUNK), dg.BackfillPolicy.single_run()
-    by_day = {"partitions_def": daily_partitions(settings), "backfill_policy": days, "retry_policy": RETRY}
-    by_month = {"partitions_def": monthly_partitions(settings), "backfill_policy": months, "retry_policy": RETRY}
+    by_day = {"partitions_def": daily_partitions(settings), "backfill_policy": dg.BackfillPolicy.multi_run(DAILY_CHUNK)}
+    by_month = {"partitions_def": monthly_partitions(settings), "backfill_policy": dg.BackfillPolicy.single_run()}
     return [
         _usage_day([table for table in _DAY_TABLES if table is not USAGE_EVENTS or settings.keep_usage_events], by_day),
         _charge_day(by_day),
-        _rollup(FACT_USAGE_DAILY, FACT_USAGE_HOURLY, lambda day: [day], usage_daily, by_day),
-        _rollup(FACT_USAGE_MONTHLY, FACT_USAGE_DAILY, day_keys, usage_monthly, by_month),
-        _rollup(FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, day_keys, charges_monthly, by_month),
+        _month(FACT_USAGE_MONTHLY, FACT_USAGE_DAILY, usage_monthly, by_month),
+        _month(FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, charges_monthly, by_month),
     ]
 
 
 def _usage_day(tables: Sequence[Table], partitioning: Mapping[str, Any]) -> dg.AssetsDefinition:
+    """Everything of a day in one step: a day that fails keeps no other day from its daily facts."""
     deps = [STAGED_USAGE.name, *(table.name for table in _REFERENCE)]
+    sums = table_spec(FACT_USAGE_DAILY, deps=[FACT_USAGE_HOURLY.name], skippable=True)
 
     @dg.multi_asset(
         name="usage_day",
-        specs=[table_spec(table, deps=deps, skippable=True) for table in tables],
+        specs=[*(table_spec(table, deps=deps, skippable=True) for table in tables), sums],
         can_subset=True,
         **partitioning,
     )
     def usage_day(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
-        wanted = [table for table in tables if dg.AssetKey(table.name) in context.selected_asset_keys]
-        reference = Reference.read(opened)
-        yield from build_partitions(context, lambda key: UsageDay(opened, reference, dt.date.fromisoformat(key)).commit(wanted))
+        reference, selected = Reference.read(opened), {key.to_user_string() for key in context.selected_asset_keys}
+
+        def build(key: str) -> Mapping[str, Commit]:
+            day = UsageDay(opened, reference, dt.date.fromisoformat(key))
+            commits = day.commit([table for table in tables if table.name in selected])
+            if FACT_USAGE_DAILY.name in selected:
+                commits |= commit_derived(opened, FACT_USAGE_DAILY, key, {FACT_USAGE_HOURLY: [key]}, usage_daily)
+            return commits
+
+        yield from build_partitions(context, build)
 
     return usage_day
 
@@ -89,21 +95,15 @@ def _charge_day(partitioning: Mapping[str, Any]) -> dg.AssetsDefinition:
     return charge_day
 
 
-def _rollup(
-    table: Table,
-    finer: Table,
-    finer_partitions: Callable[[str], Sequence[str]],
-    roll_up: Callable[[pl.LazyFrame], pl.LazyFrame],
-    partitioning: Mapping[str, Any],
+def _month(
+    table: Table, days: Table, roll_up: Callable[[pl.LazyFrame], pl.LazyFrame], partitioning: Mapping[str, Any]
 ) -> dg.AssetsDefinition:
-    @dg.multi_asset(name=table.name, specs=[table_spec(table, deps=[finer.name])], **partitioning)
-    def rollup(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+    @dg.multi_asset(name=table.name, specs=[table_spec(table, deps=[days.name])], **partitioning)
+    def month(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
-        yield from build_partitions(
-            context, lambda key: commit_derived(opened, table, key, {finer: finer_partitions(key)}, roll_up)
-        )
+        yield from build_partitions(context, lambda key: commit_derived(opened, table, key, {days: day_keys(key)}, roll_up))
 
-    return rollup
+    return month
 
 
 def _commit_charges(workspace: Workspace, day: dt.date) -> Mapping[str, Commit]:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from assets.describe import table_spec
 from assets.resources import Workspace, WorkspaceResource, now
-from assets.retries import RETRY, may_help, retried_if_it_helps
+from assets.retries import retried_if_it_helps, retry_or
 from assets.staged import staged_key
 from usage_etl.config import Settings, SourceSettings, read_secret
 from usage_etl.errors import SourceError, UnreadableDeliveryError
@@ -46,12 +46,11 @@ def _landing_asset(source: SourceSettings) -> dg.AssetsDefinition:
         owners=["team:data"],
         kinds={source.kind, "s3" if (source.location or "").startswith("s3://") else "file"},
         description=f"Objects of the {source.kind} source {source.name!r}, byte for byte as received, each with its sha256.",
-        retry_policy=RETRY,
         pool=f"source_{source.kind}",
     )
-    def landed(workspace: WorkspaceResource) -> dg.MaterializeResult:
+    def landed(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult:
         opened = workspace.open()
-        with retried_if_it_helps():
+        with retried_if_it_helps(context):
             deliveries = [delivery for item in fetched_objects(opened, source) if (delivery := _land(opened, source, item))]
         return dg.MaterializeResult(
             metadata={"new_objects": len(deliveries), "bytes": sum(delivery.bytes_count for delivery in deliveries)}
@@ -130,7 +129,6 @@ def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.multi_asset(
         name="staged",
         specs=[table_spec(table, deps=[landed_key(source.name) for source in settings.sources]) for table in _STAGED_TABLES],
-        retry_policy=RETRY,
     )
     def staged(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened, tally = workspace.open(), _Tally()
@@ -142,7 +140,7 @@ def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         for line in [*tally.held, *tally.refused]:
             context.log.warning(line)
         if tally.failures:
-            raise _failure(tally.failures)
+            raise _failure(tally.failures, context)
         for table in _STAGED_TABLES:
             yield dg.MaterializeResult(
                 asset_key=table.name,
@@ -188,14 +186,14 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
             tally.count(result)
 
 
-def _failure(failures: Mapping[str, Exception]) -> dg.Failure:
+def _failure(failures: Mapping[str, Exception], context: dg.AssetExecutionContext) -> Exception:
     shown = "\n".join(f"- {origin}: {error}" for origin, error in list(failures.items())[:20])
     failure = dg.Failure(
         description=f"{len(failures)} object(s) could not be staged and wait; the others are staged.\n{shown}",
-        allow_retries=any(may_help(error) for error in failures.values()),
+        allow_retries=False,
     )
     failure.__cause__ = next(iter(failures.values()))
-    return failure
+    return retry_or(failure, list(failures.values()), context)
 
 
 def _context(source: SourceSettings, delivery: LandedDelivery) -> ParseContext:

@@ -11,7 +11,6 @@ from assets.describe import table_spec
 from assets.partitions import monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource
-from assets.retries import RETRY
 from usage_etl.allocation import chargeback_month, reconcile_month
 from usage_etl.anomalies import spikes
 from usage_etl.config import Settings
@@ -67,7 +66,6 @@ def _mart(settings: Settings, table: Table, reads: tuple[Table, ...], build_mont
         specs=[table_spec(table, deps=[read.name for read in reads])],
         partitions_def=monthly_partitions(settings),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=RETRY,
     )
     def mart(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 import dagster as dg
 
 from assets.describe import commit_metadata
-from assets.retries import may_help
+from assets.retries import retry_or
 from usage_etl.lake import Commit
 
 PartitionBuilder = Callable[[str], Mapping[str, Commit]]
@@ -16,7 +16,7 @@ def build_partitions(context: dg.AssetExecutionContext, build: PartitionBuilder)
     """Runs ``build`` for each partition of the run.
 
     Each finished partition is recorded at once, so a crash or one bad partition leaves the others green. Raises
-    dagster.Failure naming every partition that failed; retries are allowed only if trying again can help.
+    dagster.Failure naming every partition that failed, or asks to be tried again if that can help one of them.
     """
     keys = list(context.partition_keys)
     written: dict[str, list[Commit]] = {}
@@ -33,7 +33,7 @@ def build_partitions(context: dg.AssetExecutionContext, build: PartitionBuilder)
             if len(keys) > 1:
                 _record(context, table_name, key, commit)
     if failures:
-        raise _failure(failures, partitions_count=len(keys))
+        raise _failure(failures, context)
     for table_name, table_commits in written.items():
         yield dg.MaterializeResult(asset_key=table_name, metadata=_run_metadata(table_commits))
 
@@ -50,12 +50,12 @@ def _run_metadata(commits: list[Commit]) -> dict[str, dg.MetadataValue | int | s
     return {"partitions_built": len(commits), "partitions_changed": sum(commit.changed for commit in commits)}
 
 
-def _failure(failures: Mapping[str, Exception], *, partitions_count: int) -> dg.Failure:
+def _failure(failures: Mapping[str, Exception], context: dg.AssetExecutionContext) -> Exception:
     shown = "\n".join(f"- {key}: {error}" for key, error in list(failures.items())[:20])
     failure = dg.Failure(
-        description=f"{len(failures)} of {partitions_count} partition(s) failed; the others are committed.\n{shown}",
+        description=f"{len(failures)} of {len(context.partition_keys)} partition(s) failed; the others are committed.\n{shown}",
         metadata={"failed_partitions": dg.MetadataValue.json(sorted(failures))},
-        allow_retries=any(may_help(error) for error in failures.values()),
+        allow_retries=False,
     )
     failure.__cause__ = next(iter(failures.values()))
-    return failure
+    return retry_or(failure, list(failures.values()), context)

@@ -10,7 +10,7 @@ from assets.editions import EXECUTIVE_READS, publish_chargeback, publish_executi
 from assets.mail import chargeback_draft, executive_draft, mail_report
 from assets.partitions import monthly_partitions
 from assets.resources import Workspace, WorkspaceResource
-from assets.retries import RETRY, retried_if_it_helps
+from assets.retries import retried_if_it_helps
 from usage_etl.config import Settings
 from usage_etl.delivery.message import Draft
 from usage_etl.delivery.publish import Publication
@@ -74,10 +74,9 @@ def _edition(
         specs=[spec],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=RETRY,
     )
     def edition(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[Any]:
-        with retried_if_it_helps():
+        with retried_if_it_helps(context):
             publications = {key: publish_month(workspace.open(), Month.parse(key)) for key in context.partition_keys}
         for key, publication in publications.items():
             context.add_asset_metadata(
@@ -111,13 +110,12 @@ def _mail(
         specs=[spec],
         partitions_def=months,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=RETRY,
     )
     def mail(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> dg.MaterializeResult[Any]:
         opened = workspace.open()
         covered = [Month.parse(key) for key in context.partition_keys]
         chosen = covered if context.has_partition_key else [due(opened)]
-        with retried_if_it_helps():
+        with retried_if_it_helps(context):
             sent = {
                 str(month): Counter(mail_report(opened, draft(opened, month), only_corrections=month not in chosen).values())
                 for month in covered

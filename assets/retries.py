@@ -1,4 +1,7 @@
-"""What is tried again: only what trying again can help. Everything else says so to Dagster and fails at once."""
+"""What is tried again: only what trying again can help.
+
+Steps have no retry policy: Dagster would apply one to interruptions too, and a run that somebody ended would begin anew.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +10,9 @@ import dagster as dg
 
 from usage_etl.errors import UsageEtlError
 
-RETRY = dg.RetryPolicy(max_retries=3, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For steps that ask a provider, a store, a database or a mail server; what they finished before is not done again."""
+MAX_RETRIES = 3
+FIRST_WAIT_S = 20.0
+"""Before the first retry; twice as long before each further one. What a step finished before is not done again."""
 
 _PROGRAM_FAULTS = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, TypeError, ValueError)
 
@@ -21,9 +25,18 @@ def may_help(error: Exception) -> bool:
 
 
 @contextmanager
-def retried_if_it_helps() -> Iterator[None]:
-    """Turns an error into a failure that Dagster tries again only if that can help."""
+def retried_if_it_helps(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Turns an error into a retry of the step, or into its failure."""
     try:
         yield
     except Exception as error:
-        raise dg.Failure(description=str(error) or type(error).__name__, allow_retries=may_help(error)) from error
+        failure = dg.Failure(description=str(error) or type(error).__name__, allow_retries=False)
+        raise retry_or(failure, [error], context) from error
+
+
+def retry_or(failure: dg.Failure, errors: list[Exception], context: dg.AssetExecutionContext) -> Exception:
+    """What a step raises that met ``errors``: a request to be tried again while that may help one of them, else ``failure``."""
+    if context.retry_number >= MAX_RETRIES or not any(map(may_help, errors)):
+        return failure
+    context.log.warning("to be tried again: %s", failure.description)
+    return dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=FIRST_WAIT_S * 2**context.retry_number)
