@@ -14,15 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from usage_etl.errors import ConservationError, ContractError
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.staged import BILLING_CHARGES_QUARANTINE, STAGED_CHARGES, STAGED_USAGE, USAGE_EVENTS_QUARANTINE
+from usage_etl.sources.day_files import day_path, write_days
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows
 
-ROW_GROUP_ROWS = 100_000
-_COMPRESSION_LEVEL = 1
 _QUARANTINE_OF = {STAGED_USAGE.name: USAGE_EVENTS_QUARANTINE, STAGED_CHARGES.name: BILLING_CHARGES_QUARANTINE}
 _HELD_QUARANTINE_ROWS = 5_000
 
@@ -65,8 +63,8 @@ def stage(batches: Iterable[ParsedBatch], *, context: ParseContext, work_folder:
     ConservationError when counts do not close.
     """
     tally = _Tally(context, work_folder)
-    _write_days(STAGED_USAGE, tally.usage_frames(batches), work_folder)
-    _write_days(STAGED_CHARGES, iter(tally.charges), work_folder)
+    write_days(STAGED_USAGE, tally.usage_frames(batches), work_folder)
+    write_days(STAGED_CHARGES, iter(tally.charges), work_folder)
     tally.close()
     days = {(bucket.table_name, bucket.day): 0 for bucket in tally.covered} | tally.rows_by_day
     files = tuple(_staged_file(name, day, rows, work_folder) for (name, day), rows in sorted(days.items()))
@@ -159,34 +157,8 @@ def _reasons(rules: dict[str, str]) -> str:
     return ",".join(name.replace("|", "__") for name, verdict in rules.items() if verdict == "invalid")
 
 
-def _day_path(work_folder: Path, table_name: str, day: dt.date) -> Path:
-    return work_folder / table_name / f"{day}.parquet"
-
-
-def _write_days(table: Table, frames: Iterator[pl.DataFrame], work_folder: Path) -> None:
-    """One file per day of the table's partition column, rows in the order of ``frames``."""
-    first = next(frames, None)
-    if first is None:
-        return
-
-    def all_frames(*_: object) -> Iterator[pl.DataFrame]:
-        yield first
-        yield from frames
-
-    target = pl.PartitionBy(
-        work_folder,
-        key=table.partition,
-        include_key=True,
-        approximate_bytes_per_file=None,
-        file_path_provider=lambda args: _day_path(work_folder, table.name, args.partition_keys.item()),
-    )
-    register_io_source(all_frames, schema=table.polars_schema).sink_parquet(
-        target, mkdir=True, compression_level=_COMPRESSION_LEVEL, row_group_size=ROW_GROUP_ROWS
-    )
-
-
 def _staged_file(table_name: str, day: dt.date, rows_count: int, work_folder: Path) -> StagedFile:
-    path = _day_path(work_folder, table_name, day)
+    path = day_path(work_folder, table_name, day)
     if rows_count == 0:
         path.parent.mkdir(exist_ok=True)
         table = STAGED_USAGE if table_name == STAGED_USAGE.name else STAGED_CHARGES

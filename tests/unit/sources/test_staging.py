@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.sources.spend_logs import CONTEXT
 from usage_etl.errors import ConservationError, ContractError, UnreadableDeliveryError
 from usage_etl.schemas.staged import BILLING_CHARGES_QUARANTINE, STAGED_CHARGES, STAGED_USAGE, USAGE_EVENTS_QUARANTINE
-from usage_etl.sources import staging
+from usage_etl.sources import day_files, staging
 from usage_etl.sources.parsed import CoveredBucket, ParsedBatch, quarantine_rows, staged_rows
 from usage_etl.sources.staging import StagedDelivery, stage
 
@@ -203,7 +203,7 @@ def test_every_row_is_in_the_file_of_its_day(days_of_batches: list[list[int]]) -
     numbers = iter(range(1, 1000))
     batches = [usage_batch(*(usage_row(next(numbers), day=day) for day in days)) for days in days_of_batches]
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(staging, "ROW_GROUP_ROWS", 3)
+        patch.setattr(day_files, "WAITING_ROWS", 3)
         found = staged(Path(folder), *batches)
         stored = {file.day: pl.read_parquet(file.path, glob=False)["raw_ordinal"].to_list() for file in found.files}
 
