@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -73,8 +73,29 @@ def parse_settings(document: Mapping[str, Any], *, base_path: Path, origin: str 
 
 def _problem(fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"]) or "the file"
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown key; known here are {', '.join(_keys_beside(fault['loc']))}"
     found = "" if isinstance(fault.get("input"), dict | list | None) else f" (found {fault['input']!r})"
     return f"{where}: {fault['msg']}{found}"
+
+
+def _keys_beside(where: Sequence[str | int]) -> list[str]:
+    """Keys that may stand where an unknown one was found."""
+    models: list[type[BaseModel]] = [Settings]
+    for part in where[:-1]:
+        fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
+        if fields:
+            models = [model for field in fields for model in _models_in(field)]
+        elif isinstance(part, str):  # the kind of a source, by which Pydantic names the member of the union
+            models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
+    return sorted({name for model in models for name, field in model.model_fields.items() if not field.exclude})
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
 
 
 def secret_refs(settings: BaseModel, where: str = "") -> Iterator[tuple[str, SecretRef]]:
