@@ -172,22 +172,23 @@ def test_copies_are_counted_as_duplicates_once_each(northwind: Installation, tru
     deliveries = northwind.workspace.index.deliveries("gateway")
     (again,) = [item for item in deliveries if item.status == "duplicate"]
     assert again.origin_key.endswith("_redelivered.jsonl.gz")
-    first = next(item for item in deliveries if item.sha256 == again.sha256 and item.status == "staged")
-    assert first.rows_read_count == truth.dirt["redelivered_rows"]
+    assert again.rows_read_count == truth.dirt["redelivered_rows"]
 
 
 def test_every_line_of_every_log_is_accounted_for(northwind: Installation, truth: DemoSummary) -> None:
-    deliveries = [item for item in northwind.workspace.index.deliveries("gateway") if item.status == "staged"]
-    read = sum(item.rows_read_count or 0 for item in deliveries)
-    assert read == truth.written.log_lines_count - truth.dirt["redelivered_rows"]
-    copies = truth.duplicates_count - truth.dirt["redelivered_rows"]
-    assert read == truth.usage.requests_count + copies + truth.quarantined_count
+    deliveries = northwind.workspace.index.deliveries("gateway")
+    assert sum(item.rows_read_count or 0 for item in deliveries) == truth.written.log_lines_count
+    assert truth.written.log_lines_count == truth.usage.requests_count + truth.duplicates_count + truth.quarantined_count
     quality = northwind.table(MART_DATA_QUALITY).filter(pl.col("source") == "gateway")
-    assert quality["rows_read_count"].sum() == read
+    # What staged nothing counts in the month in which it was received, which is the day on which the tests run.
+    received = {Month.of(item.received_at.date()).first_day for item in deliveries}
+    is_in_a_mart = received <= set(quality["month"])
+    repeated = 0 if is_in_a_mart else truth.dirt["redelivered_rows"]
+    assert quality["rows_read_count"].sum() == truth.written.log_lines_count - repeated
     assert quality["rows_loaded_count"].sum() == truth.usage.requests_count
-    assert quality["rows_duplicate_count"].sum() == copies
+    assert quality["rows_duplicate_count"].sum() == truth.duplicates_count - repeated
     assert quality["rows_quarantined_count"].sum() == truth.quarantined_count
-    assert quality["refused_deliveries_count"].sum() == truth.dirt["refused_files"]
+    assert quality["refused_deliveries_count"].sum() == (truth.dirt["refused_files"] if is_in_a_mart else 0)
 
 
 def test_who_changes_team_costs_each_team_its_own_days(northwind: Installation, truth: DemoSummary, traffic: Traffic) -> None:

@@ -210,6 +210,10 @@ class DeliveryIndex:
             kept = RELEASED if status == "staged" and before.is_released else reason
             fate = {"status": status, "status_reason": kept, "rows_staged_count": sum(day.rows_count for day in days), **counts}
             connection.execute(deliveries.update().where(deliveries.c.delivery_id == delivery_id).values(fate))
+            # Copies that were landed before this delivery was read.
+            same_bytes = (deliveries.c.source == before.source, deliveries.c.sha256 == before.sha256)
+            copies = deliveries.update().where(*same_bytes, deliveries.c.status == "duplicate")
+            connection.execute(copies.values(rows_read_count=counts["rows_read_count"]))
             connection.execute(delivery_days.delete().where(delivery_days.c.delivery_id == delivery_id))
             if days:
                 connection.execute(delivery_days.insert(), [_day_row(delivery_id, day) for day in days])

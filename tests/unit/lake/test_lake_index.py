@@ -68,6 +68,16 @@ def test_staging_moves_a_delivery_from_waiting_to_counted(index: DeliveryIndex) 
     assert index.staged_days(USAGE, []) == {}
 
 
+def test_a_copy_landed_before_its_original_was_read_knows_the_count_afterwards(index: DeliveryIndex) -> None:
+    register(index, "a", sha256="same")
+    assert register(index, "b", sha256="same").rows_read_count is None
+    register(index, "c", sha256="same", source="other")
+    stage(index, "a", part(DAYS[0]), rows_read=8)
+    assert [(item.status, item.rows_read_count) for item in index.deliveries()] == [
+        ("staged", 8), ("duplicate", 8), ("landed", None)
+    ]  # fmt: skip
+
+
 def test_the_parts_of_a_day_are_in_order_of_arrival_not_of_staging(index: DeliveryIndex) -> None:
     for name in ("z", "a", "m"):
         register(index, name)
