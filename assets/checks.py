@@ -1,8 +1,9 @@
 """Asset checks: every table keeps its contract, and nothing is lost between one table and the next."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 import dagster as dg
 import polars as pl
@@ -10,7 +11,7 @@ import polars as pl
 from assets.derive import day_keys
 from assets.resources import WorkspaceResource
 from assets.staged import StagedObjects
-from usage_etl.lake import WHOLE
+from usage_etl.lake import TableStore
 from usage_etl.money import exact_sum, minor_unit
 from usage_etl.schemas import (
     BILLING_CHARGES,
@@ -26,10 +27,12 @@ from usage_etl.schemas import (
     USAGE_EVENTS,
     Table,
 )
+from usage_etl.schemas.marts import SUMMARY_DIMENSIONS
 
 _USAGE_MEASURES = ("requests_count", "errors_count", "input_uncached_tokens", "cache_read_tokens", "cache_write_5m_tokens",
                    "cache_write_1h_tokens", "output_tokens", "effective_cost")  # fmt: skip
 _CHARGE_MEASURES = ("billed_cost", "effective_cost")
+_BATCH_ROWS = 100_000
 
 
 def contract_check(table: Table) -> dg.AssetChecksDefinition:
@@ -37,9 +40,11 @@ def contract_check(table: Table) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(asset=table.name, name="keeps_contract", blocking=True, description=f"Every rule of {table.name} holds.")
     def keeps_contract(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
-        frame = workspace.open().lake.scan(table, _partitions(context)).collect()
-        failures = table.rule_failures(frame)
-        return dg.AssetCheckResult(passed=not failures, metadata={"rows": frame.height, "failed_rules": failures})
+        lake, rows_count, failures = workspace.open().lake, 0, Counter[str]()
+        for batch in _batches(lake.scan(table, _partitions(context, lake, table))):
+            rows_count += batch.height
+            failures.update(table.rule_failures(batch))
+        return dg.AssetCheckResult(passed=not failures, metadata={"rows": rows_count, "failed_rules": dict(failures)})
 
     return keeps_contract
 
@@ -53,12 +58,10 @@ def conservation_checks(*, has_events: bool) -> list[dg.AssetChecksDefinition]:
         _sums_check("equals_daily", FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, _CHARGE_MEASURES, _days_of),
         _rollup_check(),
         _chargeback_check(),
-        _rows_check(),
+        _rows_check(has_events=has_events),
     ]
     if has_events:
-        checks.append(
-            _sums_check("equals_events", FACT_USAGE_HOURLY, USAGE_EVENTS, ("requests_count", *_USAGE_MEASURES[2:]), _same)
-        )
+        checks.append(_sums_check("equals_events", FACT_USAGE_HOURLY, USAGE_EVENTS, _USAGE_MEASURES, _same))
     return checks
 
 
@@ -82,7 +85,8 @@ def _sums_check(
 ) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=table.name, name=name, blocking=True, description=f"Sums of {table.name} equal those of {finer.name}.")
     def sums_equal(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
-        lake, partitions = workspace.open().lake, _partitions(context)
+        lake = workspace.open().lake
+        partitions = _partitions(context, lake, table)
         left = exact_sums(lake.scan(table, partitions), measures)
         right = exact_sums(lake.scan(finer, finer_partitions(partitions)), measures)
         unequal = {measure: f"{left[measure]} != {right[measure]}" for measure in measures if left[measure] != right[measure]}
@@ -94,14 +98,16 @@ def _sums_check(
 def _rollup_check() -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=MART_SUMMARY.name, name="every_dimension_adds_up", blocking=True)
     def every_dimension_adds_up(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
-        """Each dimension's members add up to the month's facts, exactly."""
-        lake = workspace.open().lake
+        """Each dimension's members add up to the month's facts, exactly; none is left out."""
+        opened = workspace.open()
+        lake, in_currency = opened.lake, pl.col("currency").cast(pl.String) == opened.settings.organization.currency
         unequal: dict[str, str] = {}
-        for key in _partitions(context):
-            summary = lake.scan(MART_SUMMARY, [key]).collect()
-            facts = exact_sums(lake.scan(FACT_USAGE_MONTHLY, [key]), ("requests_count", "output_tokens", "effective_cost"))
-            for (dimension,), rows in summary.group_by("dimension"):
-                sums = exact_sums(rows.lazy(), tuple(facts))
+        for key in _partitions(context, lake, MART_SUMMARY):
+            summary, month = lake.scan(MART_SUMMARY, [key]), lake.scan(FACT_USAGE_MONTHLY, [key])
+            facts = exact_sums(month, ("requests_count", "output_tokens"))
+            facts |= exact_sums(month.filter(in_currency), ("effective_cost",))
+            for dimension in SUMMARY_DIMENSIONS:
+                sums = exact_sums(summary.filter(pl.col("dimension").cast(pl.String) == dimension), tuple(facts))
                 unequal |= {
                     f"{key} {dimension} {name}": f"{sums[name]} != {facts[name]}" for name in facts if sums[name] != facts[name]
                 }
@@ -117,7 +123,7 @@ def _chargeback_check() -> dg.AssetChecksDefinition:
         lake = workspace.open().lake
         account = ["provider_name", "billing_account_id", "billing_currency"]
         unequal: list[str] = []
-        for key in _partitions(context):
+        for key in _partitions(context, lake, MART_CHARGEBACK_MONTHLY):
             lines = lake.scan(MART_CHARGEBACK_MONTHLY, [key]).filter(pl.col("charge_basis") == "billed").collect()
             billed = lake.scan(FACT_CHARGES_MONTHLY, [key]).collect()
             accounts = billed.select(account).unique().vstack(lines.select(account).unique()).unique()
@@ -134,19 +140,27 @@ def _chargeback_check() -> dg.AssetChecksDefinition:
     return equals_the_bill
 
 
-def _rows_check() -> dg.AssetChecksDefinition:
+def _rows_check(*, has_events: bool) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=FACT_DELIVERIES_DAILY.name, name="rows_conserved", blocking=True)
     def rows_conserved(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
-        """Staged rows of the index = loaded + duplicate + kept for comparison, and loaded rows = requests in the facts."""
+        """Staged rows of the index = loaded + duplicate + kept for comparison, and loaded rows = events where those are kept."""
         opened = workspace.open()
-        partitions = _partitions(context)
+        partitions = _partitions(context, opened.lake, FACT_DELIVERIES_DAILY)
         columns = ("staged_count", "loaded_count", "duplicate_count", "reconciliation_count")
         staged, *fates = exact_sums(opened.lake.scan(FACT_DELIVERIES_DAILY, partitions), columns).values()
         days = [dt.date.fromisoformat(key) for key in partitions]
         indexed = sum(StagedObjects(opened, STAGED_USAGE, day).rows_count() for day in days)
+        loaded = int(fates[0])
+        events = opened.lake.scan(USAGE_EVENTS, partitions).select(pl.len()).collect().item() if has_events else loaded
         return dg.AssetCheckResult(
-            passed=indexed == staged == sum(fates),
-            metadata={"indexed": indexed, "staged": int(staged), "accounted_for": int(sum(fates))},
+            passed=indexed == staged == sum(fates) and loaded == events,
+            metadata={
+                "indexed": indexed,
+                "staged": int(staged),
+                "accounted_for": int(sum(fates)),
+                "loaded": loaded,
+                "events": events,
+            },
         )
 
     return rows_conserved
@@ -154,17 +168,25 @@ def _rows_check() -> dg.AssetChecksDefinition:
 
 def exact_sums(frame: pl.LazyFrame, measures: Sequence[str]) -> dict[str, int | Decimal]:
     """Sum of each measure; money is added in Python integers, not by the engine that made the table."""
-    collected = frame.select(measures).collect()
-    return {
-        name: exact_sum(collected[name]) if isinstance(collected[name].dtype, pl.Decimal) else int(collected[name].sum())
-        for name in measures
-    }
+    sums: dict[str, int | Decimal] = dict.fromkeys(measures, 0)
+    with localcontext() as context:
+        context.prec = 76
+        for batch in _batches(frame.select(measures)):
+            for name in measures:
+                column = batch[name]
+                sums[name] += exact_sum(column) if isinstance(column.dtype, pl.Decimal) else int(column.sum())
+    return sums
 
 
-def _partitions(context: dg.AssetCheckExecutionContext) -> list[str]:
-    """Partitions that the run builds; the whole table for one without partitions."""
+def _batches(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """The rows in pieces, so that a check of many days needs no more memory than one of a few."""
+    yield from frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=False)
+
+
+def _partitions(context: dg.AssetCheckExecutionContext, lake: TableStore, table: Table) -> list[str]:
+    """Partitions that the run builds; of a run without partitions, as of checks alone, all that are stored."""
     if not (context.has_partition_key or context.has_partition_key_range):
-        return [WHOLE]
+        return lake.partitions(table)
     return list(context.partition_keys)
 
 

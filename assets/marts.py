@@ -42,7 +42,7 @@ from usage_etl.schemas import (
 )
 
 MonthBuilder = Callable[[Workspace, Month], Mapping[str, Commit]]
-_HISTORY_DAYS = 120
+HISTORY_DAYS = 120
 """Days before the month that projections and anomalies learn from."""
 
 
@@ -173,7 +173,7 @@ def _spend_daily(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
 
 
 def _history_keys(workspace: Workspace, month: Month) -> list[str]:
-    first = max(workspace.settings.start_date, month.first_day - dt.timedelta(days=_HISTORY_DAYS))
+    first = max(workspace.settings.start_date, month.first_day - dt.timedelta(days=HISTORY_DAYS))
     return [day.isoformat() for day in days_between(first, through_date(workspace, month) + dt.timedelta(days=1))]
 
 

@@ -1,6 +1,7 @@
 """The two partitionings: UTC days of usage and calendar months. Both begin on the lake's first day of a month."""
 
 import datetime as dt
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -25,6 +26,12 @@ def monthly_partitions(settings: Settings) -> dg.MonthlyPartitionsDefinition:
 def range_tags(first: str, last: str) -> dict[str, str]:
     """Run tags that make one run cover the partitions ``first`` to ``last``, both included."""
     return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+
+
+def covered_partitions(tags: Mapping[str, str]) -> list[str]:
+    """First and last partition, or the only one, that a run with ``tags`` covers; none for a run without partitions."""
+    names = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+    return [tags[name] for name in names if name in tags]
 
 
 def month_keys(first_day: dt.date, last_day: dt.date) -> list[str]:

@@ -18,6 +18,7 @@ from usage_etl.periods import Month
 from usage_etl.schemas import MART_CHARGEBACK_MONTHLY
 
 REPORT_EXECUTIVE, REPORT_CHARGEBACK = "report_executive", "report_chargeback"
+MAIL_EXECUTIVE, MAIL_CHARGEBACK = "mail_executive", "mail_chargeback"
 
 
 def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -46,13 +47,13 @@ def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             publish_chargeback,
         ),
         _mail(
-            _spec("mail_executive", "The executive report by mail, once.", deps=[REPORT_EXECUTIVE], kinds={"email"}),
+            _spec(MAIL_EXECUTIVE, "The executive report by mail, once.", deps=[REPORT_EXECUTIVE], kinds={"email"}),
             months,
             executive_draft,
             due=lambda workspace: Month.of(workspace.as_of_date),
         ),
         _mail(
-            _spec("mail_chargeback", "The chargeback files by mail, once.", deps=[REPORT_CHARGEBACK], kinds={"email"}),
+            _spec(MAIL_CHARGEBACK, "The chargeback files by mail, once.", deps=[REPORT_CHARGEBACK], kinds={"email"}),
             months,
             chargeback_draft,
             due=lambda workspace: Month.of(workspace.as_of_date).previous,

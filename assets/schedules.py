@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.jobs import Jobs
 from assets.partitions import range_tags
+from assets.reports import MAIL_CHARGEBACK, MAIL_EXECUTIVE, REPORT_CHARGEBACK, REPORT_EXECUTIVE
 from usage_etl.config import Settings
 from usage_etl.periods import Month
 
@@ -32,20 +33,27 @@ def pipeline_schedules(settings: Settings, jobs: Jobs) -> list[dg.ScheduleDefini
         return dg.RunRequest(run_key=f"daily:{last}", tags=range_tags(first.isoformat(), last.isoformat()))
 
     @dg.schedule(job=jobs.reports, cron_schedule=crons.executive, name="executive_report", **common)
-    def executive_report(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        """Reports of the month that the last complete day is in."""
-        key = Month.of(_last_complete_day(settings, context.scheduled_execution_time)).first_day.isoformat()
-        return dg.RunRequest(run_key=f"executive:{context.scheduled_execution_time:%Y-%m-%d}", partition_key=key)
+    def executive_report(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """The executive report, alone, of the month that the last complete day is in."""
+        month = Month.of(_last_complete_day(settings, context.scheduled_execution_time))
+        run_key = f"executive:{context.scheduled_execution_time:%Y-%m-%d}"
+        return _report_request(settings, month, run_key, REPORT_EXECUTIVE, MAIL_EXECUTIVE)
 
     @dg.schedule(job=jobs.reports, cron_schedule=crons.monthly_chargeback, name="monthly_chargeback", **common)
-    def monthly_chargeback(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        """Reports of the month before the tick's."""
+    def monthly_chargeback(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """The chargeback, alone, of the month before the tick's."""
         local = context.scheduled_execution_time.astimezone(ZoneInfo(zone))
-        return dg.RunRequest(
-            run_key=f"chargeback:{local:%Y-%m-%d}", partition_key=Month.of(local.date()).previous.first_day.isoformat()
-        )
+        run_key = f"chargeback:{local:%Y-%m-%d}"
+        return _report_request(settings, Month.of(local.date()).previous, run_key, REPORT_CHARGEBACK, MAIL_CHARGEBACK)
 
     return [land_daily, daily_trailing_window, executive_report, monthly_chargeback]
+
+
+def _report_request(settings: Settings, month: Month, run_key: str, *assets: str) -> dg.RunRequest | dg.SkipReason:
+    if month.first_day < settings.start_date or (settings.as_of_date and month > Month.of(settings.as_of_date)):
+        return dg.SkipReason(f"the lake does not cover {month}")
+    keys = [dg.AssetKey(name) for name in assets]
+    return dg.RunRequest(run_key=run_key, partition_key=month.first_day.isoformat(), asset_selection=keys)
 
 
 def _last_complete_day(settings: Settings, tick: dt.datetime) -> dt.date:

@@ -6,14 +6,14 @@ idempotent.
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
-from assets.failure_mail import mail_failure
+from assets.failure_mail import first_cause, mail_failure
 from assets.jobs import Jobs
 from assets.landing import new_objects
-from assets.partitions import month_keys, range_tags
+from assets.marts import HISTORY_DAYS
+from assets.partitions import covered_partitions, month_keys, range_tags
 from assets.resources import Workspace, WorkspaceResource, open_workspace
 from usage_etl.keys import fingerprint
 from usage_etl.periods import contiguous_ranges
@@ -50,11 +50,12 @@ def pipeline_sensors(jobs: Jobs, config_file: Path) -> list[dg.SensorDefinition]
         default_status=_RUNNING,
     )
     def touched_months(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-        """Requests the months of the days that a daily run has rebuilt."""
-        days = run_days(context.dagster_run.tags)
+        """Requests the months of the days that a daily run has rebuilt, and the later ones that learn from those days."""
+        days = [dt.date.fromisoformat(key) for key in covered_partitions(context.dagster_run.tags)]
         if not days:
             return dg.SkipReason("the run covered no days")
-        months = month_keys(min(days), max(days))
+        as_of = open_workspace(str(config_file.resolve())).as_of_date
+        months = month_keys(days[0], max(days[-1], min(days[-1] + dt.timedelta(days=HISTORY_DAYS), as_of)))
         return dg.RunRequest(run_key=f"months:{context.dagster_run.run_id}", tags=range_tags(months[0], months[-1]))
 
     return [new_deliveries, touched_days, touched_months, _failure_mail(config_file)]
@@ -66,19 +67,14 @@ def stale_days(workspace: Workspace) -> set[dt.date]:
     return {day for day in stale if workspace.settings.start_date <= day <= workspace.as_of_date}
 
 
-def run_days(tags: Any) -> list[dt.date]:
-    """First and last day that a run's tags say it covers."""
-    names = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-    return [dt.date.fromisoformat(tags[name]) for name in names if name in tags]
-
-
 def _failure_mail(config_file: Path) -> dg.SensorDefinition:
     """Mails every failed run to the configured recipients; one failed run is mailed once."""
 
     @dg.run_failure_sensor(name="failure_mail", default_status=_RUNNING)
     def failure_mail(context: dg.RunFailureSensorContext) -> None:
-        message = context.failure_event.message or "the run failed without a message"
-        mail_failure(open_workspace(str(config_file.resolve())), context.dagster_run, message)
+        causes = [f"{event.step_key}: {first_cause(event)}" for event in context.get_step_failure_events()]
+        message = "\n\n".join(causes) or context.failure_event.message or "the run failed without a message"
+        mail_failure(open_workspace(str(config_file.resolve())), context.dagster_run, message).raise_for_failures()
 
     return failure_mail
 

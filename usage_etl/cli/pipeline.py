@@ -13,6 +13,7 @@ import dagster as dg
 
 from assets.assembly import build_definitions
 from assets.editions import published_files
+from assets.failure_mail import first_cause
 from assets.partitions import month_keys, range_tags
 from assets.resources import Workspace, open_workspace
 from assets.sensors import stale_days
@@ -123,20 +124,9 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job_name: st
         run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False
     )
     failed = [event for event in result.all_events if event.is_step_failure]
-    failures = tuple(f"{event.step_key}: {_first_cause(event)}" for event in failed)
+    failures = tuple(f"{event.step_key}: {first_cause(event)}" for event in failed)
     covered = " to ".join(dict.fromkeys(tags.values()))
     return JobOutcome(job_name, covered, result.success, time.monotonic() - began, failures)
-
-
-def _first_cause(event: dg.DagsterEvent) -> str:
-    """What went wrong, in the words of the error that started it."""
-    failure = event.step_failure_data
-    if failure.user_failure_data and failure.user_failure_data.description:
-        return failure.user_failure_data.description
-    error = failure.error
-    while error and error.cause:
-        error = error.cause
-    return error.message.strip() if error else "no message"
 
 
 def _instance() -> dg.DagsterInstance:
