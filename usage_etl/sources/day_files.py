@@ -47,7 +47,7 @@ def write_days(table: Table, frames: Iterable[pl.DataFrame], folder: Path) -> No
                 yield frame
             else:
                 waiting.add(frame.filter(~is_main))
-                yield frame.filter(is_main)
+                yield _compact(frame.filter(is_main))
 
     main_rows = register_io_source(main_frames, schema=table.polars_schema)
     _write(main_rows, day_path(folder, table.name, main))
@@ -58,6 +58,12 @@ def write_days(table: Table, frames: Iterable[pl.DataFrame], folder: Path) -> No
 def _chained(first: pl.DataFrame, rest: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     yield first
     yield from rest
+
+
+def _compact(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same few rows with text of their own: a filtered frame keeps all text of the frame it was cut from."""
+    names = [name for name, kind in rows.schema.items() if kind == pl.String]
+    return rows.with_columns(pl.Series(name, rows[name].to_list(), dtype=pl.String) for name in names)
 
 
 def _write(rows: pl.LazyFrame, path: Path) -> None:

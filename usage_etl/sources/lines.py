@@ -22,13 +22,14 @@ from usage_etl.errors import UnreadableDeliveryError
 BLOCK_BYTES = 4 << 20
 """Plain bytes handed on at a time."""
 
-MAX_LINE_BYTES = 32 << 20
+MAX_LINE_BYTES = 16 << 20
 """Longest line that is read as a record; a longer one is quarantined by its beginning."""
 
 MAX_SKIPPED_BYTES = 1 << 30
 """A line without end beyond this is no line: the file is refused (decompression bombs, binary data)."""
 
 _BOMS = ((b"\xff\xfe\x00\x00", "UTF-32"), (b"\x00\x00\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
+_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # zstd as parallel compressors begin it
 _UTF8_BOM = b"\xef\xbb\xbf"
 _OBJECT_LINE = re.compile(rb'^[ \t]*\{[ \t]*(?:"|\})', re.MULTILINE)
 _SNIFFED_LINES = 100
@@ -55,7 +56,7 @@ def _plain(path: Path) -> Iterator[BufferedIOBase]:
         if magic[:2] == b"\x1f\x8b":
             with gzip.GzipFile(fileobj=raw) as stream:
                 yield stream
-        elif magic == b"\x28\xb5\x2f\xfd":
+        elif magic == b"\x28\xb5\x2f\xfd" or _SKIPPABLE_FRAME.match(magic):
             with zstd.ZstdFile(raw) as stream:
                 yield stream
         else:

@@ -41,9 +41,10 @@ def refusal_of(content: bytes | str) -> str:
         gzip.compress(THREE.encode()) + bytes(64),
         zstd.compress(THREE.encode()),
         zstd.compress(THREE[:100].encode()) + zstd.compress(THREE[100:].encode()),
+        b"\x50\x2a\x4d\x18\x04\x00\x00\x00size" + zstd.compress(THREE.encode()),
         gzip.compress(b"\xef\xbb\xbf" + THREE.encode()),
     ],
-    ids=["plain", "no-last-end", "crlf", "bom", "gz", "gz-members", "gz-padded", "zst", "zst-frames", "gz-bom"],
+    ids=["plain", "no-last-end", "crlf", "bom", "gz", "gz-members", "gz-padded", "zst", "zst-frames", "zst-skippable", "gz-bom"],
 )
 @pytest.mark.parametrize("name", ["log.jsonl", "log.jsonl.gz", "log.jsonl.zst"])
 def test_a_file_reads_the_same_in_every_packing_whatever_its_name(content: bytes, name: str) -> None:

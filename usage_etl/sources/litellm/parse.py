@@ -43,14 +43,14 @@ def _refuse_other_records(records: FlatRecords, source: str) -> None:
 
 def _batch(records: FlatRecords, writer: RowWriter, context: ParseContext) -> ParsedBatch:
     usage, broken = writer.staged(records.flat)
-
-    def raw_text(ordinal: int) -> str:
-        return str(records.lines.row(by_predicate=pl.col("raw_ordinal") == ordinal)[1])
-
-    refused = [*records.refused, *((ordinal, raw_text(ordinal), rules) for ordinal, rules in broken)]
+    refused = [*records.refused, *((ordinal, text, broken[ordinal]) for ordinal, text in _quoted(records, list(broken)))]
     return ParsedBatch(
         rows_read=records.lines_count,
         usage=usage,
         quarantine=quarantine_rows(sorted(refused), context),
-        raw_text=raw_text,
+        raw_text=lambda ordinal: next(text for _, text in _quoted(records, [ordinal])),
     )
+
+
+def _quoted(records: FlatRecords, ordinals: list[int]) -> list[tuple[int, str]]:
+    return records.lines.filter(pl.col("raw_ordinal").is_in(ordinals)).rows() if ordinals else []

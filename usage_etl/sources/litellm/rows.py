@@ -44,8 +44,8 @@ BLOCKED_CLASSES = (
 CANCELLED_CLASSES = ("CancelledError", "ClientDisconnect", "ClientDisconnectedError")
 _PROCESSINGS = ("batch", "flex", "priority")
 
-Broken = list[tuple[int, str]]
-"""Ordinal and comma-separated rule names of each refused row."""
+Broken = dict[int, str]
+"""Ordinal of each refused row, and the names of the rules it breaks, comma-separated."""
 
 
 class RowWriter:
@@ -63,7 +63,7 @@ class RowWriter:
         tagged = _with_hidden_keys(flat).hstack(tag_columns(flat["request_tags"], self._context.tags))
         rows = tagged.with_columns(_quick_conversions(self._spelling)).with_columns(_DERIVED)
         if not any(rows.select(self._any_broken).row(0)):
-            return rows.select(self._staged), []
+            return rows.select(self._staged), {}
         is_broken = rows.select(pl.any_horizontal(self._rules.values()).fill_null(value=False)).to_series()
         again, broken = self._patiently(tagged.filter(is_broken))
         passed = [part.select(self._staged) for part in (rows.filter(~is_broken), again)]
@@ -76,10 +76,10 @@ class RowWriter:
         rows = filled.with_columns(_patient_conversions(filled)).with_columns(_DERIVED)
         verdicts = rows.select("raw_ordinal", *(rule.fill_null(value=False).alias(name) for name, rule in self._rules.items()))
         is_broken = verdicts.select(pl.any_horizontal(list(self._rules))).to_series()
-        broken = [
-            (verdict["raw_ordinal"], ",".join(name for name in self._rules if verdict[name]))
+        broken = {
+            verdict["raw_ordinal"]: ",".join(name for name in self._rules if verdict[name])
             for verdict in verdicts.filter(is_broken).iter_rows(named=True)
-        ]
+        }
         return rows.filter(~is_broken), broken
 
 
