@@ -56,11 +56,12 @@ def run_pipeline(config: Path, *, first: dt.date | None, last: dt.date | None, w
     """Lands, builds the days ``first`` to ``last``, rolls up their months and reports on them.
 
     Without ``first``, days whose staged rows changed are built, and the trailing window of the daily schedule.
-    Raises ConfigError before anything runs.
+    Raises ConfigError, and UsageEtlError for days that the lake cannot hold, before anything runs.
     """
     logging.getLogger("dagster").setLevel(logging.WARNING)
     workspace = open_workspace(str(config.resolve()))
     require_secrets(workspace.settings)
+    _check_days(workspace, first, last)
     definitions = build_definitions(config)
     summary = RunSummary()
     with _instance() as instance:
@@ -108,13 +109,20 @@ def verify_lake(config: Path) -> list[str]:
     return open_workspace(str(config.resolve())).lake.verify(stored)
 
 
+def _check_days(workspace: Workspace, first: dt.date | None, last: dt.date | None) -> None:
+    lake_first, lake_last = workspace.settings.start_date, workspace.as_of_date
+    if max(first or lake_first, lake_first) > min(last or lake_last, lake_last):
+        raise UsageEtlError(
+            f"nothing to build from {first or lake_first} to {last or lake_last}: "
+            f"the lake holds {lake_first} (start_date) to {lake_last} (the last complete day)"
+        )
+
+
 def _window(workspace: Workspace, first: dt.date | None, last: dt.date | None) -> tuple[dt.date, dt.date]:
     settings = workspace.settings
     end = min(last or workspace.as_of_date, workspace.as_of_date)
     trailing = end - dt.timedelta(days=settings.schedules.trailing_days - 1)
     start = max(first or min({trailing, *stale_days(workspace)}), settings.start_date)
-    if end < start:
-        raise UsageEtlError(f"nothing to build: the window ends on {end}, before its start {start}")
     return start, end
 
 
