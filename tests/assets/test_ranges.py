@@ -13,7 +13,7 @@ import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from assets import retries, usage_day
-from tests.assets.conftest import DEMO_MONTHS, DEMO_SPAN
+from tests.assets.conftest import DEMO_MONTH, DEMO_SPAN
 from tests.assets.installation import DAYS, Installation, failures, metadata_of, recorded, request, write_small
 from usage_etl.errors import LakeError, TransientLakeError
 from usage_etl.lake import Commit
@@ -205,9 +205,9 @@ def test_running_everything_twice_changes_no_byte_and_sends_nothing_twice(
     sends = demo.workspace.ledger
     assert len([name for name in before if name.startswith("out/mail/")]) == 2
     sent = [(record.send_key, record.claimed_at) for record in sends._records()]
-    for job, span in {"land": (), "daily": DEMO_SPAN, "monthly": DEMO_MONTHS}.items():
+    for job, span in {"land": (), "daily": DEMO_SPAN, "monthly": (DEMO_MONTH,)}.items():
         assert demo.run(job, instance, *span).success, job
-    assert demo.run_month("reports", instance, DEMO_MONTHS[-1]).success
+    assert demo.run_month("reports", instance, DEMO_MONTH).success
     assert demo.fingerprints("lake", "out") == before
     assert [(record.send_key, record.claimed_at) for record in sends._records()] == sent
 
