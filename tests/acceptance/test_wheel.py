@@ -1,12 +1,19 @@
 """The wheel alone, without the checkout beside it, holds everything and works."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
+import pypdf
 import pytest
+import yaml
+
+from usage_etl import __version__ as usage_etl_version
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,32 +30,40 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel's content, to be put before everything else on the import path."""
-    folder = tmp_path_factory.mktemp("site")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
-    return folder
+    """The programs of a new virtual environment in which pip installed this wheel and nothing else.
+
+    The packages that it needs are those of the tests' own environment, found by path: a path in a ``.pth`` file does not
+    read the ``.pth`` files there, so an editable installation of the checkout stays out.
+    """
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(folder / "bin" / "python")]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", "--no-compile", str(wheel)], check=True, timeout=120)
+    (site,) = folder.glob("lib/python3.*/site-packages")
+    paths = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    (site / "packages_of_the_tests.pth").write_text("\n".join(paths), encoding="utf-8")
+    return folder / "bin"
 
 
-def usage_etl(installed: Path, cwd: Path, *arguments: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
-    """The command of the wheel, run in ``cwd``; it says where it was imported from."""
-    program = (
-        "import pathlib, sys, usage_etl, assets\n"
-        f"assert all(pathlib.Path(m.__file__).is_relative_to({str(installed)!r}) for m in (usage_etl, assets))\n"
-        "from usage_etl.cli.main import main\n"
-        "sys.argv[0] = 'usage-etl'\n"
-        "main()\n"
-    )
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("USAGE_ETL_", "DAGSTER_", "AWS_"))}
+def in_installation(installed: Path, cwd: Path, *arguments: object, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+    """A program of the installation, run in ``cwd`` with nothing of the checkout in sight."""
+    program, *rest = map(str, arguments)
+    hidden = ("USAGE_ETL_", "DAGSTER_", "AWS_", "PYTHON")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(hidden)}
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [str(installed / program), *rest],
         cwd=cwd,
-        env={**kept, "PYTHONPATH": str(installed), "DAGSTER_DISABLE_TELEMETRY": "yes", "COLUMNS": "200"},
+        env={**kept, "DAGSTER_DISABLE_TELEMETRY": "yes", "COLUMNS": "200"},
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
+
+
+def usage_etl(installed: Path, cwd: Path, *arguments: object, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+    """The installed command ``usage-etl``."""
+    return in_installation(installed, cwd, "usage-etl", *arguments, timeout=timeout)
 
 
 def test_wheel_holds_packages_templates_and_workspace(wheel: Path) -> None:
@@ -79,6 +94,14 @@ def test_wheel_installs_the_command(wheel: Path) -> None:
     assert "usage-etl = usage_etl.cli.main:main" in archive.read(name).decode()
 
 
+def test_the_code_is_the_wheel_s(installed: Path, tmp_path: Path) -> None:
+    program = "import assets, usage_etl; print(assets.__file__, usage_etl.__file__)"
+    outcome = in_installation(installed, tmp_path, "python", "-c", program)
+    assert outcome.returncode == 0, outcome.stderr
+    assert all(Path(name).is_relative_to(installed.parent) for name in outcome.stdout.split())
+    assert usage_etl(installed, tmp_path, "version").stdout.strip() == usage_etl_version
+
+
 def test_a_new_installation_starts_and_is_checked(installed: Path, tmp_path: Path) -> None:
     started = usage_etl(installed, tmp_path, "init")
     assert started.returncode == 0, started.stderr
@@ -87,6 +110,35 @@ def test_a_new_installation_starts_and_is_checked(installed: Path, tmp_path: Pat
     assert "no object yet" in checked.stdout
     assert "probe page was rendered" in checked.stdout, checked.stdout + checked.stderr
     assert checked.returncode == 1, "the one fault left is that no logs have arrived"
+
+
+def test_the_code_location_loads_from_the_wheel_in_another_folder(installed: Path, tmp_path: Path) -> None:
+    """As the workspace.yaml in the wheel says: module ``assets.definitions``, with the settings of the current folder."""
+    usage_etl(installed, tmp_path, "init")
+    (location,) = installed.parent.glob("lib/python3.*/site-packages/usage_etl/_data/workspace.yaml")
+    (target,) = yaml.safe_load(location.read_text(encoding="utf-8"))["load_from"]
+    program = (
+        f"from {target['python_module']['module_name']} import defs\n"
+        "jobs = sorted(job.name for job in defs.resolve_all_job_defs())\n"
+        "print([name for name in jobs if not name.startswith('__')])\n"
+    )
+    outcome = in_installation(installed, tmp_path, "python", "-c", program)
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.strip() == "['daily', 'land', 'monthly', 'reports']"
+
+
+def test_a_first_report_is_made_with_the_wheel_s_templates_and_fonts(installed: Path, tmp_path: Path, short_files: Path) -> None:
+    usage_etl(installed, tmp_path, "init")
+    settings = tmp_path / "usage_etl.yaml"
+    dated = re.sub(r"^start_date: \S+", "start_date: 2026-11-01", settings.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    settings.write_text(dated, encoding="utf-8")
+    shutil.copy(short_files / "landing" / "litellm" / "spend_logs_2026-11-17.jsonl.gz", tmp_path / "landing" / "litellm")
+    outcome = usage_etl(installed, tmp_path, "run", "--from", "2026-11-17", "--to", "2026-11-17")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    pages = pypdf.PdfReader(tmp_path / "out" / "executive" / "2026-11" / "report.pdf").pages
+    fonts = {str(font.get_object()["/BaseFont"]) for page in pages for font in page["/Resources"]["/Font"].values()}
+    assert all("Inter" in font for font in fonts), fonts
+    assert "My Company" in pages[0].extract_text()
 
 
 def test_unusable_settings_end_with_exit_code_2(installed: Path, tmp_path: Path) -> None:
