@@ -26,7 +26,7 @@ OBJECTS = "objects"
 """Dataset of objects found in a folder or bucket: what one holds is known when it is parsed."""
 
 _QUARANTINES = {table.name: table for table in (USAGE_EVENTS_QUARANTINE, BILLING_CHARGES_QUARANTINE)}
-_STAGED_TABLES = (STAGED_USAGE, STAGED_CHARGES, *_QUARANTINES.values())
+STAGED_TABLES = (STAGED_USAGE, STAGED_CHARGES, *_QUARANTINES.values())
 
 
 def landed_key(source_name: str) -> dg.AssetKey:
@@ -79,14 +79,11 @@ def fetched_objects(workspace: Workspace, source: SourceSettings) -> Iterator[Fe
     )
 
 
-def new_objects(workspace: Workspace) -> list[str]:
-    """Names and versions of objects in folders and buckets that are not landed yet; APIs are asked by schedule only."""
-    return [
-        f"{source.name}:{item.origin_key}:{item.origin_version}"
-        for source in workspace.settings.sources
-        if source.location is not None
-        for item in fetched_objects(workspace, source)
-    ]
+def new_objects(workspace: Workspace, source: SourceSettings) -> list[str]:
+    """Names and versions of objects in a folder or bucket that are not landed yet; APIs are asked by schedule only."""
+    if source.location is None:
+        return []
+    return [f"{source.name}:{item.origin_key}:{item.origin_version}" for item in fetched_objects(workspace, source)]
 
 
 def _land(workspace: Workspace, source: SourceSettings, item: FetchedObject) -> LandedDelivery | None:
@@ -128,7 +125,7 @@ def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(
         name="staged",
-        specs=[table_spec(table, deps=[landed_key(source.name) for source in settings.sources]) for table in _STAGED_TABLES],
+        specs=[table_spec(table, deps=[landed_key(source.name) for source in settings.sources]) for table in STAGED_TABLES],
     )
     def staged(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened, tally = workspace.open(), _Tally()
@@ -141,7 +138,7 @@ def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             context.log.warning(line)
         if tally.failures:
             raise _failure(tally.failures, context)
-        for table in _STAGED_TABLES:
+        for table in STAGED_TABLES:
             yield dg.MaterializeResult(
                 asset_key=table.name,
                 metadata={

@@ -11,42 +11,73 @@ import dagster as dg
 
 from assets.failure_mail import first_cause, mail_failure
 from assets.jobs import Jobs
-from assets.landing import new_objects
+from assets.landing import STAGED_TABLES, new_objects
 from assets.marts import HISTORY_DAYS
 from assets.partitions import covered_partitions, month_keys, range_tags
-from assets.resources import Workspace, WorkspaceResource, open_workspace
+from assets.resources import Workspace, WorkspaceResource, now, open_workspace
+from usage_etl.errors import UsageEtlError
 from usage_etl.keys import fingerprint
 from usage_etl.periods import contiguous_ranges
 from usage_etl.schemas import STAGED_CHARGES, STAGED_USAGE
 
 _RUNNING = dg.DefaultSensorStatus.RUNNING
+_UNFINISHED = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+)
+_SILENCE = dt.timedelta(hours=2)
 
 
 def pipeline_sensors(jobs: Jobs, config_file: Path) -> list[dg.SensorDefinition]:
     """The sensors, running by default."""
+    return [_new_deliveries(jobs), _touched_days(jobs), _touched_months(jobs, config_file), _failure_mail(config_file)]
 
-    @dg.sensor(job=jobs.land, name="new_deliveries", minimum_interval_seconds=60, default_status=_RUNNING)
-    def new_deliveries(workspace: WorkspaceResource) -> dg.RunRequest | dg.SkipReason:
-        """Requests landing when a folder or bucket holds objects that are not landed yet."""
-        found = new_objects(workspace.open())
-        if not found:
-            return dg.SkipReason("every object is landed")
-        return dg.RunRequest(run_key=fingerprint({"objects": sorted(found)}), tags={"usage_etl/objects": str(len(found))})
 
-    @dg.sensor(job=jobs.daily, name="touched_days", minimum_interval_seconds=60, default_status=_RUNNING)
-    def touched_days(workspace: WorkspaceResource) -> list[dg.RunRequest] | dg.SkipReason:
+def _new_deliveries(jobs: Jobs) -> dg.SensorDefinition:
+    @dg.sensor(job=jobs.land, minimum_interval_seconds=60, default_status=_RUNNING)
+    def new_deliveries(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> dg.RunRequest | dg.SkipReason:
+        """Requests landing when a folder or bucket holds objects that are not landed yet.
+
+        Landed objects that wait, because another source failed in their run, are staged without asking any source.
+        """
+        opened = workspace.open()
+        if _is_under_way(context, jobs.land.name):
+            return dg.SkipReason("a run of the job is under way")
+        found, faults = _new_objects(context, opened)
+        if found:
+            return dg.RunRequest(run_key=fingerprint({"objects": sorted(found)}), tags={"usage_etl/objects": str(len(found))})
+        if waiting := [delivery.delivery_id for delivery in opened.index.pending()]:
+            staged = [dg.AssetKey(table.name) for table in STAGED_TABLES]
+            return dg.RunRequest(run_key=fingerprint({"waiting": waiting}), asset_selection=staged)
+        if faults:
+            raise faults[0]
+        return dg.SkipReason("every object is landed")
+
+    return new_deliveries
+
+
+def _touched_days(jobs: Jobs) -> dg.SensorDefinition:
+    @dg.sensor(job=jobs.daily, minimum_interval_seconds=60, default_status=_RUNNING)
+    def touched_days(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> list[dg.RunRequest] | dg.SkipReason:
         """Requests exactly the days whose staged rows differ from those they were built from."""
         opened = workspace.open()
+        if _is_under_way(context, jobs.daily.name):
+            return dg.SkipReason("a run of the job is under way")
         days = stale_days(opened)
         if not days:
             return dg.SkipReason("every day is built from what is staged")
         return [_range_request(opened, first, last) for first, last in contiguous_ranges(days)]
 
+    return touched_days
+
+
+def _touched_months(jobs: Jobs, config_file: Path) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[jobs.daily],
         request_job=jobs.monthly,
-        name="touched_months",
         default_status=_RUNNING,
     )
     def touched_months(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
@@ -58,7 +89,26 @@ def pipeline_sensors(jobs: Jobs, config_file: Path) -> list[dg.SensorDefinition]
         months = month_keys(days[0], max(days[-1], min(days[-1] + dt.timedelta(days=HISTORY_DAYS), as_of)))
         return dg.RunRequest(run_key=f"months:{context.dagster_run.run_id}", tags=range_tags(months[0], months[-1]))
 
-    return [new_deliveries, touched_days, touched_months, _failure_mail(config_file)]
+    return touched_months
+
+
+def _is_under_way(context: dg.SensorEvaluationContext, job_name: str) -> bool:
+    """Whether a run of the job waits or works: it may be making what is missing. One that fell silent is taken for dead."""
+    unfinished = dg.RunsFilter(job_name=job_name, statuses=list(_UNFINISHED), updated_after=now() - _SILENCE)
+    return context.instance.get_runs_count(unfinished) > 0
+
+
+def _new_objects(context: dg.SensorEvaluationContext, workspace: Workspace) -> tuple[list[str], list[UsageEtlError]]:
+    """New objects of every source that can be listed, and the errors of those that cannot."""
+    found: list[str] = []
+    faults: list[UsageEtlError] = []
+    for source in workspace.settings.sources:
+        try:
+            found += new_objects(workspace, source)
+        except UsageEtlError as error:
+            context.log.warning("source=%s cannot be listed: %s", source.name, error)
+            faults.append(error)
+    return found, faults
 
 
 def stale_days(workspace: Workspace) -> set[dt.date]:

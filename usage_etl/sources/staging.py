@@ -140,7 +140,7 @@ class _Tally:
 
 def _split(table: Table, rows: pl.DataFrame, batch: ParsedBatch, context: ParseContext) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows that keep the contract, and the batch's quarantine with those that do not. Raises ContractError on shape."""
-    frame = table.conform(rows.lazy()).collect()
+    frame = rows if rows.schema == table.polars_schema else table.conform(rows.lazy()).collect()
     try:
         return table.validate(frame), batch.quarantine
     except ContractError:

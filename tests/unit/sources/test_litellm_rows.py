@@ -319,12 +319,12 @@ def test_a_broken_rule_is_named_and_the_good_neighbour_is_staged(fields: dict[st
 
 
 def test_all_broken_rules_of_a_record_are_named() -> None:
-    assert reasons_of(request_id=None, spend="x", prompt_tokens=-1).split(",") == [
+    assert set(reasons_of(request_id=None, spend="x", prompt_tokens=-1).split(",")) == {
         "request_id__missing",
         "spend__not_a_number",
         "prompt_tokens__out_of_range",
         "cached_tokens__exceed_prompt_tokens",
-    ]
+    }
 
 
 def test_a_start_up_to_an_hour_after_the_arrival_is_accepted() -> None:

@@ -20,6 +20,7 @@ from usage_etl.sources.litellm.record import FLAT_SCHEMA, METADATA_TYPE, RECORD_
 
 _SLICE_LINES = 256
 _BLANK = " \t\r"
+_LOOKS_WHOLE = pl.col("line").str.starts_with("{") & pl.col("line").str.ends_with("}")
 _READ_SCHEMA = pl.Schema({"raw_ordinal": pl.Int64(), **FLAT_SCHEMA})
 
 Refusal = tuple[int, str, str]
@@ -48,9 +49,8 @@ class LineReader:
     def read(self, block: LineBlock) -> FlatRecords:
         """Flatten the records of ``block``."""
         lines, refused = _split(block)
-        looks_whole = pl.col("line").str.starts_with("{") & pl.col("line").str.ends_with("}")
-        odd = lines.filter(~looks_whole)
-        records = lines.filter(looks_whole) if odd.height else lines
+        looks_whole = lines.select(_LOOKS_WHOLE).to_series()
+        odd, records = (lines.clear(), lines) if looks_whole.all() else (lines.filter(~looks_whole), lines.filter(looks_whole))
         frames, blank_count = [], 0
         for ordinal, text in odd.rows():
             stripped = text.strip(_BLANK)

@@ -16,7 +16,7 @@ import polars as pl
 
 from usage_etl.schemas.staged import STAGED_USAGE
 from usage_etl.sources.litellm.record import COUNT_FIELDS, FLAT_SCHEMA, INSTANT_FIELDS, REASONING_BESIDE, typed
-from usage_etl.sources.litellm.rules import row_rules
+from usage_etl.sources.litellm.rules import field_rules, keeps_field_rules, record_rules
 from usage_etl.sources.litellm.tags import tag_columns
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.typed_text import INSTANT_FORMATS, counts, instants, milliseconds, numbers
@@ -53,16 +53,17 @@ class RowWriter:
 
     def __init__(self, context: ParseContext) -> None:
         self._context = context
-        self._rules = row_rules(context.received_at)
+        of_records = record_rules(context.received_at)
+        self._rules = of_records | field_rules()
         self._staged = _staged_columns(context)
-        self._any_broken = [rule.any().alias(name) for name, rule in self._rules.items()]
+        self._breaks_record_rules = [rule.any().alias(name) for name, rule in of_records.items()]
         self._spelling = INSTANT_FORMATS[0]
 
     def staged(self, flat: pl.DataFrame) -> tuple[pl.DataFrame, Broken]:
         """Rows of STAGED_USAGE, and those of ``flat`` (FLAT_SCHEMA after ``raw_ordinal``) that break a rule."""
         tagged = _with_hidden_keys(flat).hstack(tag_columns(flat["request_tags"], self._context.tags))
         rows = tagged.with_columns(_quick_conversions(self._spelling)).with_columns(_DERIVED)
-        if not any(rows.select(self._any_broken).row(0)):
+        if keeps_field_rules(rows) and not any(rows.select(self._breaks_record_rules).row(0)):
             return rows.select(self._staged), {}
         is_broken = rows.select(pl.any_horizontal(self._rules.values()).fill_null(value=False)).to_series()
         again, broken = self._patiently(tagged.filter(is_broken))

@@ -7,6 +7,7 @@ Expressions read fields as text under their own names and converted ones under `
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import polars as pl
 
@@ -21,9 +22,15 @@ EARLIEST = dt.datetime(2015, 1, 1, tzinfo=dt.UTC)
 
 MAX_ID_BYTES = 512
 
+_FAULTS = {
+    **dict.fromkeys(INSTANT_FIELDS, "not_a_time"),
+    **dict.fromkeys(("request_duration_ms", "spend"), "not_a_number"),
+    **dict.fromkeys(COUNT_FIELDS, "not_a_count"),
+}
 
-def row_rules(received_at: dt.datetime) -> dict[str, pl.Expr]:
-    """Rule name to an expression that is true where the row breaks it; null passes."""
+
+def record_rules(received_at: dt.datetime) -> dict[str, pl.Expr]:
+    """Rules over whole records: rule name to an expression that is true where the row breaks it; null passes."""
     started_at, spend = pl.col(typed("startTime")), pl.col(typed("spend"))
     prompt_tokens, completion_tokens = pl.col(typed("prompt_tokens")), pl.col(typed("completion_tokens"))
     is_prompt_read = pl.col("prompt_tokens").is_null() | prompt_tokens.is_not_null()
@@ -33,14 +40,9 @@ def row_rules(received_at: dt.datetime) -> dict[str, pl.Expr]:
         "request_id__missing": pl.col("request_id").is_null() | (pl.col("request_id") == ""),
         "request_id__too_long": pl.col("request_id").str.len_bytes() > MAX_ID_BYTES,
         "startTime__missing": pl.col("startTime").is_null(),
-        **{f"{name}__not_a_time": _is_unread(name) for name in INSTANT_FIELDS},
         "startTime__in_future": started_at > received_at + CLOCK_TOLERANCE,
         "startTime__too_early": started_at < EARLIEST,
-        "request_duration_ms__not_a_number": _is_unread("request_duration_ms"),
-        "spend__not_a_number": _is_unread("spend"),
         "spend__out_of_range": spend.abs() >= float(MAX_AMOUNT),
-        **{f"{name}__not_a_count": _is_unread(name) for name in COUNT_FIELDS},
-        **{f"{name}__out_of_range": ~pl.col(typed(name)).is_between(0, MAX_TOKENS) for name in COUNT_FIELDS},
         "cached_tokens__exceed_prompt_tokens": is_prompt_read & (cached > prompt_tokens.fill_null(0)),
         "ephemeral_1h_input_tokens__exceed_cache_creation_tokens": pl.col("cache_write_1h") > pl.col("cache_write"),
         "reasoning_tokens__exceed_completion_tokens": is_inside
@@ -49,5 +51,17 @@ def row_rules(received_at: dt.datetime) -> dict[str, pl.Expr]:
     }
 
 
-def _is_unread(name: str) -> pl.Expr:
-    return pl.col(typed(name)).is_null() & pl.col(name).is_not_null()
+def field_rules() -> dict[str, pl.Expr]:
+    """Rules over one converted field each: what has text has a value, and counts are in range."""
+    return {
+        **{f"{name}__{_FAULTS[name]}": pl.col(typed(name)).is_null() & pl.col(name).is_not_null() for name in _FAULTS},
+        **{f"{name}__out_of_range": ~pl.col(typed(name)).is_between(0, MAX_TOKENS) for name in COUNT_FIELDS},
+    }
+
+
+def keeps_field_rules(rows: pl.DataFrame) -> bool:
+    """Whether all rows keep all ``field_rules``: the same by counts and extremes of columns, at a tenth of the cost."""
+    if any(rows[typed(name)].null_count() != rows[name].null_count() for name in _FAULTS):
+        return False
+    extremes: list[tuple[Any, Any]] = [(rows[typed(name)].min(), rows[typed(name)].max()) for name in COUNT_FIELDS]
+    return all(least is None or 0 <= least <= most <= MAX_TOKENS for least, most in extremes)
