@@ -17,6 +17,7 @@ from assets.schedules import pipeline_schedules
 from assets.sensors import pipeline_sensors
 from usage_etl.config import load_settings
 from usage_etl.schemas import TABLES
+from usage_etl.sources.registry import SOURCE_KINDS
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
@@ -26,7 +27,7 @@ _CHECKED_GROUPS = ("2_facts", "3_allocate", "4_insights")
 
 def build_definitions(config_file: Path) -> dg.Definitions:
     """Definitions of one installation. Raises ConfigError when its settings cannot be used."""
-    settings = load_settings(config_file)
+    settings = load_settings(config_file, kinds=SOURCE_KINDS)
     landing = [*landing_assets(settings), *staging_assets(settings), *dimension_assets()]
     facts, marts, reports = fact_assets(settings), mart_assets(settings), report_assets(settings)
     daily = [key for asset in facts for key in asset.keys if isinstance(asset.partitions_def, dg.DailyPartitionsDefinition)]

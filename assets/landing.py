@@ -17,13 +17,10 @@ from usage_etl.errors import SourceError, UnreadableDeliveryError
 from usage_etl.lake import LandedDelivery, StagedDay
 from usage_etl.schemas import BILLING_CHARGES_QUARANTINE, STAGED_CHARGES, STAGED_USAGE, USAGE_EVENTS_QUARANTINE
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.folder import list_objects
-from usage_etl.sources.parsed import ParseContext, TagRules
+from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.registry import SOURCES
+from usage_etl.sources.source import FetchContext
 from usage_etl.sources.staging import StagedDelivery, StagedFile, stage
-
-OBJECTS = "objects"
-"""Dataset of objects found in a folder or bucket: what one holds is known when it is parsed."""
 
 _QUARANTINES = {table.name: table for table in (USAGE_EVENTS_QUARANTINE, BILLING_CHARGES_QUARANTINE)}
 STAGED_TABLES = (STAGED_USAGE, STAGED_CHARGES, *_QUARANTINES.values())
@@ -61,22 +58,14 @@ def _landing_asset(source: SourceSettings) -> dg.AssetsDefinition:
 
 def fetched_objects(workspace: Workspace, source: SourceSettings) -> Iterator[FetchedObject]:
     """What the source has that is not landed yet. Raises SourceError."""
-    known = workspace.index.seen(source.name)
-    if source.location is not None:
-        folder = workspace.open_location(source.location)
-        yield from list_objects(folder, dataset=OBJECTS, pattern=source.pattern, known=known)
-        return
-    moment, ask = now(), SOURCES[source.kind].fetch
-    if ask is None or source.api_key is None:
-        raise SourceError(source.name, "there is neither a location nor an API to ask")
-    yield from ask(
-        source,
-        api_key=read_secret(source.api_key),
+    context = FetchContext(
         start_date=workspace.settings.start_date,
-        known=known,
-        today=moment.date(),
-        pulled_at=moment,
+        known=workspace.index.seen(source.name),
+        pulled_at=now(),
+        read_secret=read_secret,
+        open_store=workspace.open_location,
     )
+    return SOURCES[source.kind].fetch(source, context)
 
 
 def new_objects(workspace: Workspace, source: SourceSettings) -> list[str]:
@@ -194,7 +183,6 @@ def _failure(failures: Mapping[str, Exception], context: dg.AssetExecutionContex
 
 
 def _context(source: SourceSettings, delivery: LandedDelivery) -> ParseContext:
-    tags = getattr(source, "tags", None)
     return ParseContext(
         source=source.name,
         source_account=source.account,
@@ -203,7 +191,7 @@ def _context(source: SourceSettings, delivery: LandedDelivery) -> ParseContext:
         delivery_sequence=delivery.sequence,
         object_key=delivery.landed_key,
         received_at=delivery.received_at,
-        tags=TagRules(**tags.model_dump()) if tags else TagRules(),
+        settings=source,
     )
 
 

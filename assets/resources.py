@@ -20,6 +20,7 @@ from usage_etl.keys import fingerprint
 from usage_etl.lake import WHOLE, DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
 from usage_etl.pricing import ModelCatalog
 from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER, Table
+from usage_etl.sources.registry import SOURCE_KINDS
 
 
 def now() -> dt.datetime:
@@ -156,7 +157,7 @@ def state_url(settings: Settings) -> str:
 @lru_cache(maxsize=8)
 def open_workspace(config_file: str) -> Workspace:
     """The workspace of a settings file, opened once per process. Raises ConfigError."""
-    return Workspace(load_settings(config_file))
+    return Workspace(load_settings(config_file, kinds=SOURCE_KINDS))
 
 
 class WorkspaceResource(dg.ConfigurableResource):

@@ -24,6 +24,7 @@ from usage_etl.config.settings import SecretRef, Settings
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.state import metadata as state_tables
+from usage_etl.sources.registry import SOURCE_KINDS
 
 DOCS = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py from the declarations in the code; run `make docs`. Do not edit. -->"
@@ -166,7 +167,7 @@ def settings_page() -> str:
         if model is not None and name != "sources":
             lines += ["", f"## {name}", "", _docstring(model), "", *_settings_table(model, f"{name}.")]
     lines += ["", "# Sources", "", "`sources` is a list; `kind` decides which keys an entry has."]
-    for model in _source_models():
+    for model in SOURCE_KINDS:
         kind = get_args(model.model_fields["kind"].annotation)[0]
         lines += ["", f"## sources: {kind}", "", _docstring(model), ""]
         lines += _settings_table(model, "")
@@ -175,11 +176,6 @@ def settings_page() -> str:
             if nested is not None and nested is not SecretRef:
                 lines += ["", f"### {name}", "", _docstring(nested), "", *_settings_table(nested, f"{name}.")]
     return "\n".join(lines) + "\n"
-
-
-def _source_models() -> list[type[BaseModel]]:
-    union = get_args(get_args(Settings.model_fields["sources"].annotation)[0])[0]
-    return list(get_args(union))
 
 
 def _settings_table(model: type[BaseModel], prefix: str) -> list[str]:

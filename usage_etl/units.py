@@ -27,6 +27,16 @@ INPUT_TOKEN_CLASSES = (
 TOKEN_CLASSES = (*INPUT_TOKEN_CLASSES, "output_tokens")
 """Disjoint parts of a request; their sum is ``total_tokens``. ``reasoning_tokens`` is a subset of output."""
 
+MODAL_TOKENS = (
+    "input_audio_tokens",
+    "cache_read_audio_tokens",
+    "output_audio_tokens",
+    "input_image_tokens",
+    "cache_read_image_tokens",
+    "output_image_tokens",
+)
+"""Audio and image subsets of uncached input, cache reads and output; what is left of a class is text."""
+
 UNALLOCATED = "unallocated"
 """Owner of usage whose owner the directories do not know. Shown as a line of its own, never spread."""
 

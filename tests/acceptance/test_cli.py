@@ -20,6 +20,7 @@ from usage_etl.cli.doctor import Check, explain_render, run_checks
 from usage_etl.cli.main import main
 from usage_etl.config import load_settings
 from usage_etl.schemas import FACT_USAGE_DAILY, MART_CHARGEBACK_MONTHLY, MART_SUMMARY
+from usage_etl.sources.registry import SOURCE_KINDS
 
 ROOT = Path(__file__).parents[2]
 STARTED = {
@@ -90,7 +91,7 @@ def test_init_writes_a_starter_that_loads(usage_etl: Command, tmp_path: Path) ->
     assert files(tmp_path / "fresh") == STARTED
     assert outcome.out.count("wrote ") == len(STARTED)
     assert "usage-etl doctor" in outcome.out
-    settings = load_settings(tmp_path / "fresh" / "usage_etl.yaml")
+    settings = load_settings(tmp_path / "fresh" / "usage_etl.yaml", kinds=SOURCE_KINDS)
     assert [source.kind for source in settings.sources] == ["litellm"]
     assert (tmp_path / "fresh" / "landing" / "litellm").is_dir()
 
@@ -100,7 +101,7 @@ def test_every_commented_key_of_the_starter_is_one_that_is_known(usage_etl: Comm
     starter = tmp_path / "usage_etl.yaml"
     optional = re.compile(r"^( *)# (prices:|- kind: |  )", re.MULTILINE)
     starter.write_text(optional.sub(r"\1\2", starter.read_text(encoding="utf-8")), encoding="utf-8")
-    settings = load_settings(starter)
+    settings = load_settings(starter, kinds=SOURCE_KINDS)
     assert [source.kind for source in settings.sources] == ["litellm", "openai", "anthropic"]
     assert settings.prices.contract_file == "prices/contract.csv"
 

@@ -8,6 +8,7 @@ import pytest
 from usage_etl.config import load_settings
 from usage_etl.config.directory import read_contract, read_directories
 from usage_etl.pricing import ListPrices, ModelCatalog, price_book
+from usage_etl.sources.registry import SOURCE_KINDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
@@ -20,7 +21,7 @@ def test_the_readme_lists_every_example() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_directories_and_prices_load(name: str) -> None:
-    settings = load_settings(EXAMPLES / name / "usage_etl.yaml")
+    settings = load_settings(EXAMPLES / name / "usage_etl.yaml", kinds=SOURCE_KINDS)
     read_directories(Path(settings.resolve(settings.directory)))
     file = settings.prices.contract_file
     contract = read_contract(Path(settings.resolve(file)) if file else None)

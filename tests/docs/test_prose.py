@@ -12,7 +12,7 @@ from usage_etl.cli.main import app
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.marts import DIFFERENCE_CAUSES, LINE_KINDS
 from usage_etl.schemas.usage import PRICE_STATUSES
-from usage_etl.sources.litellm.record import FIELDS
+from usage_etl.sources.litellm.spend_logs import FIELDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "examples").rglob("*.md")])

@@ -9,12 +9,12 @@ import pytest
 from pydantic import BaseModel
 
 from usage_etl.config.directory import CONTRACT_COLUMNS, DIRECTORY_FILES
-from usage_etl.config.settings import AnthropicSettings, LiteLLMSettings, OpenAISettings, SecretRef, Settings
+from usage_etl.config.settings import SecretRef, Settings
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.contract import Table
+from usage_etl.sources.registry import SOURCE_KINDS
 
 DOCS = Path(__file__).parents[2] / "docs"
-SOURCES: tuple[type[BaseModel], ...] = (LiteLLMSettings, OpenAISettings, AnthropicSettings)
 
 
 def page(name: str) -> str:
@@ -82,7 +82,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str | 
             yield from keys(nested, f"{name}.")
 
 
-@pytest.mark.parametrize("model", [Settings, *SOURCES], ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", [Settings, *SOURCE_KINDS], ids=lambda model: model.__name__)
 def test_every_setting_is_described(model: type[BaseModel]) -> None:
     text = page("reference/settings.md")
     if model is not Settings:

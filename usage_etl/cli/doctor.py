@@ -17,6 +17,7 @@ from usage_etl.keys import sha256_hex
 from usage_etl.lake import open_state, open_store
 from usage_etl.pricing import ListPrices, price_book
 from usage_etl.schemas import DIM_PRICE
+from usage_etl.sources.registry import SOURCE_KINDS
 
 PROBE_TIMEOUT_S = 60
 _PROBE = """
@@ -40,7 +41,7 @@ class Check:
 def run_checks(config: Path) -> list[Check]:
     """Every check that the settings allow; a settings file that cannot be read ends them."""
     try:
-        settings = load_settings(config)
+        settings = load_settings(config, kinds=SOURCE_KINDS)
     except ConfigError as error:
         return [*render_checks(), Check("settings", False, str(error), "mend the keys named above", is_config=True)]
     checks = [Check("settings", True, f"{config}: {len(settings.sources)} source(s)")]
@@ -152,7 +153,7 @@ def _source_check(name: str) -> Callable[[Settings], tuple[str, str]]:
     def check(settings: Settings) -> tuple[str, str]:
         source = next(source for source in settings.sources if source.name == name)
         if source.location is None:
-            return f"{source.kind} API at {source.base_url}", ""
+            return f"asks {source.origin}", ""
         location = settings.resolve(source.location)
         store = open_store(location, endpoint_url=settings.s3.endpoint_url, region=settings.s3.region, must_exist=True)
         found = sum(1 for _ in store.list(""))

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from usage_etl.config.load import load_settings, parse_settings, read_secret, require_secrets
-from usage_etl.config.settings import Settings, SourceSettings
+from usage_etl.config.settings import FolderSourceSettings, LogSourceSettings, SecretRef, Settings, SourceSettings, TagMapping
 
-__all__ = ["Settings", "SourceSettings", "load_settings", "parse_settings", "read_secret", "require_secrets"]
+__all__ = [
+    "FolderSourceSettings",
+    "LogSourceSettings",
+    "SecretRef",
+    "Settings",
+    "SourceSettings",
+    "TagMapping",
+    "load_settings",
+    "parse_settings",
+    "read_secret",
+    "require_secrets",
+]

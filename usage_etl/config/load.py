@@ -10,7 +10,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from usage_etl.config.settings import SecretRef, Settings
+from usage_etl.config.settings import SecretRef, Settings, SourceSettings, settings_model
 from usage_etl.errors import ConfigError, MissingCredentialsError
 
 CONFIG_VARIABLE = "USAGE_ETL_CONFIG"
@@ -46,8 +46,11 @@ def config_path(environment: Mapping[str, str] | None = None) -> Path:
     return Path((os.environ if environment is None else environment).get(CONFIG_VARIABLE) or DEFAULT_FILE)
 
 
-def load_settings(path: Path | str | None = None) -> Settings:
-    """Settings from a YAML file. Raises ConfigError naming file, key and allowed values, all faults at once."""
+def load_settings(path: Path | str | None = None, *, kinds: Sequence[type[SourceSettings]]) -> Settings:
+    """Settings from a YAML file, whose sources may be of ``kinds``.
+
+    Raises ConfigError naming file, key and allowed values, all faults at once.
+    """
     file = Path(path) if path is not None else config_path()
     try:
         content = file.read_text(encoding="utf-8")
@@ -60,28 +63,31 @@ def load_settings(path: Path | str | None = None) -> Settings:
         raise ConfigError(str(file), [f"not valid YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(document, dict):
         raise ConfigError(str(file), ["must be a mapping with the keys version, organization, start_date, sources"])
-    return parse_settings(document, base_path=file.resolve().parent, origin=str(file))
+    return parse_settings(document, base_path=file.resolve().parent, origin=str(file), kinds=kinds)
 
 
-def parse_settings(document: Mapping[str, Any], *, base_path: Path, origin: str = "settings") -> Settings:
+def parse_settings(
+    document: Mapping[str, Any], *, base_path: Path, kinds: Sequence[type[SourceSettings]], origin: str = "settings"
+) -> Settings:
     """Settings from an already read mapping. Raises ConfigError."""
+    model = settings_model(kinds)
     try:
-        return Settings.model_validate({**document, "base_path": base_path})
+        return model.model_validate({**document, "base_path": base_path})
     except ValidationError as error:
-        raise ConfigError(origin, [_problem(fault) for fault in error.errors()]) from error
+        raise ConfigError(origin, [_problem(fault, model) for fault in error.errors()]) from error
 
 
-def _problem(fault: Any) -> str:
+def _problem(fault: Any, model: type[Settings]) -> str:
     where = ".".join(str(part) for part in fault["loc"]) or "the file"
     if fault["type"] == "extra_forbidden":
-        return f"{where}: unknown key; known here are {', '.join(_keys_beside(fault['loc']))}"
+        return f"{where}: unknown key; known here are {', '.join(_keys_beside(fault['loc'], model))}"
     found = "" if isinstance(fault.get("input"), dict | list | None) else f" (found {fault['input']!r})"
     return f"{where}: {fault['msg']}{found}"
 
 
-def _keys_beside(where: Sequence[str | int]) -> list[str]:
+def _keys_beside(where: Sequence[str | int], model: type[Settings]) -> list[str]:
     """Keys that may stand where an unknown one was found."""
-    models: list[type[BaseModel]] = [Settings]
+    models: list[type[BaseModel]] = [model]
     for part in where[:-1]:
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
         if fields:

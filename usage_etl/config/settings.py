@@ -1,14 +1,19 @@
-"""The settings file as frozen, validated values. Unknown keys are errors; secrets are references, read where used."""
+"""The settings file as frozen, validated values. Unknown keys are errors; secrets are references, read where used.
+
+The kinds of sources are not known here: each brings its own settings, and whoever loads the file names them.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, Union
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator, model_validator
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -72,19 +77,6 @@ class StateSettings(_Settings):
     """SQLAlchemy address, or a reference to a variable that holds one. A relative SQLite file is relative to this file."""
 
 
-class _SourceSettings(_Settings):
-    name: Slug
-    """The source's own name, unique in this file: small letters, digits, ``-`` and ``_``. It is part of stored keys: keep it."""
-    account: Annotated[str, StringConstraints(min_length=1, max_length=120)] = "default"
-    """Account, organization or gateway instance that the data is about."""
-    start_date: dt.date | None = None
-    """First day to fetch; the file's own start_date unless set."""
-    trailing_days: Annotated[int, Field(ge=0, le=120)] = 7
-    """Days before today that are fetched again on each pull, because providers restate."""
-    minimum_share_pct: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(50)
-    """A re-delivery with fewer rows than this share of the last good one is held, not loaded. 0 accepts anything."""
-
-
 class TagMapping(_Settings):
     """How request tags of the form ``<prefix><value>`` fill columns."""
 
@@ -96,57 +88,46 @@ class TagMapping(_Settings):
     """Prefixes whose tags are kept in ``tag_set``."""
 
 
-class LiteLLMSettings(_SourceSettings):
-    """LiteLLM SpendLogs as JSON lines (``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst``) in a folder or bucket."""
+class SourceSettings(_Settings):
+    """What every source is configured by. Each kind of source adds its own keys in ``usage_etl/sources/<kind>``."""
 
-    kind: Literal["litellm"]
+    kind: str
     """Which reader."""
-    location: Location
-    """Folder or bucket in which the logs arrive."""
-    pattern: str = "**/*.jsonl*"
+    name: Slug
+    """The source's own name, unique in this file: small letters, digits, ``-`` and ``_``. It is part of stored keys: keep it."""
+    account: Annotated[str, StringConstraints(min_length=1, max_length=120)] = "default"
+    """Account, organization or gateway instance that the data is about."""
+    location: Location | None = None
+    """Folder or bucket in which the files arrive."""
+    pattern: str = "**/*"
     """Which files below ``location`` are read."""
-    tags: TagMapping = TagMapping()
-    """How request tags fill columns."""
     role: Literal["usage", "reconciliation"] = "usage"
     """usage: its requests are the ones counted. reconciliation: they are compared with what was counted, never added."""
+    start_date: dt.date | None = None
+    """First day to fetch; the file's own start_date unless set."""
+    trailing_days: Annotated[int, Field(ge=0, le=120)] = 7
+    """Days before today that are fetched again on each pull, because providers restate."""
+    minimum_share_pct: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(50)
+    """A re-delivery with fewer rows than this share of the last good one is held, not loaded. 0 accepts anything."""
+
+    @property
+    def origin(self) -> str:
+        """Where the data comes from, for people: a folder or bucket, or the server that is asked."""
+        return self.location or f"{self.kind} server"
 
 
-class _ReportApiSettings(_SourceSettings):
-    location: Location | None = None
-    """Folder or bucket of saved pages; null fetches from the API."""
-    pattern: str = "**/*.json*"
-    """Which files below ``location`` are read."""
-    api_key: SecretRef | None = None
-    """Admin key of the API; needed when ``location`` is null."""
-    role: Literal["usage", "reconciliation"] = "reconciliation"
-    """What its usage report is for; its costs are the bill in either case. usage: counted. reconciliation: compared only."""
+class FolderSourceSettings(SourceSettings):
+    """A source whose files arrive in a folder or bucket."""
 
-    @model_validator(mode="after")
-    def _key_or_location(self) -> Self:
-        if self.location is None and self.api_key is None:
-            raise ValueError("needs location (saved pages) or api_key (fetched from the API)")
-        return self
+    location: Location
+    """Folder or bucket in which the files arrive."""
 
 
-class OpenAISettings(_ReportApiSettings):
-    """OpenAI organization costs and completions usage: API pages, fetched or found in a folder or bucket."""
+class LogSourceSettings(FolderSourceSettings):
+    """A request log whose records may carry tags."""
 
-    kind: Literal["openai"]
-    """Which reader."""
-    base_url: str = "https://api.openai.com"
-    """Address of the API, for a proxy in front of it."""
-
-
-class AnthropicSettings(_ReportApiSettings):
-    """Anthropic cost and messages usage reports: API pages, fetched or found in a folder or bucket."""
-
-    kind: Literal["anthropic"]
-    """Which reader."""
-    base_url: str = "https://api.anthropic.com"
-    """Address of the API, for a proxy in front of it."""
-
-
-SourceSettings = Annotated[LiteLLMSettings | OpenAISettings | AnthropicSettings, Field(discriminator="kind")]
+    tags: TagMapping = TagMapping()
+    """How request tags fill columns."""
 
 
 class PriceSettings(_Settings):
@@ -273,3 +254,15 @@ class Settings(_Settings):
         if location.startswith("s3://"):
             return location.rstrip("/")
         return str((self.base_path / location).resolve())
+
+
+def settings_model(kinds: Sequence[type[SourceSettings]]) -> type[Settings]:
+    """The settings file whose ``sources`` may be of the given kinds, told apart by ``kind``."""
+    return _settings_model(tuple(kinds))
+
+
+@lru_cache
+def _settings_model(kinds: tuple[type[SourceSettings], ...]) -> type[Settings]:
+    entry: Any = Annotated[Union[kinds], Field(discriminator="kind")] if len(kinds) > 1 else kinds[0]  # noqa: UP007 - at run time
+    sources: Any = Annotated[tuple[entry, ...], Field(min_length=1, description=Settings.model_fields["sources"].description)]
+    return create_model(Settings.__name__, __base__=Settings, sources=(sources, ...))

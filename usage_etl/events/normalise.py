@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from usage_etl.units import MODAL_TOKENS
+
 
 def normalise(staged: pl.LazyFrame) -> pl.LazyFrame:
     """Staged rows with the disjoint token classes, error and cache-hit counts and ``rating``; one row stays one row.
@@ -22,7 +24,7 @@ def normalise(staged: pl.LazyFrame) -> pl.LazyFrame:
     convention = pl.col("token_convention")
     is_cache_inside = convention != "cache_beside_input"
     is_reasoning_beside = convention == "cache_in_input_reasoning_beside_output"
-    is_silent = (reported_input == 0) & (reported_output == 0) & (_known("units_count") == 0)
+    is_silent = (reported_input == 0) & (reported_output == 0) & (pl.col("quantity").fill_null(0) == 0)
     is_success = pl.col("status").is_in(["success", "unknown"])
     is_hit = pl.col("is_cache_hit")
     is_missing = is_silent & is_success & ~is_hit
@@ -38,7 +40,7 @@ def normalise(staged: pl.LazyFrame) -> pl.LazyFrame:
         cache_write_1h_tokens=write_1h,
         output_tokens=pl.when(is_reasoning_beside).then(reported_output + reasoning).otherwise(reported_output),
         reasoning_tokens=reasoning,
-        units_count=_known("units_count"),
+        **{name: _known(name) for name in MODAL_TOKENS},
         errors_count=pl.when(pl.col("status") == "error").then("requests_count").otherwise(0),
         cache_hits_count=pl.when(is_hit).then("requests_count").otherwise(0),
         is_usage_missing=is_missing,

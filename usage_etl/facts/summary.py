@@ -117,7 +117,6 @@ def _measures(currency: str) -> list[pl.Expr]:
         pl.sum_horizontal(pl.col(*INPUT_TOKEN_CLASSES)).sum().alias("input_tokens"),
         pl.col("cache_read_tokens", "output_tokens").sum(),
         tokens.sum().alias("total_tokens"),
-        pl.col("units_count").sum(),
         pl.col("requests_count").filter(is_unpriced).sum().alias("unpriced_requests_count"),
         tokens.filter(is_unpriced).sum().alias("unpriced_tokens"),
         pl.col("latency_ms_sum", "latency_count").sum(),

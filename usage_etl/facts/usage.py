@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from usage_etl.schemas.usage import USAGE_DIMENSIONS
+from usage_etl.units import MODAL_TOKENS
 
 COUNTS = (
     "requests_count",
@@ -16,11 +17,14 @@ COUNTS = (
     "cache_write_1h_tokens",
     "output_tokens",
     "reasoning_tokens",
-    "units_count",
+    *MODAL_TOKENS,
     "usage_missing_count",
     "latency_ms_sum",
     "latency_count",
 )
+QUANTITIES = ("quantity", "native_quantity", "effective_cost")
+"""Sums that are null where nothing was known, never 0."""
+
 RATING_KEYS = (
     "source",
     "source_account",
@@ -35,6 +39,8 @@ RATING_KEYS = (
     "host_raw",
     "model_raw",
     "processing",
+    "region",
+    "native_unit",
     "status",
     "grain",
     "rating",
@@ -58,8 +64,9 @@ def group_for_rating(requests: pl.LazyFrame) -> pl.LazyFrame:
             "cache_write_1h_tokens",
             "output_tokens",
             "reasoning_tokens",
-            "units_count",
+            *MODAL_TOKENS,
         ).sum(),
+        *map(_sum_of_known, ("quantity", "native_quantity")),
         pl.col("requests_count").filter(pl.col("is_usage_missing")).sum().alias("usage_missing_count"),
         pl.col("latency_ms").sum().alias("latency_ms_sum"),
         pl.col("latency_ms").count().cast(pl.Int64).alias("latency_count"),
@@ -82,6 +89,9 @@ def usage_monthly(daily: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _summed(frame: pl.LazyFrame, *period: str) -> pl.LazyFrame:
-    known_cost = pl.col("effective_cost")
-    cost = pl.when(known_cost.count() > 0).then(known_cost.sum()).alias("effective_cost")
-    return frame.group_by(*period, *USAGE_DIMENSIONS).agg(pl.col(COUNTS).sum(), cost)
+    return frame.group_by(*period, *USAGE_DIMENSIONS).agg(pl.col(COUNTS).sum(), *map(_sum_of_known, QUANTITIES))
+
+
+def _sum_of_known(name: str) -> pl.Expr:
+    known = pl.col(name)
+    return pl.when(known.count() > 0).then(known.sum()).alias(name)

@@ -54,7 +54,6 @@ class MartSummary(dy.Schema):
     cache_read_tokens = tokens("of input_tokens, read from a provider cache")
     output_tokens = tokens("output, reasoning included")
     total_tokens = tokens("input_tokens plus output_tokens")
-    units_count = count("native units other than tokens")
     unpriced_requests_count = count("requests whose price is unknown")
     unpriced_tokens = tokens("tokens whose price is unknown")
     latency_ms_sum = count("sum of known durations", unit="ms")

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataframely as dy
 
-from usage_etl.schemas.contract import Table, count, day, flag, instant, label, money, one_of, quantity, text, tokens
+from usage_etl.schemas.charge_line import ChargeLine
+from usage_etl.schemas.contract import Table, count, day, flag, instant, label, one_of, text, tokens
+from usage_etl.schemas.contract import quantity as exact
 from usage_etl.units import PRIMITIVE_UNITS
 
 TOKEN_CONVENTIONS = ("cache_in_input", "cache_beside_input", "cache_in_input_reasoning_beside_output")
 """How a source counts: cache tokens inside or beside its input, reasoning inside or beside its output."""
 
 STATUSES = ("success", "error", "blocked", "cancelled", "unknown")
-PROCESSINGS = ("standard", "batch", "flex", "priority")
+PROCESSINGS = ("standard", "batch", "flex", "priority", "fast")
 
 
 class StagedUsage(dy.Schema):
@@ -28,6 +30,7 @@ class StagedUsage(dy.Schema):
     delivery_id = label("delivery that carried the row", nullable=False)
     delivery_sequence = count("order of arrival; among copies of one event the later one wins")
     raw_ordinal = count("1-based record number in the landed object")
+    bucket_key = text("replacement unit of a bucket row: all rows of a bucket are replaced together; null for requests")
     event_id = text("the source's own id of the call; with source and account it is the row's key", nullable=False)
     call_id = text("id shared by the retries and fallbacks of one call")
     record_version_at = instant("when the source last changed the record", nullable=True)
@@ -39,6 +42,7 @@ class StagedUsage(dy.Schema):
     status = label("outcome", nullable=False, check=one_of(*STATUSES), source="OpenTelemetry error.type")
     http_status = count("HTTP status", nullable=True)
     error_type = label("class of the error", source="OpenTelemetry error.type")
+    operation_name = label("kind of interaction as logged", source="gen_ai.operation.name")
     token_convention = label("how this row counts its tokens", nullable=False, check=one_of(*TOKEN_CONVENTIONS))
     reported_input_tokens = tokens("as sent", nullable=True, source="gen_ai.usage.input_tokens")
     reported_output_tokens = tokens("as sent", nullable=True, source="gen_ai.usage.output_tokens")
@@ -47,12 +51,23 @@ class StagedUsage(dy.Schema):
     cache_write_tokens = tokens("input written to the provider's cache, all lifetimes", nullable=True)
     cache_write_1h_tokens = tokens("of cache_write_tokens, those with a one-hour lifetime", nullable=True)
     reasoning_tokens = tokens("thinking tokens", nullable=True, source="gen_ai.usage.reasoning.output_tokens")
+    input_audio_tokens = tokens("of the uncached input, audio", nullable=True)
+    cache_read_audio_tokens = tokens("of cache_read_tokens, audio", nullable=True)
+    output_audio_tokens = tokens("of the output, audio", nullable=True)
+    input_image_tokens = tokens("of the uncached input, images", nullable=True)
+    cache_read_image_tokens = tokens("of cache_read_tokens, images", nullable=True)
+    output_image_tokens = tokens("of the output, images", nullable=True)
     primitive = label("what was used", nullable=False, check=one_of(*PRIMITIVE_UNITS))
-    units_count = count("whole native units other than tokens (embeddings, images, checks)", nullable=True)
+    quantity = exact(
+        "in the unit of the primitive, where that is not tokens; null where unknown", nullable=True, unit="unit of primitive"
+    )
+    native_unit = label("the source's own unit beside tokens, for example asksage_tokens, credits, ptu_hours")
+    native_quantity = exact("in native_unit; never added to tokens", nullable=True, unit="native_unit")
     host_raw = label("who served and bills the call, as sent", source="LiteLLM custom_llm_provider")
     model_raw = label("model as sent", source="gen_ai.response.model")
     deployment = label("alias or deployment the caller asked for", source="gen_ai.request.model")
-    region = label("region as sent")
+    region = label("region or geography in which the model ran, as sent; may decide the price")
+    context_min_tokens = count("lower bound of the context band that a bucket source names", nullable=True, unit="tokens")
     processing = label("price class of the request", nullable=False, check=one_of(*PROCESSINGS))
     is_cache_hit = flag("answered by the gateway's own cache, so not billed")
     user_id = label("user as logged", sensitivity="personal")
@@ -64,6 +79,8 @@ class StagedUsage(dy.Schema):
     session_id = text("session or conversation id", source="gen_ai.conversation.id")
     end_user_id = text("customer's own user", sensitivity="personal")
     tag_set = label("configured tags of the request as sorted key=value pairs, comma-separated")
+    client_ip = text("caller's address; kept only where the source's settings say so", sensitivity="personal")
+    prompt_excerpt = text("first characters of the prompt; kept only where the source's settings say so", sensitivity="personal")
     latency_ms = count("duration", nullable=True, unit="ms")
     ttft_ms = count("time to first token", nullable=True, unit="ms")
     source_cost_usd = dy.Float64(
@@ -86,46 +103,17 @@ STAGED_USAGE = Table(
 )
 
 
-class StagedCharge(dy.Schema):
-    """One charge line of a provider's cost report or invoice export, FOCUS words."""
-
+class _ChargeIdentity(dy.Schema):
     source = text("configured source", nullable=False)
     source_account = text("account of the source", nullable=False)
     delivery_id = text("delivery that carried the row", nullable=False)
-    delivery_sequence = count("order of arrival; the later delivery of a bucket replaces the earlier whole")
+    delivery_sequence = count("order of arrival")
     raw_ordinal = count("1-based record number in the landed object")
     bucket_key = text("replacement unit: all rows of a bucket are replaced together", nullable=False)
-    charge_date = day("UTC day of charge_period_start")
-    charge_period_start = instant("inclusive", source="FOCUS ChargePeriodStart")
-    charge_period_end = instant("exclusive", source="FOCUS ChargePeriodEnd")
-    provider_name = text("who bills", nullable=False, source="FOCUS ProviderName / ServiceProviderName")
-    billing_account_id = text("billing account", nullable=False, source="FOCUS BillingAccountId")
-    sub_account_id = text("project or workspace", source="FOCUS SubAccountId")
-    invoice_id = text("invoice, once known", source="FOCUS InvoiceId")
-    service_name = text("service", nullable=False, source="FOCUS ServiceName")
-    charge_category = text(
-        "kind of charge",
-        nullable=False,
-        source="FOCUS ChargeCategory",
-        check=one_of("Usage", "Purchase", "Tax", "Credit", "Adjustment"),
-    )
-    charge_class = text("null, or Correction", source="FOCUS ChargeClass", check=one_of("Correction"))
-    charge_description = text("line as delivered", source="FOCUS ChargeDescription")
-    sku_meter = text("what the meter counts", source="FOCUS SkuMeter")
-    model_raw = text("model named by the line, as sent")
-    token_class = text("token class named by the line; null where the line names none")
-    processing = text("standard, batch, flex or priority where the line names it")
-    api_key_id = text("key, where the line names it")
-    billed_cost = money("charged amount, sign kept", source="FOCUS BilledCost")
-    effective_cost = money("after discounts and amortisation", source="FOCUS EffectiveCost")
-    list_cost = money("before discounts", source="FOCUS ListCost")
-    contracted_cost = money("at negotiated prices", source="FOCUS ContractedCost")
-    is_list_cost_estimated = flag("list_cost was copied from billed_cost because the source gives none")
-    billing_currency = text("ISO 4217, upper case", nullable=False, source="FOCUS BillingCurrency", regex=r"^[A-Z]{3}$")
-    consumed_quantity = quantity(
-        "quantity in consumed_unit", nullable=True, unit="consumed_unit", source="FOCUS ConsumedQuantity"
-    )
-    consumed_unit = text("unit of consumed_quantity", source="FOCUS ConsumedUnit")
+
+
+class StagedCharge(_ChargeIdentity, ChargeLine):
+    """One charge line of a provider's cost report or invoice export, FOCUS words."""
 
 
 STAGED_CHARGES = Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataframely as dy
 
 from usage_etl.schemas.contract import Table, count, day, flag, instant, label, money, one_of, text, tokens
+from usage_etl.schemas.contract import quantity as exact
 from usage_etl.schemas.staged import PROCESSINGS, STATUSES
 from usage_etl.units import PRIMITIVE_UNITS
 
@@ -25,7 +26,16 @@ class _Measures(dy.Schema):
     cache_write_1h_tokens = tokens("input written to the cache, one-hour lifetime")
     output_tokens = tokens("output, reasoning included")
     reasoning_tokens = tokens("of output_tokens, thinking tokens")
-    units_count = count("whole native units other than tokens")
+    input_audio_tokens = tokens("of input_uncached_tokens, audio")
+    cache_read_audio_tokens = tokens("of cache_read_tokens, audio")
+    output_audio_tokens = tokens("of output_tokens, audio")
+    input_image_tokens = tokens("of input_uncached_tokens, images")
+    cache_read_image_tokens = tokens("of cache_read_tokens, images")
+    output_image_tokens = tokens("of output_tokens, images")
+    quantity = exact(
+        "in the unit of the primitive, where that is not tokens; null where unknown", nullable=True, unit="unit of primitive"
+    )
+    native_quantity = exact("in native_unit; never added to tokens", nullable=True, unit="native_unit")
 
 
 class _EventIdentity(dy.Schema):
@@ -39,11 +49,14 @@ class _EventIdentity(dy.Schema):
     status = label("outcome", nullable=False, check=one_of(*STATUSES))
     http_status = count("HTTP status", nullable=True)
     error_type = label("class of the error")
+    operation_name = label("kind of interaction as logged", source="gen_ai.operation.name")
     provider = label("who made the model", nullable=False, source="gen_ai.provider.name")
     host = label("who served and bills it", nullable=False)
     model_id = label("canonical model; with provider the complete key", nullable=False)
     model_raw = label("model as sent")
     processing = label("price class", nullable=False, check=one_of(*PROCESSINGS))
+    region = label("region or geography in which the model ran, as sent")
+    native_unit = label("the source's own unit beside tokens")
     primitive = label("what was used", nullable=False, check=one_of(*PRIMITIVE_UNITS))
     department_id = label("owner on usage_date", nullable=False)
     team_id = label("owner on usage_date", nullable=False)
@@ -56,7 +69,10 @@ class _EventIdentity(dy.Schema):
     product_id = label("product of the feature on usage_date")
     feature_id = label("feature")
     session_id = text("session or conversation")
+    end_user_id = text("customer's own user", sensitivity="personal")
     tag_set = label("configured tags")
+    client_ip = text("caller's address, where it is kept", sensitivity="personal")
+    prompt_excerpt = text("first characters of the prompt, where they are kept", sensitivity="personal")
 
 
 class _EventResult(dy.Schema):
@@ -105,6 +121,8 @@ USAGE_DIMENSIONS = (
     "host",
     "model_id",
     "processing",
+    "region",
+    "native_unit",
     "status",
     "price_id",
     "price_status",
@@ -145,6 +163,8 @@ class _UsageDimensions(dy.Schema):
     host = label("who served and bills it", nullable=False)
     model_id = label("canonical model", nullable=False)
     processing = label("price class", nullable=False, check=one_of(*PROCESSINGS))
+    region = label("region or geography in which the model ran, as sent")
+    native_unit = label("the source's own unit beside tokens")
     status = label("outcome", nullable=False, check=one_of(*STATUSES))
     price_id = label("row of dim_price; null when unpriced or free")
     price_status = label("whether effective_cost stands", nullable=False, check=one_of(*PRICE_STATUSES))

@@ -1,23 +1,18 @@
 """A landed text file as blocks of whole lines, decompressed by content, in bounded memory.
 
-The file's name is not trusted: gzip and zstd are known by their first bytes. A file that is not JSON lines at all, or
-whose compressed stream is cut or damaged, is refused whole.
+A file that is not JSON lines at all, or whose compressed stream is cut or damaged, is refused whole.
 """
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
 
-from backports import zstd
-
 from usage_etl.errors import UnreadableDeliveryError
+from usage_etl.sources.plain import open_plain
 
 BLOCK_BYTES = 4 << 20
 """Plain bytes handed on at a time."""
@@ -29,7 +24,6 @@ MAX_SKIPPED_BYTES = 1 << 30
 """A line without end beyond this is no line: the file is refused (decompression bombs, binary data)."""
 
 _BOMS = ((b"\xff\xfe\x00\x00", "UTF-32"), (b"\x00\x00\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
-_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # zstd as parallel compressors begin it
 _UTF8_BOM = b"\xef\xbb\xbf"
 _OBJECT_LINE = re.compile(rb'^[ \t]*\{[ \t]*(?:"|\})', re.MULTILINE)
 _SNIFFED_LINES = 100
@@ -48,31 +42,13 @@ class LineBlock:
     """``data`` is only the beginning of one line that is too long to read."""
 
 
-@contextmanager
-def _plain(path: Path) -> Iterator[BufferedIOBase]:
-    with path.open("rb") as raw:
-        magic = raw.read(4)
-        raw.seek(0)
-        if magic[:2] == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=raw) as stream:
-                yield stream
-        elif magic == b"\x28\xb5\x2f\xfd" or _SKIPPABLE_FRAME.match(magic):
-            with zstd.ZstdFile(raw) as stream:
-                yield stream
-        else:
-            yield raw
-
-
 def read_line_blocks(path: Path, source: str) -> Iterator[LineBlock]:
-    """Blocks of whole lines of a JSON-lines file: plain, gzip (also of several members) or zstd.
+    """Blocks of whole lines of a JSON-lines file: plain, gzip (also of several members), zstd or a zip of one file.
 
     Raises UnreadableDeliveryError when the file is UTF-16, a JSON array, CSV or binary, or its compression is broken.
     """
-    try:
-        with _plain(path) as stream:
-            yield from _blocks(stream, source)
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
-        raise UnreadableDeliveryError(source, f"the compressed file is cut or damaged: {error}") from error
+    with open_plain(path, source) as stream:
+        yield from _blocks(stream, source)
 
 
 def _blocks(stream: BufferedIOBase, source: str) -> Iterator[LineBlock]:

@@ -15,20 +15,12 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from usage_etl.config import SourceSettings, TagMapping
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.staged import USAGE_EVENTS_QUARANTINE
 
 RAW_TEXT_LIMIT = 4096
 """Characters of a quarantined record that are kept."""
-
-
-@dataclass(frozen=True)
-class TagRules:
-    """How request tags of the form ``<prefix><value>`` fill columns. ``keep``: prefixes that stay in ``tag_set``."""
-
-    feature: str = "feature:"
-    investigation: str = "investigation:"
-    keep: tuple[str, ...] = ("env:",)
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,13 @@ class ParseContext:
     delivery_sequence: int
     object_key: str
     received_at: dt.datetime
-    tags: TagRules = TagRules()
+    settings: SourceSettings | None = None
+    """The source's own settings, of its own model; None where a parser is used without any."""
+
+    @property
+    def tags(self) -> TagMapping:
+        """How request tags fill columns; the defaults for a source without such a setting."""
+        return getattr(self.settings, "tags", TagMapping())
 
     def columns(self) -> dict[str, Any]:
         """Values of the columns that are the same on every staged row of the delivery."""
@@ -62,22 +60,25 @@ def _empty_quarantine() -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class CoveredBucket:
-    """A bucket that a delivery answers for, also when it holds no rows: rows of older deliveries stop counting there.
-
-    Staging keeps an object for every covered (table, day), of no rows where the bucket was emptied.
-    """
+    """A bucket that a delivery answers for, also when it holds no rows: rows of older versions stop counting there."""
 
     table_name: str
     """``staged_usage`` or ``staged_charges``."""
-    day: dt.date
     bucket_key: str
+    """Replacement unit, unique within the source: an hour or day of a report, a billing period of an export."""
+    day: dt.date | None = None
+    """The day of the bucket where it lies within one: staging keeps an object for it, of no rows where it was emptied."""
+    version_at: dt.datetime | None = None
+    """When the source made this version of the bucket: the newest counts, whatever the order of arrival. Null where only
+    the order of arrival tells."""
 
 
 @dataclass(frozen=True)
 class ParsedBatch:
-    """Consecutive records of one delivery; ``rows_read`` = usage + charges + quarantine rows, always.
+    """Consecutive records of one delivery; each is staged or quarantined, told by ``raw_ordinal``.
 
-    ``rows_read`` comes from a counter that does not depend on the parser's own reading of rows.
+    One record may become several rows (a charge and its credits; usage and its charge), all under its ``raw_ordinal``.
+    ``rows_read`` counts records by a counter that does not depend on the parser's own reading of rows.
     """
 
     rows_read: int

@@ -180,7 +180,7 @@ class _Delivery:
         if not cells.faults and self._stood_before(bucket, texts):
             cells.fault("bucket", "repeated")
         elif not cells.faults:
-            staging.covered.append(CoveredBucket(report.table.name, bucket.started_at.date(), bucket.key))
+            staging.covered.append(CoveredBucket(report.table.name, bucket.key, day=bucket.started_at.date()))
         seen: Counter[str] = Counter()
         for ordinal, (result, text) in enumerate(zip(results, texts, strict=True), first_ordinal):
             reader = Cells(cells.faults)

@@ -1,7 +1,7 @@
 """Parsed batches to staged files: one Parquet file per table and day, checked against its contract, in one pass.
 
 Rows that break the contract go to quarantine with the names of the rules; every batch and the whole delivery must close:
-rows read = rows staged + rows quarantined. Memory holds a few batches, whatever the size of the delivery.
+records read = records staged + records quarantined. Memory holds a few batches, whatever the size of the delivery.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def stage(batches: Iterable[ParsedBatch], *, context: ParseContext, work_folder:
     write_days(STAGED_USAGE, tally.usage_frames(batches), work_folder)
     write_days(STAGED_CHARGES, iter(tally.charges), work_folder)
     tally.close()
-    days = {(bucket.table_name, bucket.day): 0 for bucket in tally.covered} | tally.rows_by_day
+    days = {(bucket.table_name, bucket.day): 0 for bucket in tally.covered if bucket.day} | tally.rows_by_day
     files = tuple(_staged_file(name, day, rows, work_folder) for (name, day), rows in sorted(days.items()))
     return StagedDelivery(
         files=files,
@@ -85,6 +85,7 @@ class _Tally:
     context: ParseContext
     work_folder: Path
     rows_read: int = 0
+    records_staged: int = 0
     rows_quarantined: int = 0
     rows_by_day: Counter[tuple[str, dt.date]] = field(default_factory=Counter)
     charges: list[pl.DataFrame] = field(default_factory=list)
@@ -95,22 +96,22 @@ class _Tally:
     def usage_frames(self, batches: Iterable[ParsedBatch]) -> Iterator[pl.DataFrame]:
         """Usage rows that keep the contract, as they come; charges (never many) are kept aside."""
         for batch in batches:
-            table = STAGED_USAGE if batch.charges is None else STAGED_CHARGES
-            rows = batch.usage if batch.charges is None else batch.charges
-            good, refused = _split(table, table.empty() if rows is None else rows, batch, self.context)
-            if batch.rows_read != good.height + refused.height:
-                raise ConservationError(
-                    "rows of a batch: read and staged + quarantined", batch.rows_read, good.height + refused.height
-                )
+            kept = _kept(batch, self.context)
+            if batch.rows_read != kept.records_count + kept.refused.height:
+                counted = kept.records_count + kept.refused.height
+                raise ConservationError("records of a batch: read and staged + quarantined", batch.rows_read, counted)
             self.rows_read += batch.rows_read
+            self.records_staged += kept.records_count
             self.covered += batch.covered
-            for day, count in good[str(table.partition)].value_counts().rows():
-                self.rows_by_day[table.name, day] += count
-            self._refuse(_QUARANTINE_OF[table.name], refused)
-            if table is STAGED_CHARGES:
-                self.charges.append(good)
-            elif good.height:
-                yield good
+            for table, frame in kept.frames:
+                for day, count in frame[str(table.partition)].value_counts().rows():
+                    self.rows_by_day[table.name, day] += count
+            self._refuse(_quarantine_of(batch), kept.refused)
+            for table, frame in kept.frames:
+                if table is STAGED_CHARGES:
+                    self.charges.append(frame)
+                elif frame.height:
+                    yield frame
 
     def _refuse(self, table: Table, refused: pl.DataFrame) -> None:
         if not refused.height:
@@ -130,27 +131,68 @@ class _Tally:
         """Write what is held. Raises ConservationError."""
         for name in tuple(self._held):
             self._write_held(name)
-        accounted = self.rows_by_day.total() + self.rows_quarantined
+        accounted = self.records_staged + self.rows_quarantined
         if self.rows_read != accounted:
-            raise ConservationError("rows of the delivery: read and staged + quarantined", self.rows_read, accounted)
+            raise ConservationError("records of the delivery: read and staged + quarantined", self.rows_read, accounted)
 
     def quarantine(self) -> dict[str, pl.LazyFrame]:
         return {name: pl.scan_parquet(parts, glob=False) for name, parts in self._parts.items()}
 
 
-def _split(table: Table, rows: pl.DataFrame, batch: ParsedBatch, context: ParseContext) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows that keep the contract, and the batch's quarantine with those that do not. Raises ContractError on shape."""
-    frame = rows if rows.schema == table.polars_schema else table.conform(rows.lazy()).collect()
+@dataclass(frozen=True)
+class _Kept:
+    """What of one batch keeps the contracts."""
+
+    frames: tuple[tuple[Table, pl.DataFrame], ...]
+    records_count: int
+    refused: pl.DataFrame
+
+
+def _kept(batch: ParsedBatch, context: ParseContext) -> _Kept:
+    """Rows that keep their contract, and the batch's quarantine with the records of those that do not.
+
+    A record whose usage is refused is refused with its charges too. Raises ContractError on shape.
+    """
+    given = [(STAGED_USAGE, batch.usage), (STAGED_CHARGES, batch.charges)]
+    frames = [(table, _conformed(table, rows)) for table, rows in given if rows is not None]
+    faults = {ordinal: reasons for table, frame in frames for ordinal, reasons in _faults(table, frame).items()}
+    refused = batch.quarantine
+    if faults:
+        frames = [(table, frame.filter(~pl.col("raw_ordinal").is_in(list(faults)))) for table, frame in frames]
+        found = [(ordinal, batch.raw_text(ordinal), reasons) for ordinal, reasons in sorted(faults.items())]
+        refused = pl.concat([refused, quarantine_rows(found, context)])
+    return _Kept(tuple(frames), _records_count(frames), refused)
+
+
+def _conformed(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows if rows.schema == table.polars_schema else table.conform(rows.lazy()).collect()
+
+
+def _records_count(frames: Sequence[tuple[Table, pl.DataFrame]]) -> int:
+    """Records that became rows. One usage row is one record; charges may be several of one."""
+    if [table for table, _ in frames] == [STAGED_USAGE]:
+        return frames[0][1].height
+    return pl.concat([frame["raw_ordinal"] for _, frame in frames]).n_unique() if frames else 0
+
+
+def _faults(table: Table, frame: pl.DataFrame) -> dict[int, str]:
+    """Ordinals of the records with a row that breaks the contract, and the rules it breaks. Raises ContractError on shape."""
     try:
-        return table.validate(frame), batch.quarantine
+        table.validate(frame)
     except ContractError:
         if frame.schema != table.polars_schema:
             raise
-    good, failure = table.schema.filter(frame)
+    else:
+        return {}
+    _, failure = table.schema.filter(frame)
     rules = failure.details().select(failure.counts().keys()).iter_rows(named=True)
     ordinals = failure.invalid()["raw_ordinal"].to_list()
-    found = [(ordinal, batch.raw_text(ordinal), _reasons(verdicts)) for ordinal, verdicts in zip(ordinals, rules, strict=True)]
-    return pl.DataFrame(good), pl.concat([batch.quarantine, quarantine_rows(found, context)])
+    return {ordinal: _reasons(verdicts) for ordinal, verdicts in zip(ordinals, rules, strict=True)}
+
+
+def _quarantine_of(batch: ParsedBatch) -> Table:
+    """Where the batch's refused records go: to the charges' quarantine where it holds charges."""
+    return _QUARANTINE_OF[STAGED_USAGE.name if batch.charges is None else STAGED_CHARGES.name]
 
 
 def _reasons(rules: dict[str, str]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import partial
 
 import polars as pl
+
+from usage_etl.money import MONEY
 
 INSTANT_FORMATS = (
     "%Y-%m-%d %H:%M:%S.%6f",
@@ -17,14 +20,49 @@ INSTANT_FORMATS = (
 """Accepted spellings of an instant, the usual one first. Without a zone it is UTC."""
 
 _EXACT_FLOAT = 2**53
+_PLAIN_DECIMAL = r"^[+-]?(\d{1,20}(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
+_MICROS = {"s": Decimal(10**6), "ms": Decimal(10**3), "us": Decimal(1), "ns": Decimal("0.001")}
+_LAST_MICROS = Decimal(9_223_372_036_854_775)
 
 
-def instants(text: pl.Series) -> pl.Series:
-    """UTC instants with microseconds; null where ``text`` is null or in no accepted spelling."""
-    parsed = _instants_as(INSTANT_FORMATS[0], text)
-    for spelling in INSTANT_FORMATS[1:]:
-        parsed = _retried(parsed, text, partial(_instants_as, spelling))
+def instants(text: pl.Series, spellings: Sequence[str] = INSTANT_FORMATS, zone: str = "UTC") -> pl.Series:
+    """UTC instants with microseconds; null where ``text`` is null or in none of ``spellings``.
+
+    Text without a zone is of ``zone``: the earlier of two instants where clocks are set back, none where they skip it.
+    """
+    parsed = _instants_as(spellings[0], zone, text)
+    for spelling in spellings[1:]:
+        parsed = _retried(parsed, text, partial(_instants_as, spelling, zone))
     return parsed
+
+
+def instant_text(text: pl.Expr, spelling: str, zone: str) -> pl.Expr:
+    """UTC instants from texts in one spelling; null where one is written otherwise."""
+    if zone == "UTC" or "%z" in spelling or "%#z" in spelling:
+        return text.str.to_datetime(spelling, time_unit="us", time_zone="UTC", strict=False)
+    local = text.str.to_datetime(spelling, time_unit="us", strict=False)
+    return local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+
+
+def epochs(text: pl.Series, unit: str) -> pl.Series:
+    """UTC instants with microseconds from numbers since 1970 in ``unit``: ``s``, ``ms``, ``us`` or ``ns``.
+
+    Digits count, not floats: ``1763545200.123457`` seconds is exact to the microsecond. Null where ``text`` is null, no
+    number, or outside the years 1970 to 2261.
+    """
+    exact, factor = decimals(text), _MICROS[unit]
+    in_range = exact.is_between(Decimal(0), _LAST_MICROS / factor).fill_null(value=False)
+    micros = exact.set(~in_range, None).to_frame("n").select((pl.col("n") * pl.lit(factor)).round(0)).to_series()
+    return micros.cast(pl.Int64).cast(pl.Datetime("us", "UTC")).alias(text.name)
+
+
+def decimals(text: pl.Series) -> pl.Series:
+    """Exact ``Decimal(38, 18)``; null where ``text`` is null or not a plain ASCII decimal with at most 20 whole digits.
+
+    Digits after the 18th decimal are rounded half to even: they can only be the tail of a float at the origin.
+    """
+    plain = text.set(~text.str.contains(_PLAIN_DECIMAL).fill_null(value=False), None)
+    return plain.cast(MONEY, strict=False)
 
 
 def counts(text: pl.Series) -> pl.Series:
@@ -32,8 +70,10 @@ def counts(text: pl.Series) -> pl.Series:
     return _retried(text.cast(pl.Int64, strict=False), text, _whole_floats)
 
 
-def milliseconds(text: pl.Series) -> pl.Series:
-    """Whole milliseconds, rounded; null where ``text`` is null or no finite number."""
+def milliseconds(text: pl.Series, *, factor: int = 1) -> pl.Series:
+    """Whole milliseconds from numbers of ``factor`` milliseconds, rounded; null where ``text`` is null or no finite number."""
+    if factor != 1:
+        return _exact((numbers(text) * factor).round())
     return _retried(text.cast(pl.Int64, strict=False), text, lambda rest: _exact(numbers(rest).round()))
 
 
@@ -43,8 +83,8 @@ def numbers(text: pl.Series) -> pl.Series:
     return parsed.set(~parsed.is_finite(), None) if not parsed.is_finite().all() else parsed
 
 
-def _instants_as(spelling: str, text: pl.Series) -> pl.Series:
-    return text.str.to_datetime(spelling, time_unit="us", time_zone="UTC", strict=False)
+def _instants_as(spelling: str, zone: str, text: pl.Series) -> pl.Series:
+    return text.to_frame("text").select(instant_text(pl.col("text"), spelling, zone)).to_series().alias(text.name)
 
 
 def _whole_floats(text: pl.Series) -> pl.Series:

@@ -10,6 +10,7 @@ import pytest
 from usage_etl.config import load_settings, read_secret, require_secrets
 from usage_etl.config.settings import SecretRef
 from usage_etl.errors import ConfigError, MissingCredentialsError
+from usage_etl.sources.registry import SOURCE_KINDS
 
 GOOD = """
 version: 1
@@ -37,7 +38,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def test_a_good_file_is_frozen_and_resolves_its_paths(write: Write, tmp_path: Path) -> None:
-    settings = load_settings(write(GOOD))
+    settings = load_settings(write(GOOD), kinds=SOURCE_KINDS)
     assert settings.resolve("lake") == str(tmp_path / "lake")
     assert settings.resolve("s3://bucket/lake/") == "s3://bucket/lake"
     assert settings.organization.time_zone == "Europe/Berlin"
@@ -53,7 +54,7 @@ def test_a_good_file_is_frozen_and_resolves_its_paths(write: Write, tmp_path: Pa
         ("start_date: 2026-08-01", "start_date: yesterday", "start_date"),
         ("Europe/Berlin", "Europe/Atlantis", "IANA"),
         ("id: northwind", "id: ../etc", "organization.id"),
-        ("kind: litellm", "kind: litelm", "'litellm', 'openai', 'anthropic'"),
+        ("kind: litellm", "kind: litelm", "'anthropic', "),
         ("name: openai,", "name: gateway,", "used twice: gateway"),
         ("mode: smtp", "mode: pigeon", "'files' or 'smtp'"),
         ("mail:", "mial:", "mial: unknown key; known here are as_of_date, directory,"),
@@ -70,32 +71,38 @@ def test_a_good_file_is_frozen_and_resolves_its_paths(write: Write, tmp_path: Pa
 )
 def test_each_fault_names_file_key_and_allowed_values(write: Write, old: str, new: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        load_settings(write(GOOD.replace(old, new)))
+        load_settings(write(GOOD.replace(old, new)), kinds=SOURCE_KINDS)
     assert message in str(error.value)
     assert "usage_etl.yaml" in str(error.value)
 
 
 def test_all_faults_come_at_once(write: Write) -> None:
     with pytest.raises(ConfigError) as error:
-        load_settings(write(GOOD.replace("2026-08-01", "never").replace("Europe/Berlin", "Mars").replace("smtp", "pigeon")))
+        load_settings(
+            write(GOOD.replace("2026-08-01", "never").replace("Europe/Berlin", "Mars").replace("smtp", "pigeon")),
+            kinds=SOURCE_KINDS,
+        )
     assert len(error.value.problems) == 3
 
 
 def test_words_that_yaml_would_turn_into_something_else_stay_text(write: Write) -> None:
-    settings = load_settings(write(GOOD.replace("name: Northwind", "name: NO").replace("location: logs", "location: 012")))
+    settings = load_settings(
+        write(GOOD.replace("name: Northwind", "name: NO").replace("location: logs", "location: 012")),
+        kinds=SOURCE_KINDS,
+    )
     assert settings.organization.name == "NO"
     assert settings.sources[0].location == "012"
 
 
 def test_missing_and_undecodable_files_say_what_to_do(write: Write, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="usage-etl init"):
-        load_settings(tmp_path / "absent.yaml")
+        load_settings(tmp_path / "absent.yaml", kinds=SOURCE_KINDS)
     with pytest.raises(ConfigError, match="cannot be read"):
-        load_settings(write("name: Ünicode", encoding="utf-16"))
+        load_settings(write("name: Ünicode", encoding="utf-16"), kinds=SOURCE_KINDS)
 
 
 def test_every_missing_secret_is_named_at_once(write: Write) -> None:
-    settings = load_settings(write(GOOD))
+    settings = load_settings(write(GOOD), kinds=SOURCE_KINDS)
     with pytest.raises(MissingCredentialsError) as error:
         require_secrets(settings, {"ANTHROPIC_ADMIN_KEY": "x", "SMTP_PASSWORD": ""})
     assert len(error.value.problems) == 2

@@ -13,6 +13,7 @@ from usage_etl.config.directory import read_directories
 from usage_etl.demo import write_demo
 from usage_etl.demo.scenario import Scenario
 from usage_etl.errors import ConfigError
+from usage_etl.sources.registry import SOURCE_KINDS
 
 DIGEST = """
 import hashlib, sys
@@ -62,7 +63,7 @@ def test_a_window_has_at_least_one_day_and_some_traffic(tmp_path):
 
 
 def test_settings_load_and_name_folders_that_exist(demo):
-    settings = load_settings(demo.summary.settings_path)
+    settings = load_settings(demo.summary.settings_path, kinds=SOURCE_KINDS)
     assert settings.as_of_date == demo.summary.scenario.as_of
     assert settings.start_date == demo.summary.scenario.first_day.replace(day=1)
     for source in settings.sources:

@@ -218,7 +218,6 @@ def _summary(scenario: Scenario, records: list[Record], current: list[Record]) -
                     "cache_read_tokens": 0,
                     "output_tokens": sum(one.output_tokens for one in group),
                     "total_tokens": sum(one.input_tokens + one.output_tokens for one in group),
-                    "units_count": 0,
                     "unpriced_requests_count": sum(one.requests for one in unpriced),
                     "unpriced_tokens": sum(one.input_tokens + one.output_tokens for one in unpriced),
                     "latency_ms_sum": 0,

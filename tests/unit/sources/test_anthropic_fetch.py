@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from tests.unit.sources.fetching import fetch_context
 from tests.unit.sources.page_server import QUICK, PageServer, Query, Reply, ReportSite, serving
 from tests.unit.sources.report_pages import anthropic_bucket, anthropic_cost, anthropic_page, anthropic_usage, read
-from usage_etl.config.settings import AnthropicSettings, SecretRef
+from usage_etl.config import SecretRef
 from usage_etl.errors import SourceError
 from usage_etl.money import exact_sum
 from usage_etl.sources.anthropic.fetch import fetch
 from usage_etl.sources.anthropic.parse import parse
+from usage_etl.sources.anthropic.settings import AnthropicSettings
 from usage_etl.sources.fetched import FetchedObject
 
 KEY = "sk-ant-admin-test"
@@ -53,11 +55,7 @@ def fetched(server: PageServer) -> list[FetchedObject]:
     return list(
         fetch(
             settings,
-            api_key=KEY,
-            start_date=dt.date(2020, 1, 1),
-            known=set(),
-            today=dt.date(2026, 10, 31),
-            pulled_at=dt.datetime(2026, 10, 31, 6, tzinfo=dt.UTC),
+            fetch_context(KEY, start_date=dt.date(2020, 1, 1), pulled_at=dt.datetime(2026, 10, 31, 6, tzinfo=dt.UTC)),
             policy=QUICK,
         )
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.sources.spend_logs import CONTEXT, Outcome, line, outcome_of
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.sources import lines
-from usage_etl.sources.litellm import parse as litellm_parse
+from usage_etl.sources.litellm.parse import parse
 
 THREE = "".join(f"{line(request_id=f'req-{number}')}\n" for number in (1, 2, 3))
 
@@ -230,4 +230,4 @@ def test_parsing_yields_as_it_reads(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     path = tmp_path / "log"
     path.write_text(THREE * 10)
 
-    assert len(list(litellm_parse.parse(path, CONTEXT))) > 3
+    assert len(list(parse(path, CONTEXT))) > 3

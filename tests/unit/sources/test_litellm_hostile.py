@@ -11,9 +11,9 @@ from polars.testing import assert_frame_equal
 
 from tests.unit.sources.spend_logs import line, outcome_of, record
 from usage_etl.errors import UnreadableDeliveryError
+from usage_etl.sources.json_lines import LineReader
 from usage_etl.sources.lines import LineBlock
-from usage_etl.sources.litellm.read import LineReader
-from usage_etl.sources.litellm.record import FIELDS
+from usage_etl.sources.litellm.spend_logs import FIELDS, SHAPE
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x1f"), max_size=12)
 SCALAR = st.one_of(
@@ -46,12 +46,12 @@ def records(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> dict[str, Any]:
 
 def read(content: str) -> tuple[pl.DataFrame, dict[int, str]]:
     data = content.encode()
-    found = LineReader().read(LineBlock(data, 1, data.count(b"\n") + (not data.endswith(b"\n"))))
+    found = LineReader(SHAPE).read(LineBlock(data, 1, data.count(b"\n") + (not data.endswith(b"\n"))))
     return found.flat, {ordinal: rules for ordinal, _, rules in found.refused}
 
 
 def read_slowly(content: str) -> tuple[pl.DataFrame, dict[int, str]]:
-    with patch("usage_etl.sources.litellm.read._decode_as", return_value=None):
+    with patch("usage_etl.sources.json_lines._decode_as", return_value=None):
         return read(content)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.unit.sources.spend_logs import CONTEXT, line, outcome_of, reasons_of, record, row_of
-from usage_etl.sources.parsed import TagRules
+from usage_etl.config import TagMapping
+from usage_etl.sources.litellm.settings import LiteLLMSettings
+from usage_etl.units import MODAL_TOKENS
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "litellm"
 DELIVERY_ONLY = ("record_version_at", "call_id")
@@ -54,7 +56,15 @@ def test_an_anthropic_call_keeps_every_field_that_the_contract_asks_for() -> Non
         "cache_write_1h_tokens": 1000,
         "reasoning_tokens": 120,
         "primitive": "ai.chat",
-        "units_count": None,
+        "bucket_key": None,
+        "operation_name": None,
+        **dict.fromkeys(MODAL_TOKENS),
+        "quantity": None,
+        "native_unit": None,
+        "native_quantity": None,
+        "context_min_tokens": None,
+        "client_ip": None,
+        "prompt_excerpt": None,
         "host_raw": "anthropic",
         "model_raw": "claude-sonnet-5",
         "deployment": "sonnet",
@@ -161,8 +171,8 @@ def test_a_call_type_has_a_primitive_and_an_unknown_one_is_kept(call_type: str |
 
 
 def test_a_moderation_is_one_check() -> None:
-    assert row_of(call_type="amoderation")["units_count"] == 1
-    assert row_of()["units_count"] is None
+    assert row_of(call_type="amoderation")["quantity"] == 1
+    assert row_of()["quantity"] is None
 
 
 @pytest.mark.parametrize(
@@ -238,9 +248,9 @@ def test_a_key_in_clear_is_stored_as_the_hash_that_the_gateway_uses() -> None:
 
 
 def test_tags_fill_columns_by_the_rules_of_the_source() -> None:
-    rules = TagRules(feature="f=", investigation="case/", keep=("env:", "tier:"))
+    rules = TagMapping(feature="f=", investigation="case/", keep=("env:", "tier:"))
     tags = ["x", "tier:gold,100%", "case/ 17", "f=", "f=chat", "f=later", "env:prod"]
-    context = dataclasses.replace(CONTEXT, tags=rules)
+    context = dataclasses.replace(CONTEXT, settings=LiteLLMSettings(kind="litellm", name="gateway", location="logs", tags=rules))
     row = outcome_of(line(request_tags=tags), context=context).row
 
     assert (row["feature_id"], row["investigation_id"]) == ("chat", "17")

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
+from tests.unit.sources.fetching import fetch_context
 from tests.unit.sources.page_server import QUICK, PageServer, Query, Reply, ReportSite, serving
 from tests.unit.sources.report_pages import CONTEXT, openai_bucket, openai_cost, openai_page, openai_usage, read
-from usage_etl.config.settings import OpenAISettings, SecretRef
+from usage_etl.config import SecretRef
 from usage_etl.errors import SourceError
 from usage_etl.money import exact_sum
 from usage_etl.periods import day_start
 from usage_etl.sources.fetched import FetchedObject
 from usage_etl.sources.openai.fetch import fetch
 from usage_etl.sources.openai.parse import COMPLETIONS_USAGE, COSTS, parse
+from usage_etl.sources.openai.settings import OpenAISettings
 
 KEY = "sk-admin-test"
 TODAY = dt.date(2026, 10, 31)
@@ -55,11 +57,9 @@ def fetched(server: PageServer, known: frozenset[tuple[str, str]] = frozenset())
     return list(
         fetch(
             settings,
-            api_key=KEY,
-            start_date=dt.date(2026, 9, 1),
-            known=known,
-            today=TODAY,
-            pulled_at=dt.datetime(2026, 10, 31, 6, tzinfo=dt.UTC),
+            fetch_context(
+                KEY, start_date=dt.date(2026, 9, 1), known=known, pulled_at=dt.datetime(2026, 10, 31, 6, tzinfo=dt.UTC)
+            ),
             policy=QUICK,
         )
     )

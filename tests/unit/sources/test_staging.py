@@ -134,7 +134,7 @@ def test_a_missing_required_cell_is_named(tmp_path: Path) -> None:
 
 
 def test_an_emptied_bucket_leaves_a_file_without_rows(tmp_path: Path) -> None:
-    emptied, filled = (CoveredBucket("staged_usage", FIRST + dt.timedelta(days=day), f"bucket-{day}") for day in (4, 0))
+    emptied, filled = (CoveredBucket("staged_usage", f"bucket-{day}", day=FIRST + dt.timedelta(days=day)) for day in (4, 0))
     found = staged(tmp_path, usage_batch(usage_row(1), covered=(filled, emptied)))
 
     assert [(file.day.day, file.rows_count) for file in found.files] == [(1, 1), (5, 0)]

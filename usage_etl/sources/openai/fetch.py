@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from usage_etl.config.settings import OpenAISettings
 from usage_etl.periods import day_start
 from usage_etl.sources.cells import Cells
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.http import DEFAULT_POLICY, JsonApi, RetryPolicy
+from usage_etl.sources.http import DEFAULT_POLICY, RetryPolicy
 from usage_etl.sources.openai.parse import COMPLETIONS_USAGE, COSTS
-from usage_etl.sources.pulls import Endpoint, pull
+from usage_etl.sources.openai.settings import OpenAISettings
+from usage_etl.sources.pulls import Endpoint
+from usage_etl.sources.report_api import fetch_reports
+from usage_etl.sources.source import FetchContext
 
 _KEY_ADVICE = "an organization owner makes one under Settings, Admin keys; it needs the scope api.usage.read"
 _ADVICE = {
@@ -22,35 +24,16 @@ _ADVICE = {
 }
 
 
-def fetch(
-    settings: OpenAISettings,
-    *,
-    api_key: str,
-    start_date: dt.date,
-    known: Collection[tuple[str, str]],
-    today: dt.date,
-    pulled_at: dt.datetime,
-    policy: RetryPolicy = DEFAULT_POLICY,
-) -> Iterator[FetchedObject]:
-    """Answers that changed since they were last landed. Raises SourceError, or TransientSourceError after retries."""
-    with JsonApi(
-        source=settings.name,
-        base_url=settings.base_url,
-        headers={"authorization": f"Bearer {api_key}"},
-        secret=api_key,
+def fetch(settings: OpenAISettings, context: FetchContext, *, policy: RetryPolicy = DEFAULT_POLICY) -> Iterator[FetchedObject]:
+    """Saved pages, or answers that changed since they were last landed. Raises SourceError, or TransientSourceError."""
+    return fetch_reports(
+        settings,
+        context,
+        headers=lambda key: {"authorization": f"Bearer {key}"},
         advice=_ADVICE,
+        endpoints=_ENDPOINTS,
         policy=policy,
-    ) as api:
-        yield from pull(
-            api,
-            _ENDPOINTS,
-            source=settings.name,
-            known=known,
-            start_date=settings.start_date or start_date,
-            trailing_days=settings.trailing_days,
-            today=today,
-            pulled_at=pulled_at,
-        )
+    )
 
 
 def _window(first_day: dt.date, end_day: dt.date) -> tuple[tuple[str, str], ...]:

@@ -1,4 +1,4 @@
-"""Lines of SpendLogs to a flat text frame: fast for whole blocks, line by line only where a block does not read.
+"""Lines of JSON records to a flat text frame: fast for whole blocks, line by line only where a block does not read.
 
 Polars decodes a column of lines as one JSON array. That is fast and strict in grammar, but a line that holds two
 records, or two halves of one, could shift the rows; so only lines that look like one object are handed over, and the
@@ -9,19 +9,18 @@ by line with Python's json: only lines that are bad themselves are refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from usage_etl.errors import ConservationError
 from usage_etl.sources.lines import LineBlock
-from usage_etl.sources.litellm.record import FLAT_SCHEMA, METADATA_TYPE, RECORD_TYPES, flat_frame, flatten
+from usage_etl.sources.records import RecordShape
 
 _SLICE_LINES = 256
 _BLANK = " \t\r"
 _LOOKS_WHOLE = pl.col("line").str.starts_with("{") & pl.col("line").str.ends_with("}")
-_READ_SCHEMA = pl.Schema({"raw_ordinal": pl.Int64(), **FLAT_SCHEMA})
 
 Refusal = tuple[int, str, str]
 """Ordinal, text and rule name of a refused line."""
@@ -34,17 +33,19 @@ class FlatRecords:
     lines_count: int
     """Lines that are not blank."""
     flat: pl.DataFrame
-    """FLAT_SCHEMA after ``raw_ordinal``, in the order of lines."""
+    """The shape's columns after ``raw_ordinal``, in the order of lines."""
     refused: list[Refusal]
     lines: pl.DataFrame
     """``raw_ordinal`` and ``line`` of every readable line, for quoting."""
 
 
 class LineReader:
-    """Reads the blocks of one file; remembers in which form its metadata came last."""
+    """Reads the blocks of one file; remembers in which form its opened objects came last."""
 
-    def __init__(self) -> None:
-        self._forms = tuple(RECORD_TYPES)
+    def __init__(self, shape: RecordShape) -> None:
+        self._shape = shape
+        self._schema = pl.Schema({"raw_ordinal": pl.Int64(), **shape.schema})
+        self._forms = tuple(shape.json_types)
 
     def read(self, block: LineBlock) -> FlatRecords:
         """Flatten the records of ``block``."""
@@ -57,11 +58,11 @@ class LineReader:
             if not stripped:
                 blank_count += 1
             elif stripped.startswith("{") and stripped.endswith("}"):
-                frames += _line_by_line([(ordinal, stripped)], refused)
+                frames += self._line_by_line([(ordinal, stripped)], refused)
             else:
                 refused.append((ordinal, text, "line__not_a_json_object"))
         frames += self._decode(records, refused)
-        flat = pl.concat(frames).sort("raw_ordinal") if len(frames) > 1 else (frames or [pl.DataFrame(schema=_READ_SCHEMA)])[0]
+        flat = pl.concat(frames).sort("raw_ordinal") if len(frames) > 1 else (frames or [pl.DataFrame(schema=self._schema)])[0]
         lines_count = block.lines_count - blank_count
         if flat.height + len(refused) != lines_count:
             raise ConservationError(f"lines from {block.first_ordinal}", lines_count, flat.height + len(refused))
@@ -76,15 +77,30 @@ class LineReader:
             return
         for part in records.iter_slices(_SLICE_LINES):
             flat = self._fast(part)
-            yield from _line_by_line(part.rows(), refused) if flat is None else [flat]
+            yield from self._line_by_line(part.rows(), refused) if flat is None else [flat]
 
     def _fast(self, records: pl.DataFrame) -> pl.DataFrame | None:
         for form in self._forms:
-            flat = _decode_as(form, records)
+            flat = _decode_as(form, records, self._shape)
             if flat is not None:
                 self._forms = (form, *(other for other in self._forms if other != form))
                 return flat
         return None
+
+    def _line_by_line(self, rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> list[pl.DataFrame]:
+        """Flat frame of the lines that read one by one; the others are added to ``refused``."""
+        flat = []
+        for ordinal, text in rows:
+            try:
+                record = json.loads(text)
+            except (ValueError, RecursionError):
+                refused.append((ordinal, text, "line__not_json"))
+                continue
+            try:
+                flat.append({"raw_ordinal": ordinal, **self._shape.flatten(record)})
+            except ValueError as error:
+                refused.append((ordinal, text, str(error)))
+        return [pl.DataFrame(flat, schema=self._schema, orient="row")] if flat else []
 
 
 def _split(block: LineBlock) -> tuple[pl.DataFrame, list[Refusal]]:
@@ -107,38 +123,23 @@ def _split(block: LineBlock) -> tuple[pl.DataFrame, list[Refusal]]:
         return pl.DataFrame(rows, schema=schema, orient="row"), refused
 
 
-def _decode_as(form: str, records: pl.DataFrame) -> pl.DataFrame | None:
-    """Flat frame when every record reads with ``metadata`` in this form, else None."""
+def _decode_as(form: str, records: pl.DataFrame, shape: RecordShape) -> pl.DataFrame | None:
+    """Flat frame when every record reads in this form, else None."""
     try:
-        decoded = records.select(pl.col("line").str.json_decode(RECORD_TYPES[form])).unnest("line")
-        opened = _with_opened_metadata(decoded) if form == "text" else decoded
+        decoded = records.select(pl.col("line").str.json_decode(shape.json_types[form])).unnest("line")
+        opened = _with_opened(decoded, shape.opened_types) if form == "text" else decoded
         if opened is None or opened.height != records.height:
             return None
-        return flat_frame(opened).insert_column(0, records["raw_ordinal"])
+        return shape.flat_frame(opened).insert_column(0, records["raw_ordinal"])
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
 
 
-def _with_opened_metadata(decoded: pl.DataFrame) -> pl.DataFrame | None:
-    """``metadata`` from JSON text to its struct; None when a text does not look like one object."""
-    text = pl.col("metadata")
-    opened = decoded.lazy().with_columns(pl.when(text != "").then(text))
-    if not opened.select((text.str.starts_with("{") & text.str.ends_with("}")).all()).collect().item():
+def _with_opened(decoded: pl.DataFrame, types: Mapping[str, pl.Struct]) -> pl.DataFrame | None:
+    """The opened objects from JSON text to their structs; None when a text does not look like one object."""
+    texts = pl.col(list(types))
+    opened = decoded.lazy().with_columns(pl.when(texts != "").then(texts))
+    looks_whole = texts.str.starts_with("{") & texts.str.ends_with("}")
+    if not all(opened.select(looks_whole.all()).collect().row(0)):
         return None
-    return opened.with_columns(text.str.json_decode(METADATA_TYPE)).collect()
-
-
-def _line_by_line(rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> list[pl.DataFrame]:
-    """Flat frame of the lines that read one by one; the others are added to ``refused``."""
-    flat = []
-    for ordinal, text in rows:
-        try:
-            record = json.loads(text)
-        except (ValueError, RecursionError):
-            refused.append((ordinal, text, "line__not_json"))
-            continue
-        try:
-            flat.append({"raw_ordinal": ordinal, **flatten(record)})
-        except ValueError as error:
-            refused.append((ordinal, text, str(error)))
-    return [pl.DataFrame(flat, schema=_READ_SCHEMA, orient="row")] if flat else []
+    return opened.with_columns(pl.col(name).str.json_decode(kind) for name, kind in types.items()).collect()

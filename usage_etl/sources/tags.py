@@ -7,13 +7,13 @@ from functools import lru_cache
 
 import polars as pl
 
-from usage_etl.sources.litellm.record import LIST_SEPARATOR
-from usage_etl.sources.parsed import TagRules
+from usage_etl.config import TagMapping
+from usage_etl.sources.records import LIST_SEPARATOR
 
 TAG_COLUMNS = {"tag_feature": pl.String, "tag_investigation": pl.String, "tag_set": pl.String, "tags_readable": pl.Boolean}
 
 
-def tag_columns(flat_tags: pl.Series, rules: TagRules) -> pl.DataFrame:
+def tag_columns(flat_tags: pl.Series, rules: TagMapping) -> pl.DataFrame:
     """One row per row of ``flat_tags`` with ``TAG_COLUMNS``. Each distinct combination is read once."""
     distinct = flat_tags.unique()
     read = pl.DataFrame([read_tags(text, rules) for text in distinct], schema=TAG_COLUMNS, orient="row")
@@ -23,7 +23,7 @@ def tag_columns(flat_tags: pl.Series, rules: TagRules) -> pl.DataFrame:
 
 
 @lru_cache(maxsize=65536)
-def read_tags(flat: str | None, rules: TagRules) -> tuple[str | None, str | None, str | None, bool]:
+def read_tags(flat: str | None, rules: TagMapping) -> tuple[str | None, str | None, str | None, bool]:
     """Feature, investigation, tag set and whether the tags could be read.
 
     ``flat`` holds tags joined by LIST_SEPARATOR, or a JSON array in text. The first tag with a prefix wins; kept tags

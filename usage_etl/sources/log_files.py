@@ -1,0 +1,64 @@
+"""A landed file of JSON records, one per line, to staged usage rows, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from usage_etl.errors import UnreadableDeliveryError
+from usage_etl.sources.json_lines import FlatRecords, LineReader
+from usage_etl.sources.lines import read_line_blocks
+from usage_etl.sources.mapping import RowMapping, RowWriter
+from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
+from usage_etl.sources.records import RecordShape
+
+
+@dataclass(frozen=True)
+class LogDialect:
+    """How one kind of request log is written: JSON lines whose records become rows one by one."""
+
+    title: str
+    """What the file should be, for the message when it is something else."""
+    shape: RecordShape
+    mapping: RowMapping
+    recognised_by: tuple[str, ...]
+    """Fields of which a record of this log has at least one; a first block in which none has is another log."""
+
+
+def parse_log(path: Path, context: ParseContext, *, dialect: LogDialect) -> Iterator[ParsedBatch]:
+    """Batches of staged requests and refused lines of one JSON-lines file.
+
+    Raises UnreadableDeliveryError when the file is not JSON lines, its compression is broken, or no record of its first
+    block is of this log.
+    """
+    reader, writer = LineReader(dialect.shape), RowWriter(dialect.mapping, context)
+    for block in read_line_blocks(path, context.source):
+        records = reader.read(block)
+        if block.first_ordinal == 1:
+            _refuse_other_records(records, dialect, context.source)
+        if records.lines_count:
+            yield _batch(records, writer, context)
+
+
+def _refuse_other_records(records: FlatRecords, dialect: LogDialect, source: str) -> None:
+    flat, names = records.flat, dialect.recognised_by
+    if flat.height and all(flat[name].null_count() == flat.height for name in names):
+        raise UnreadableDeliveryError(source, f"no line has a {' or a '.join(names)}: not {dialect.title}")
+
+
+def _batch(records: FlatRecords, writer: RowWriter, context: ParseContext) -> ParsedBatch:
+    usage, broken = writer.staged(records.flat)
+    refused = [*records.refused, *((ordinal, text, broken[ordinal]) for ordinal, text in _quoted(records, list(broken)))]
+    return ParsedBatch(
+        rows_read=records.lines_count,
+        usage=usage,
+        quarantine=quarantine_rows(sorted(refused), context),
+        raw_text=lambda ordinal: next(text for _, text in _quoted(records, [ordinal])),
+    )
+
+
+def _quoted(records: FlatRecords, ordinals: list[int]) -> list[tuple[int, str]]:
+    return records.lines.filter(pl.col("raw_ordinal").is_in(ordinals)).rows() if ordinals else []

@@ -1,0 +1,87 @@
+"""What a kind of source is: its settings, how its bytes are fetched and parsed, and what its readers should know of it.
+
+One folder per kind, ``usage_etl/sources/<kind>/``, whose ``__init__`` holds the name ``SOURCE``. Nothing else has to be
+touched: the registry finds it, and settings, command line, assets and the reference of sources follow from it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from usage_etl.config import SecretRef, SourceSettings
+from usage_etl.sources.fetched import FetchedObject
+from usage_etl.sources.folder import ReadableStore, list_objects
+from usage_etl.sources.parsed import Parser
+
+OBJECTS = "objects"
+"""Dataset of objects found in a folder or bucket: what one holds is known when it is parsed."""
+
+
+@dataclass(frozen=True)
+class FetchContext:
+    """What a fetch may use besides the source's settings: the clock, what is landed already, secrets and stores."""
+
+    start_date: dt.date
+    """First day of the lake."""
+    known: Collection[tuple[str, str]]
+    """(origin key, origin version) of everything landed before."""
+    pulled_at: dt.datetime
+    read_secret: Callable[[SecretRef], str]
+    """Raises MissingCredentialsError."""
+    open_store: Callable[[str], ReadableStore]
+    """Opens a folder or bucket by its location. Raises LakeError."""
+
+    @property
+    def today(self) -> dt.date:
+        """UTC day of the pull."""
+        return self.pulled_at.date()
+
+
+Fetch = Callable[[Any, FetchContext], Iterator[FetchedObject]]
+"""``fetch(settings, context)``: what the source has that is not landed yet. ``settings`` is of the source's own model.
+Raises SourceError."""
+
+
+def fetch_folder(settings: SourceSettings, context: FetchContext) -> Iterator[FetchedObject]:
+    """Every object below ``location`` that matches ``pattern`` and is not landed yet: one delivery per object."""
+    assert settings.location is not None, "the settings of a folder source have a location"
+    return list_objects(context.open_store(settings.location), dataset=OBJECTS, pattern=settings.pattern, known=context.known)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the reference of sources says of a kind. One line each, for people who decide whether to switch it on."""
+
+    title: str
+    """Name of the product, for example ``LiteLLM``."""
+    formats: str
+    """Files, pages or tables that are read, with their generations."""
+    covers: str
+    """What is in it, and what is not."""
+    identity: str
+    """What makes two records the same one, and what a later delivery replaces."""
+    lateness: str
+    """How late and how long it may still change, by whose word."""
+    tested_on: str
+    """Whether recorded examples are real, from public fixtures, or rebuilt from documented types."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of source."""
+
+    kind: str
+    """As in the settings file; also the name of its folder and of its page in docs/sources."""
+    settings: type[SourceSettings]
+    parse: Parser
+    parser_version: str
+    """Changes when the same file would give other rows."""
+    datasets: tuple[str, ...]
+    """What its objects hold."""
+    facts: Facts
+    fetch: Fetch = fetch_folder
+    replaces_earlier: bool = False
+    """Whether later deliveries replace the buckets of earlier ones, so that old bytes that come back count again."""

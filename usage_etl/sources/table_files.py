@@ -1,0 +1,97 @@
+"""A landed table (CSV or Parquet) to staged rows: columns are found by name, whatever their order, case and generation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+
+import polars as pl
+
+from usage_etl.errors import UnreadableDeliveryError
+from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
+from usage_etl.sources.mapping import Broken, RowMapping, RowWriter
+from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows
+from usage_etl.sources.text_tables import TextTable, read_tables
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TableDialect:
+    """How one kind of table names its columns, and what its rows become."""
+
+    title: str
+    """What the file should be, for the message when it is something else."""
+    names: Mapping[str, tuple[str, ...]]
+    """Field to the column names that it had over the generations; letter case and surrounding blanks do not matter."""
+    required: frozenset[str]
+    """Fields without which the file is refused. Other absent fields are null."""
+    mappings: tuple[RowMapping, ...]
+    """What every row becomes: usage, a charge, or both. A row that one of them refuses is refused whole."""
+    ignored: frozenset[str] = field(default_factory=frozenset)
+    """Columns, in small letters, that are known and not read. Others that are not read are named in the log."""
+
+    def fields_of(self, header: list[str], source: str) -> dict[str, str]:
+        """Column to field for those that are read. Raises UnreadableDeliveryError when a required field is absent."""
+        by_name = {name.strip().lower(): name for name in header}
+        found: dict[str, str] = {}
+        for name, spellings in self.names.items():
+            column = next((by_name[spelling.lower()] for spelling in spellings if spelling.lower() in by_name), None)
+            if column is not None:
+                found.setdefault(column, name)
+        if missing := sorted(self.required - set(found.values())):
+            names = ", ".join("/".join(self.names[name]) for name in missing)
+            raise UnreadableDeliveryError(source, f"not {self.title}: there is no column {names}")
+        return found
+
+
+def parse_table(path: Path, context: ParseContext, *, dialect: TableDialect) -> Iterator[ParsedBatch]:
+    """Batches of staged and refused rows of one file. Raises UnreadableDeliveryError."""
+    fields: dict[str, str] | None = None
+    writers = [RowWriter(mapping, context) for mapping in dialect.mappings]
+    for table in read_tables(path, context.source):
+        if fields is None:
+            header = table.frame.columns[1:]
+            fields = dialect.fields_of(header, context.source)
+            _name_unread(header, fields, dialect, context)
+        flat = table.frame.select("raw_ordinal", *fields).rename(fields)
+        absent = [pl.lit(None, pl.String).alias(name) for name in dialect.names if name not in flat.columns]
+        yield batch_of(table, flat.with_columns(absent), writers, context)
+
+
+def batch_of(
+    table: TextTable,
+    flat: pl.DataFrame,
+    writers: list[RowWriter],
+    context: ParseContext,
+    covered: tuple[CoveredBucket, ...] = (),
+) -> ParsedBatch:
+    """The batch that rows of one text table become; ``flat`` holds their fields after ``raw_ordinal``."""
+    results = [(writer.table, *writer.staged(flat)) for writer in writers]
+    broken: Broken = reduce(_merged, (faults for _, _, faults in results), {})
+    kept = {name: frame.filter(~pl.col("raw_ordinal").is_in(list(broken))) for name, frame, _ in results}
+    refused = [*table.refused, *((ordinal, table.raw_text(ordinal), reasons) for ordinal, reasons in broken.items())]
+    return ParsedBatch(
+        rows_read=table.rows_count,
+        usage=kept.get(STAGED_USAGE.name),
+        charges=kept.get(STAGED_CHARGES.name),
+        quarantine=quarantine_rows(sorted(refused), context),
+        covered=covered,
+        raw_text=table.raw_text,
+    )
+
+
+def _merged(one: Broken, other: Broken) -> Broken:
+    names = {
+        ordinal: dict.fromkeys(f"{one.get(ordinal, '')},{reasons}".strip(",").split(",")) for ordinal, reasons in other.items()
+    }
+    return one | {ordinal: ",".join(reasons) for ordinal, reasons in names.items()}
+
+
+def _name_unread(header: list[str], fields: Mapping[str, str], dialect: TableDialect, context: ParseContext) -> None:
+    unread = sorted(name for name in header if name not in fields and name.strip().lower() not in dialect.ignored)
+    if unread:
+        _log.warning("source=%s delivery=%s unread_columns=%s", context.source, context.delivery_id, ", ".join(unread))
