@@ -239,6 +239,24 @@ def request_columns(started_at: pl.Expr) -> dict[str, pl.Expr]:
     }
 
 
+def charge_day(started_at: pl.Expr, period_start: pl.Expr, period_end: pl.Expr) -> pl.Expr:
+    """The day that a charge line is counted on: the day of its start, moved into its billing period where it lies outside.
+
+    So the days of a calendar month add up to the invoice of that month, corrections of earlier days included. Wants UTC
+    instants; where the period is null the start's own day counts.
+    """
+    day, last = started_at.dt.date(), (period_end - pl.duration(microseconds=1)).dt.date()
+    return pl.max_horizontal(pl.min_horizontal(day, last), period_start.dt.date())
+
+
+def charge_columns(billed_cost: pl.Expr) -> dict[str, pl.Expr]:
+    """Amounts of a source that states one amount only: the others are copies, and said to be."""
+    return {
+        **dict.fromkeys(("billed_cost", "effective_cost", "list_cost", "contracted_cost"), billed_cost),
+        "is_list_cost_estimated": pl.lit(value=True),
+    }
+
+
 def with_hashed_secrets(flat: pl.DataFrame, name: str) -> pl.DataFrame:
     """``flat`` with every key logged in clear (``sk-...``) replaced by its sha256: secrets are not stored."""
     is_secret = flat[name].str.starts_with("sk-").fill_null(value=False)
