@@ -1,0 +1,71 @@
+"""Several objects that are one delivery, landed as one: a run of an export with its manifest, or the small files of a folder.
+
+A bundle is an uncompressed tar of the objects byte for byte as received, in the order given. The same objects give the same
+bytes. It is told from a customer's own tar by its first member's name.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from usage_etl.errors import UnreadableDeliveryError
+
+BUNDLE_MARK = ".usage_etl_bundle"
+"""Name of the first, empty member."""
+
+Content = bytes | Callable[[Path], None]
+"""Bytes, or a function that writes them to a given local path."""
+
+
+def write_bundle(target: Path, members: Iterable[tuple[str, Content]]) -> None:
+    """Write ``members`` (key as the source names it, content) to ``target``. At most one member is held on disk beside it."""
+    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as archive, tempfile.TemporaryDirectory() as folder:
+        archive.addfile(tarfile.TarInfo(BUNDLE_MARK))
+        local = Path(folder) / "member"
+        for name, content in members:
+            entry = tarfile.TarInfo(name)
+            if isinstance(content, bytes):
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+            else:
+                content(local)
+                entry.size = local.stat().st_size
+                with local.open("rb") as stream:
+                    archive.addfile(entry, stream)
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether the file is a bundle that we wrote."""
+    with path.open("rb") as raw:
+        return raw.read(len(BUNDLE_MARK) + 1) == BUNDLE_MARK.encode() + b"\0"
+
+
+@contextmanager
+def open_bundle(path: Path, source: str) -> Iterator[Iterator[tuple[str, Path]]]:
+    """Members in order, each as (key, local file); a member's file is gone once the next one is asked for.
+
+    Raises UnreadableDeliveryError when the bundle is cut or damaged.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield _members(path, Path(folder) / "member", source)
+
+
+def _members(path: Path, local: Path, source: str) -> Iterator[tuple[str, Path]]:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for entry in archive:
+                if entry.name == BUNDLE_MARK or not entry.isfile():
+                    continue
+                stream = archive.extractfile(entry)
+                assert stream is not None, "a regular member has content"
+                with stream, local.open("wb") as target:
+                    shutil.copyfileobj(stream, target, 1 << 20)
+                yield entry.name, local
+    except tarfile.TarError as error:
+        raise UnreadableDeliveryError(source, f"the bundle is cut or damaged: {error}") from error
