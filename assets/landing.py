@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 
 from assets.describe import table_spec
 from assets.resources import Workspace, WorkspaceResource, now
@@ -17,10 +18,11 @@ from usage_etl.errors import SourceError, UnreadableDeliveryError
 from usage_etl.lake import LandedDelivery, StagedDay
 from usage_etl.schemas import BILLING_CHARGES_QUARANTINE, STAGED_CHARGES, STAGED_USAGE, USAGE_EVENTS_QUARANTINE
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.parsed import ParseContext
+from usage_etl.sources.parsed import ParseContext, quarantine_rows
 from usage_etl.sources.registry import SOURCES
-from usage_etl.sources.source import FetchContext
-from usage_etl.sources.staging import StagedDelivery, StagedFile, stage
+from usage_etl.sources.sandbox import parse_child
+from usage_etl.sources.source import FetchContext, Source
+from usage_etl.sources.staging import StagedDelivery, StagedFile, quarantine_of
 
 _QUARANTINES = {table.name: table for table in (USAGE_EVENTS_QUARANTINE, BILLING_CHARGES_QUARANTINE)}
 STAGED_TABLES = (STAGED_USAGE, STAGED_CHARGES, *_QUARANTINES.values())
@@ -148,16 +150,16 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
     if source is None:
         raise SourceError(delivery.source, "is not in the settings any more, and an object of it waits to be staged")
     with tempfile.TemporaryDirectory() as folder, workspace.landing.open(delivery) as path:
+        context, child = _context(source, delivery), parse_child(workspace.settings.parsing)
         try:
-            context = _context(source, delivery)
-            result = stage(SOURCES[source.kind].parse(path, context), context=context, work_folder=Path(folder))
+            result = child.stage(path, kind=source.kind, context=context, work_folder=Path(folder))
         except UnreadableDeliveryError as error:
-            workspace.index.record_refused(delivery.delivery_id, str(error), 0)
+            _refuse(workspace, context, SOURCES[source.kind], str(error))
             tally.refused.append(f"{delivery.origin_key}: {error}")
             return
         days = [_upload(workspace, delivery, part) for part in result.files]
-        for name, refused in result.quarantine.items():
-            workspace.lake.commit(_QUARANTINES[name], delivery.delivery_id, refused)
+        for name, parts in result.quarantine.items():
+            workspace.lake.commit(_QUARANTINES[name], delivery.delivery_id, pl.scan_parquet(list(parts), glob=False))
         version, refused_count = SOURCES[source.kind].parser_version, result.rows_quarantined
         reason = None if delivery.is_released else _reason_to_hold(workspace, source, delivery, result)
         if reason:
@@ -170,6 +172,13 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
                 delivery.delivery_id, days, rows_read=result.rows_read, rows_quarantined=refused_count, parser_version=version
             )
             tally.count(result)
+
+
+def _refuse(workspace: Workspace, context: ParseContext, source: Source, reason: str) -> None:
+    """Quarantines a file as a whole: one row with ordinal 0 that says why."""
+    row = quarantine_rows([(0, "", f"file__refused: {reason.replace(',', ';')}")], context)
+    workspace.lake.commit(quarantine_of(source.fills[0]), context.delivery_id, row.lazy())
+    workspace.index.record_refused(context.delivery_id, reason, 0)
 
 
 def _failure(failures: Mapping[str, Exception], context: dg.AssetExecutionContext) -> Exception:

@@ -76,7 +76,7 @@ class SourceError(UsageEtlError):
     """A source could not be read; permanent unless it is a ``TransientSourceError``."""
 
     def __init__(self, source: str, message: str) -> None:
-        self.source = source
+        self.source, self.reason = source, message
         super().__init__(f"source {source}: {message}")
 
 

@@ -130,6 +130,17 @@ class LogSourceSettings(FolderSourceSettings):
     """How request tags fill columns."""
 
 
+class ParsingSettings(_Settings):
+    """What reading one landed file may take. A file that needs more is refused with the limit's name, and the others go on."""
+
+    memory_mb: Annotated[int, Field(ge=1024)] = 4096
+    """Memory of the process that parses. Enforced by the operating system on Linux; macOS does not enforce it."""
+    cpu_s: Annotated[int, Field(ge=1)] = 120
+    """Seconds of processor time for any file."""
+    cpu_s_per_mb: Annotated[int, Field(ge=0)] = 2
+    """Seconds on top for each megabyte of the file as landed; reading takes a small part of that."""
+
+
 class PriceSettings(_Settings):
     """Where prices come from, the later layer winning: genai-prices, then the contract file."""
 
@@ -220,6 +231,8 @@ class Settings(_Settings):
     """Folder of users.csv, teams.csv, api_keys.csv, features.csv and budgets.csv; a missing file is an empty directory."""
     sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)]
     """Where data comes from; at least one."""
+    parsing: ParsingSettings = ParsingSettings()
+    """What reading one file may take."""
     prices: PriceSettings = PriceSettings()
     """Where prices come from."""
     reconciliation: ReconciliationSettings = ReconciliationSettings()

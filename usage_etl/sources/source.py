@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from usage_etl.config import SecretRef, SourceSettings
+from usage_etl.schemas.contract import Table
+from usage_etl.schemas.staged import STAGED_USAGE
 from usage_etl.sources.fetched import FetchedObject
 from usage_etl.sources.folder import ReadableStore, list_objects
 from usage_etl.sources.parsed import Parser
@@ -83,5 +85,7 @@ class Source:
     """What its objects hold."""
     facts: Facts
     fetch: Fetch = fetch_folder
+    fills: tuple[Table, ...] = (STAGED_USAGE,)
+    """Staged tables that its records become rows of. A file refused whole goes to the quarantine of the first."""
     replaces_earlier: bool = False
     """Whether later deliveries replace the buckets of earlier ones, so that old bytes that come back count again."""

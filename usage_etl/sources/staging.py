@@ -42,8 +42,8 @@ class StagedDelivery:
 
     files: tuple[StagedFile, ...]
     """By table and day; a file without rows says that the day's buckets were emptied."""
-    quarantine: dict[str, pl.LazyFrame]
-    """Refused records by the name of their quarantine table; tables without refused records are absent."""
+    quarantine: dict[str, tuple[Path, ...]]
+    """Files of refused records by the name of their quarantine table; tables without refused records are absent."""
     rows_read: int
     rows_staged: int
     rows_quarantined: int
@@ -106,7 +106,7 @@ class _Tally:
             for table, frame in kept.frames:
                 for day, count in frame[str(table.partition)].value_counts().rows():
                     self.rows_by_day[table.name, day] += count
-            self._refuse(_quarantine_of(batch), kept.refused)
+            self._refuse(quarantine_of(STAGED_USAGE if batch.charges is None else STAGED_CHARGES), kept.refused)
             for table, frame in kept.frames:
                 if table is STAGED_CHARGES:
                     self.charges.append(frame)
@@ -135,8 +135,8 @@ class _Tally:
         if self.rows_read != accounted:
             raise ConservationError("records of the delivery: read and staged + quarantined", self.rows_read, accounted)
 
-    def quarantine(self) -> dict[str, pl.LazyFrame]:
-        return {name: pl.scan_parquet(parts, glob=False) for name, parts in self._parts.items()}
+    def quarantine(self) -> dict[str, tuple[Path, ...]]:
+        return {name: tuple(parts) for name, parts in self._parts.items()}
 
 
 @dataclass(frozen=True)
@@ -190,9 +190,9 @@ def _faults(table: Table, frame: pl.DataFrame) -> dict[int, str]:
     return {ordinal: _reasons(verdicts) for ordinal, verdicts in zip(ordinals, rules, strict=True)}
 
 
-def _quarantine_of(batch: ParsedBatch) -> Table:
-    """Where the batch's refused records go: to the charges' quarantine where it holds charges."""
-    return _QUARANTINE_OF[STAGED_USAGE.name if batch.charges is None else STAGED_CHARGES.name]
+def quarantine_of(table: Table) -> Table:
+    """Where the refused records of a staged table go."""
+    return _QUARANTINE_OF[table.name]
 
 
 def _reasons(rules: dict[str, str]) -> str:

@@ -91,7 +91,9 @@ def outcome_of(content: bytes | str, *, context: ParseContext = CONTEXT, name: s
             assert part["usage_date"].unique().to_list() == [file.day]
             assert file.rows_count == part.height
         usage = pl.concat([STAGED_USAGE.empty(), *parts]).sort("raw_ordinal")
-        quarantine = pl.concat([USAGE_EVENTS_QUARANTINE.empty(), *(frame.collect() for frame in staged.quarantine.values())])
+        quarantine = pl.concat(
+            [USAGE_EVENTS_QUARANTINE.empty(), *(pl.read_parquet(list(parts)) for parts in staged.quarantine.values())]
+        )
     STAGED_USAGE.validate(usage)
     USAGE_EVENTS_QUARANTINE.validate(quarantine)
     assert staged.rows_read == usage.height + quarantine.height == staged.rows_staged + staged.rows_quarantined

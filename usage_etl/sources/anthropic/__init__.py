@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
 from usage_etl.sources.anthropic.fetch import fetch
 from usage_etl.sources.anthropic.parse import COST_REPORT, MESSAGES_USAGE, PARSER_VERSION, parse
 from usage_etl.sources.anthropic.settings import AnthropicSettings
@@ -22,5 +23,6 @@ SOURCE = Source(
         tested_on="pages rebuilt from the documented types and public notebooks",
     ),
     fetch=fetch,
+    fills=(STAGED_CHARGES, STAGED_USAGE),
     replaces_earlier=True,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
 from usage_etl.sources.openai.fetch import fetch
 from usage_etl.sources.openai.parse import COMPLETIONS_USAGE, COSTS, PARSER_VERSION, parse
 from usage_etl.sources.openai.settings import OpenAISettings
@@ -22,5 +23,6 @@ SOURCE = Source(
         tested_on="pages rebuilt from the documented types, checked against the SDK's types",
     ),
     fetch=fetch,
+    fills=(STAGED_CHARGES, STAGED_USAGE),
     replaces_earlier=True,
 )
