@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -70,9 +70,25 @@ def batch_of(
     covered: tuple[CoveredBucket, ...] = (),
 ) -> ParsedBatch:
     """The batch that rows of one text table become; ``flat`` holds their fields after ``raw_ordinal``."""
-    results = [(writer.table, *writer.staged(flat)) for writer in writers]
+    return batch_of_parts(table, [(writer, flat) for writer in writers], context, covered)
+
+
+def batch_of_parts(
+    table: TextTable,
+    parts: Sequence[tuple[RowWriter, pl.DataFrame]],
+    context: ParseContext,
+    covered: tuple[CoveredBucket, ...] = (),
+) -> ParsedBatch:
+    """The batch that one text table becomes where each writer takes fields of its own, also several rows of one record.
+
+    A record that one writer refuses is refused whole.
+    """
+    results = [(writer.table, *writer.staged(flat)) for writer, flat in parts]
     broken: Broken = reduce(_merged, (faults for _, _, faults in results), {})
-    kept = {name: frame.filter(~pl.col("raw_ordinal").is_in(list(broken))) for name, frame, _ in results}
+    kept: dict[str, pl.DataFrame] = {}
+    for name, frame, _ in results:
+        rows = frame.filter(~pl.col("raw_ordinal").is_in(list(broken))) if broken else frame
+        kept[name] = pl.concat([kept[name], rows]).sort("raw_ordinal", maintain_order=True) if name in kept else rows
     refused = [*table.refused, *((ordinal, table.raw_text(ordinal), reasons) for ordinal, reasons in broken.items())]
     return ParsedBatch(
         rows_read=table.rows_count,
