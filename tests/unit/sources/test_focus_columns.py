@@ -85,8 +85,14 @@ def test_instants_are_read_in_every_spelling(tmp_path: Path, spelling: str) -> N
 def test_written_nulls_and_letter_case_do_not_matter(tmp_path: Path) -> None:
     charge = only(
         tmp_path,
-        **{"ChargeCategory": " usage ", "ChargeFrequency": "Usage-based", "PricingCategory": "", "ChargeClass": "NULL"},
-        **{"ListCost": "NULL", "SubAccountId": "null", "ServiceName": "NULL", "SkuMeter": "input tokens"},
+        ChargeCategory=" usage ",
+        ChargeFrequency="Usage-based",
+        PricingCategory="",
+        ChargeClass="NULL",
+        ListCost="NULL",
+        SubAccountId="null",
+        ServiceName="NULL",
+        SkuMeter="input tokens",
     )
     assert (charge["charge_category"], charge["charge_frequency"], charge["charge_class"]) == ("Usage", "Usage-Based", None)
     assert (charge["list_cost"], charge["is_list_cost_estimated"]) == (charge["billed_cost"], True)
