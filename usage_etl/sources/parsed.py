@@ -75,7 +75,7 @@ class CoveredBucket:
 
 @dataclass(frozen=True)
 class ParsedBatch:
-    """Consecutive records of one delivery; each is staged or quarantined, told by ``raw_ordinal``.
+    """Consecutive records of one delivery; each is staged or quarantined, told by ``raw_ordinal``, or counted as left out.
 
     One record may become several rows (a charge and its credits; usage and its charge), all under its ``raw_ordinal``.
     ``rows_read`` counts records by a counter that does not depend on the parser's own reading of rows.
@@ -90,6 +90,10 @@ class ParsedBatch:
     """Refused records, in the shape of the quarantine tables."""
     covered: tuple[CoveredBucket, ...] = ()
     """Buckets that this batch holds whole, empty ones included; none for sources whose rows replace one by one."""
+    rows_out_of_scope: int = 0
+    """Records that read well and that the source's settings leave out, such as charges of services that are no AI."""
+    rows_merged: int = 0
+    """Records that went into the row of an earlier record, where a source spreads one thing over several lines."""
     raw_text: Callable[[int], str] = field(default=lambda _: "")
     """Record as received by ``raw_ordinal``, for rows that break the contract after parsing."""
 

@@ -1,7 +1,8 @@
 """Parsed batches to staged files: one Parquet file per table and day, checked against its contract, in one pass.
 
 Rows that break the contract go to quarantine with the names of the rules; every batch and the whole delivery must close:
-records read = records staged + records quarantined. Memory holds a few batches, whatever the size of the delivery.
+records read = records staged + quarantined + left out by the settings + merged into the row of another. Memory holds a few
+batches, whatever the size of the delivery.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, q
 
 _QUARANTINE_OF = {STAGED_USAGE.name: USAGE_EVENTS_QUARANTINE, STAGED_CHARGES.name: BILLING_CHARGES_QUARANTINE}
 _HELD_QUARANTINE_ROWS = 5_000
+_ACCOUNTED = "read and staged + quarantined + out of scope + merged"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class StagedDelivery:
     rows_quarantined: int
     covered: tuple[CoveredBucket, ...]
     """Buckets that the delivery answers for."""
+    rows_out_of_scope: int = 0
+    """Records that the source's settings leave out."""
+    rows_merged: int = 0
+    """Records that went into the row of another."""
 
     @property
     def is_empty(self) -> bool:
@@ -75,6 +81,8 @@ def stage(batches: Iterable[ParsedBatch], *, context: ParseContext, work_folder:
         rows_staged=sum(days.values()),
         rows_quarantined=tally.rows_quarantined,
         covered=tuple(tally.covered),
+        rows_out_of_scope=tally.rows_out_of_scope,
+        rows_merged=tally.rows_merged,
     )
 
 
@@ -87,6 +95,8 @@ class _Tally:
     rows_read: int = 0
     records_staged: int = 0
     rows_quarantined: int = 0
+    rows_out_of_scope: int = 0
+    rows_merged: int = 0
     rows_by_day: Counter[tuple[str, dt.date]] = field(default_factory=Counter)
     charges: list[pl.DataFrame] = field(default_factory=list)
     covered: list[CoveredBucket] = field(default_factory=list)
@@ -97,11 +107,13 @@ class _Tally:
         """Usage rows that keep the contract, as they come; charges (never many) are kept aside."""
         for batch in batches:
             kept = _kept(batch, self.context)
-            if batch.rows_read != kept.records_count + kept.refused.height:
-                counted = kept.records_count + kept.refused.height
-                raise ConservationError("records of a batch: read and staged + quarantined", batch.rows_read, counted)
+            counted = kept.records_count + kept.refused.height + batch.rows_out_of_scope + batch.rows_merged
+            if batch.rows_read != counted:
+                raise ConservationError(f"records of a batch: {_ACCOUNTED}", batch.rows_read, counted)
             self.rows_read += batch.rows_read
             self.records_staged += kept.records_count
+            self.rows_out_of_scope += batch.rows_out_of_scope
+            self.rows_merged += batch.rows_merged
             self.covered += batch.covered
             for table, frame in kept.frames:
                 for day, count in frame[str(table.partition)].value_counts().rows():
@@ -131,9 +143,9 @@ class _Tally:
         """Write what is held. Raises ConservationError."""
         for name in tuple(self._held):
             self._write_held(name)
-        accounted = self.records_staged + self.rows_quarantined
+        accounted = self.records_staged + self.rows_quarantined + self.rows_out_of_scope + self.rows_merged
         if self.rows_read != accounted:
-            raise ConservationError("records of the delivery: read and staged + quarantined", self.rows_read, accounted)
+            raise ConservationError(f"records of the delivery: {_ACCOUNTED}", self.rows_read, accounted)
 
     def quarantine(self) -> dict[str, tuple[Path, ...]]:
         return {name: tuple(parts) for name, parts in self._parts.items()}
