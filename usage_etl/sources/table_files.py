@@ -56,7 +56,7 @@ def parse_table(path: Path, context: ParseContext, *, dialect: TableDialect) -> 
         if fields is None:
             header = table.frame.columns[1:]
             fields = dialect.fields_of(header, context.source)
-            _name_unread(header, fields, dialect, context)
+            name_unread(header, fields, dialect, context)
         flat = table.frame.select("raw_ordinal", *fields).rename(fields)
         absent = [pl.lit(None, pl.String).alias(name) for name in dialect.names if name not in flat.columns]
         yield batch_of(table, flat.with_columns(absent), writers, context)
@@ -107,7 +107,8 @@ def _merged(one: Broken, other: Broken) -> Broken:
     return one | {ordinal: ",".join(reasons) for ordinal, reasons in names.items()}
 
 
-def _name_unread(header: list[str], fields: Mapping[str, str], dialect: TableDialect, context: ParseContext) -> None:
+def name_unread(header: list[str], fields: Mapping[str, str], dialect: TableDialect, context: ParseContext) -> None:
+    """A word in the log on columns that are neither read nor known."""
     unread = sorted(name for name in header if name not in fields and name.strip().lower() not in dialect.ignored)
     if unread:
         _log.warning("source=%s delivery=%s unread_columns=%s", context.source, context.delivery_id, ", ".join(unread))
