@@ -63,7 +63,10 @@ def _focus_table(run: ExportRun) -> TableDialect:
 
 
 def _with_usage_type(flat: pl.DataFrame, _: ParseContext) -> pl.DataFrame:
-    """The usage type is what the meter is called; FOCUS 1.0 of AWS has no other column for it."""
+    """The usage type is what the meter is called, and a list cost of 0 beside a Marketplace's meter is none."""
+    is_unlisted = pl.col("x_UsageType").str.contains("MP:", literal=True) & pl.col("ListCost").str.contains(r"^0*(\.0*)?$")
     return flat.with_columns(
-        SkuMeter=pl.coalesce("SkuMeter", "x_UsageType"), ServiceName=pl.coalesce("ServiceName", "x_ServiceCode")
+        SkuMeter=pl.coalesce("SkuMeter", "x_UsageType"),
+        ServiceName=pl.coalesce("ServiceName", "x_ServiceCode"),
+        ListCost=pl.when(~is_unlisted.fill_null(value=False)).then(pl.col("ListCost")),
     )
