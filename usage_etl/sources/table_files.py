@@ -13,6 +13,7 @@ import polars as pl
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
 from usage_etl.sources.mapping import Broken, RowMapping, RowWriter
+from usage_etl.sources.object_sets import open_parts
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows
 from usage_etl.sources.text_tables import TextTable, read_tables
 
@@ -49,17 +50,33 @@ class TableDialect:
 
 
 def parse_table(path: Path, context: ParseContext, *, dialect: TableDialect) -> Iterator[ParsedBatch]:
-    """Batches of staged and refused rows of one file. Raises UnreadableDeliveryError."""
-    fields: dict[str, str] | None = None
+    """Batches of staged and refused rows of one file or of the parts of one. Raises UnreadableDeliveryError."""
     writers = [RowWriter(mapping, context) for mapping in dialect.mappings]
-    for table in read_tables(path, context.source):
-        if fields is None:
-            header = table.frame.columns[1:]
-            fields = dialect.fields_of(header, context.source)
-            _name_unread(header, fields, dialect, context)
-        flat = table.frame.select("raw_ordinal", *fields).rename(fields)
-        absent = [pl.lit(None, pl.String).alias(name) for name in dialect.names if name not in flat.columns]
-        yield batch_of(table, flat.with_columns(absent), writers, context)
+    for table, flat in read_fields(path, context, dialect=dialect):
+        yield batch_of(table, flat, writers, context)
+
+
+def read_fields(path: Path, context: ParseContext, *, dialect: TableDialect) -> Iterator[tuple[TextTable, pl.DataFrame]]:
+    """Rows of one file or of the parts of one, and their fields as text after ``raw_ordinal``; absent fields are null.
+
+    Rows of later parts are numbered on from those of earlier ones. Raises UnreadableDeliveryError.
+    """
+    offset = 0
+    with open_parts(path, context.source) as parts:
+        for part in parts:
+            fields: dict[str, str] | None = None
+            rows_count = 0
+            for table in read_tables(part, context.source):
+                if fields is None:
+                    header = table.frame.columns[1:]
+                    fields = dialect.fields_of(header, context.source)
+                    _name_unread(header, fields, dialect, context)
+                rows_count += table.rows_count
+                numbered = table.numbered_from(offset)
+                flat = numbered.frame.select("raw_ordinal", *fields).rename(fields)
+                absent = [pl.lit(None, pl.String).alias(name) for name in dialect.names if name not in flat.columns]
+                yield numbered, flat.with_columns(absent)
+            offset += rows_count
 
 
 def batch_of(

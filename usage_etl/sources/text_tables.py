@@ -48,6 +48,13 @@ class TextTable:
     rows_count: int
     refused: list[Refusal] = field(default_factory=list)
 
+    def numbered_from(self, offset: int) -> TextTable:
+        """The same rows, numbered on from ``offset`` earlier ones of the delivery."""
+        if not offset:
+            return self
+        refused = [(ordinal + offset, text, fault) for ordinal, text, fault in self.refused]
+        return TextTable(self.frame.with_columns(pl.col("raw_ordinal") + offset), self.rows_count, refused)
+
     def raw_text(self, ordinal: int) -> str:
         """The cells of one row as JSON, for quoting it in quarantine."""
         found = self.frame.filter(pl.col("raw_ordinal") == ordinal).drop("raw_ordinal")
