@@ -100,12 +100,7 @@ def batch_of_parts(
 
     A record that one writer refuses is refused whole.
     """
-    results = [(writer.table, *writer.staged(flat)) for writer, flat in parts]
-    broken: Broken = reduce(_merged, (faults for _, _, faults in results), {})
-    kept: dict[str, pl.DataFrame] = {}
-    for name, frame, _ in results:
-        rows = frame.filter(~pl.col("raw_ordinal").is_in(list(broken))) if broken else frame
-        kept[name] = pl.concat([kept[name], rows]).sort("raw_ordinal", maintain_order=True) if name in kept else rows
+    kept, broken = merged_parts(parts)
     refused = [*table.refused, *((ordinal, table.raw_text(ordinal), reasons) for ordinal, reasons in broken.items())]
     return ParsedBatch(
         rows_read=table.rows_count,
@@ -115,6 +110,17 @@ def batch_of_parts(
         covered=covered,
         raw_text=table.raw_text,
     )
+
+
+def merged_parts(parts: Sequence[tuple[RowWriter, pl.DataFrame]]) -> tuple[dict[str, pl.DataFrame], Broken]:
+    """Rows by staged table, in the order of records, and the refused records; a refused record has no rows in any table."""
+    results = [(writer.table, *writer.staged(flat)) for writer, flat in parts]
+    broken: Broken = reduce(_merged, (faults for _, _, faults in results), {})
+    kept: dict[str, pl.DataFrame] = {}
+    for name, frame, _ in results:
+        rows = frame.filter(~pl.col("raw_ordinal").is_in(list(broken))) if broken else frame
+        kept[name] = pl.concat([kept[name], rows]).sort("raw_ordinal", maintain_order=True) if name in kept else rows
+    return kept, broken
 
 
 def _merged(one: Broken, other: Broken) -> Broken:
