@@ -57,8 +57,8 @@ def test_amounts_are_read_as_they_are_written(tmp_path: Path, cost: str) -> None
 
 
 def test_credits_are_lines_of_their_own_and_never_netted(tmp_path: Path) -> None:
-    credits = [credit("-1.000000000000000001"), credit("-0.25", full_name=None, type="DISCOUNT"), credit("1E-9")]
-    outcome = lines(tmp_path, export_row(credits=credits), export_row(credits=None))
+    given = [credit("-1.000000000000000001"), credit("-0.25", full_name=None, type="DISCOUNT"), credit("1E-9")]
+    outcome = lines(tmp_path, export_row(credits=given), export_row(credits=None))
     assert outcome.rows_read == 2
     assert outcome.charges["raw_ordinal"].to_list() == [1, 1, 1, 1, 2]
     assert outcome.charges["charge_category"].to_list() == ["Usage", "Credit", "Credit", "Credit", "Usage"]
@@ -247,9 +247,9 @@ def test_the_fast_and_the_patient_reading_agree(tmp_path: Path) -> None:
 AMOUNTS = st.decimals(-(10**11), 10**11, places=18).map(lambda amount: f"{amount:f}")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 ROWS = st.builds(
-    lambda cost, credits, month, labels, sku, is_quoted: export_row(
+    lambda cost, given, month, labels, sku, is_quoted: export_row(
         cost=cost if is_quoted else number(cost),
-        credits=[credit(amount) for amount in credits],
+        credits=[credit(amount) for amount in given],
         invoice={"month": month},
         labels=[{"key": key, "value": value} for key, value in labels],
         sku={"id": "s", "description": sku},

@@ -38,22 +38,16 @@ EXPORT_ROW = pl.Struct(
         "invoice": _texts("month"),
         "service": _texts("id", "description"),
         "sku": _texts("id", "description"),
-        "project": pl.Struct(
-            {
-                **dict.fromkeys(("id", "number", "name", "ancestry_numbers"), pl.String()),
-                "labels": _LABELS,
-                "ancestors": pl.List(_texts("resource_name", "display_name")),
-            }
-        ),
+        "project": pl.Struct({"id": pl.String(), "name": pl.String(), "labels": _LABELS}),
         "labels": _LABELS,
         "tags": pl.List(_texts("key", "value", "namespace")),
-        "location": _texts("location", "country", "region", "zone"),
+        "location": _texts("location", "region"),
         "resource": _texts("name", "global_name"),
         "usage": _texts("amount", "unit", "amount_in_pricing_units", "pricing_unit"),
-        "price": _texts("effective_price", "list_price", "unit", "pricing_unit_quantity"),
+        "price": _texts("effective_price", "list_price", "pricing_unit_quantity"),
         "credits": pl.List(_texts("id", "full_name", "name", "type", "amount")),
-        "adjustment_info": _texts("id", "description", "mode", "type"),
-        "consumption_model": _texts("id", "description"),
+        "adjustment_info": _texts("mode", "type"),
+        "consumption_model": _texts("description"),
         "subscription": _texts("instance_id"),
     }
 )
@@ -68,6 +62,9 @@ _EMPTY = pl.DataFrame(schema={"raw_ordinal": pl.Int64(), **EXPORT_ROW.to_schema(
 _SLICE_LINES = 1024
 """Lines that are decoded together; one bad line among them makes these be read one by one."""
 _NUMBER = r"-?[0-9][0-9.eE+\-]*"
+_LONG_NUMBER = r"[:\[,]\s*-?[0-9][0-9.eE+\-]{14}"
+"""More digits than a float keeps for certain: such numbers are put in quotes before the fast decoder sees them."""
+
 _QUOTED_NAMES = "cost|cost_at_list|amount|amount_in_pricing_units|effective_price|list_price|pricing_unit_quantity"
 
 
@@ -169,9 +166,11 @@ def _read_block(block: LineBlock, offset: int) -> ExportRows:
 
 def _decoded(lines: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
     """Frames of the lines: at once where all read, else line by line; those that do not are added to ``refused``."""
-    quoted = pl.col("line").str.replace_all(rf'"({_QUOTED_NAMES})"\s*:\s*({_NUMBER})', '"$1":"$2"')
+    line = pl.col("line")
+    if lines.select(line.str.contains(_LONG_NUMBER).any()).item():
+        line = line.str.replace_all(rf'"({_QUOTED_NAMES})"\s*:\s*({_NUMBER})', '"$1":"$2"')
     try:
-        decoded = lines.select(quoted.str.json_decode(EXPORT_ROW)).unnest("line")
+        decoded = lines.select(line.str.json_decode(EXPORT_ROW)).unnest("line")
         if decoded.height == lines.height:
             yield decoded.insert_column(0, lines["raw_ordinal"])
             return
