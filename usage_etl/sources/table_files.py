@@ -56,12 +56,13 @@ def parse_table(path: Path, context: ParseContext, *, dialect: TableDialect) -> 
         yield batch_of(table, flat, writers, context)
 
 
-def read_fields(path: Path, context: ParseContext, *, dialect: TableDialect) -> Iterator[tuple[TextTable, pl.DataFrame]]:
+def read_fields(
+    path: Path, context: ParseContext, *, dialect: TableDialect, offset: int = 0
+) -> Iterator[tuple[TextTable, pl.DataFrame]]:
     """Rows of one file or of the parts of one, and their fields as text after ``raw_ordinal``; absent fields are null.
 
-    Rows of later parts are numbered on from those of earlier ones. Raises UnreadableDeliveryError.
+    Rows are numbered on from ``offset``, those of later parts from earlier ones. Raises UnreadableDeliveryError.
     """
-    offset = 0
     with open_parts(path, context.source) as parts:
         for part in parts:
             fields: dict[str, str] | None = None
