@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import fcntl
 import hashlib
 import os
@@ -171,7 +172,8 @@ def _info(key: str, path: Path) -> ObjectInfo | None:
 
 
 def _described(key: str, status: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(key, status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
+    modified_at = dt.datetime.fromtimestamp(status.st_mtime, dt.UTC)
+    return ObjectInfo(key, status.st_size, f"{status.st_size}-{status.st_mtime_ns}", modified_at)
 
 
 def _files_below(folder: Path) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,8 @@ class ObjectInfo:
     bytes_count: int
     version: str
     """ETag of a bucket's object, ``<size>-<mtime_ns>`` of a file."""
+    modified_at: dt.datetime | None = field(default=None, compare=False)
+    """When the store wrote it, where it says so; by the store's clock."""
 
 
 class ObjectStore(Protocol):

@@ -81,7 +81,7 @@ class S3Store:
                 for entry in page.get("Contents", ()):
                     if entry["Size"] or not entry["Key"].endswith("/"):
                         key = entry["Key"].removeprefix(self._prefix)
-                        yield ObjectInfo(key, entry["Size"], entry["ETag"].strip('"'))
+                        yield ObjectInfo(key, entry["Size"], entry["ETag"].strip('"'), entry.get("LastModified"))
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object without its bytes; None when there is none."""
@@ -93,7 +93,7 @@ class S3Store:
                 if _code(error) in _ABSENT:
                     return None
                 raise
-        return ObjectInfo(key, found["ContentLength"], found["ETag"].strip('"'))
+        return ObjectInfo(key, found["ContentLength"], found["ETag"].strip('"'), found.get("LastModified"))
 
     def read(self, key: str) -> bytes:
         """The object's bytes, complete. Raises MissingObjectError when there is none."""

@@ -11,6 +11,9 @@ METER_MAPPINGS = ("mapped", "unmapped", "not_usage")
 """mapped: the maintained tables know model and token class of the meter. unmapped: a usage meter they do not know; counted.
 not_usage: a charge that meters no model (tax, credit, seat, commitment, support, tools)."""
 
+DEPLOYMENT_SCOPES = ("global", "data_zone", "cross_region", "regional")
+"""Widest first; prices differ by it."""
+
 
 class _Period(dy.Schema):
     charge_date = day("UTC day that the line is counted on: of charge_period_start, moved into the billing period")
@@ -68,6 +71,7 @@ class _Meter(dy.Schema):
     token_class = text("token class named by the line; null where the line names none")
     processing = text("standard, batch, flex, priority or fast where the line names it")
     context_band = text("context band where the line names it, as sent")
+    deployment_scope = text("where the model may run, where the line names it", check=one_of(*DEPLOYMENT_SCOPES))
 
 
 class _Amounts(dy.Schema):

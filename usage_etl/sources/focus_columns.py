@@ -124,7 +124,7 @@ def focus_mapping(source: FocusSource) -> RowMapping:
     """How FOCUS rows, with the fields of ``FOCUS_NAMES`` and those of the source as text, become charge lines."""
 
     def prepare(flat: pl.DataFrame, context: ParseContext) -> pl.DataFrame:
-        clean = with_tag_objects(_cleaned(source.prepare(flat, context)), "Tags")
+        clean = with_tag_objects(cleaned(source.prepare(flat, context)), "Tags")
         return with_meters(with_consumed(clean, "ConsumedQuantity", "ConsumedUnit"), source.meter_fields, source.read_meter)
 
     return RowMapping(
@@ -148,7 +148,7 @@ def spelled(name: pl.Expr, known: Mapping[str, str]) -> pl.Expr:
     return name.str.to_lowercase().replace_strict(by_small, default=None, return_dtype=pl.String)
 
 
-def _cleaned(flat: pl.DataFrame) -> pl.DataFrame:
+def cleaned(flat: pl.DataFrame) -> pl.DataFrame:
     """Texts without surrounding blanks; null where nothing or a written null stands."""
     texts = [name for name, kind in flat.schema.items() if kind == pl.String]
     stripped = flat.with_columns(pl.col(texts).str.strip_chars())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
@@ -22,6 +23,16 @@ class ListedObject(Protocol):
     @property
     def version(self) -> str:
         """Changes whenever the object's bytes are written anew."""
+        ...
+
+    @property
+    def bytes_count(self) -> int:
+        """Its size."""
+        ...
+
+    @property
+    def modified_at(self) -> dt.datetime | None:
+        """When its bytes were written; null where the store does not say."""
         ...
 
 

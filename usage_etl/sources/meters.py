@@ -50,7 +50,7 @@ def with_meters(flat: pl.DataFrame, keys: Sequence[str], read: ReadMeter) -> pl.
 
 def meter_columns() -> dict[str, pl.Expr]:
     """Columns of a charge line that ``with_meters`` fills."""
-    names = ("meter_mapping", "model_raw", "token_class", "processing", "context_band")
+    names = ("meter_mapping", "model_raw", "token_class", "processing", "context_band", "deployment_scope")
     return {name: pl.col(name) for name in names}
 
 

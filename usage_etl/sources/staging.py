@@ -23,6 +23,9 @@ from usage_etl.sources.day_files import day_path, write_days
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows
 
 _QUARANTINE_OF = {STAGED_USAGE.name: USAGE_EVENTS_QUARANTINE, STAGED_CHARGES.name: BILLING_CHARGES_QUARANTINE}
+HELD_CHARGE_ROWS = 100_000
+"""Charge rows that are held in memory before they are put on disk."""
+
 _HELD_QUARANTINE_ROWS = 5_000
 _ACCOUNTED = "read and staged + quarantined + out of scope + merged"
 
@@ -70,7 +73,7 @@ def stage(batches: Iterable[ParsedBatch], *, context: ParseContext, work_folder:
     """
     tally = _Tally(context, work_folder)
     write_days(STAGED_USAGE, tally.usage_frames(batches), work_folder)
-    write_days(STAGED_CHARGES, iter(tally.charges), work_folder)
+    write_days(STAGED_CHARGES, tally.charge_frames(), work_folder)
     tally.close()
     days = {(bucket.table_name, bucket.day): 0 for bucket in tally.covered if bucket.day} | tally.rows_by_day
     files = tuple(_staged_file(name, day, rows, work_folder) for (name, day), rows in sorted(days.items()))
@@ -98,13 +101,13 @@ class _Tally:
     rows_out_of_scope: int = 0
     rows_merged: int = 0
     rows_by_day: Counter[tuple[str, dt.date]] = field(default_factory=Counter)
-    charges: list[pl.DataFrame] = field(default_factory=list)
     covered: list[CoveredBucket] = field(default_factory=list)
+    _charges: list[pl.DataFrame | Path] = field(default_factory=list)
     _held: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
     _parts: dict[str, list[Path]] = field(default_factory=dict)
 
     def usage_frames(self, batches: Iterable[ParsedBatch]) -> Iterator[pl.DataFrame]:
-        """Usage rows that keep the contract, as they come; charges (never many) are kept aside."""
+        """Usage rows that keep the contract, as they come; charges are kept aside, many of them on disk."""
         for batch in batches:
             kept = _kept(batch, self.context)
             counted = kept.records_count + kept.refused.height + batch.rows_out_of_scope + batch.rows_merged
@@ -121,9 +124,21 @@ class _Tally:
             self._refuse(quarantine_of(STAGED_USAGE if batch.charges is None else STAGED_CHARGES), kept.refused)
             for table, frame in kept.frames:
                 if table is STAGED_CHARGES:
-                    self.charges.append(frame)
+                    self._keep_charges(frame)
                 elif frame.height:
                     yield frame
+
+    def charge_frames(self) -> Iterator[pl.DataFrame]:
+        """Charge rows that keep the contract, in the order in which they came."""
+        yield from (pl.read_parquet(part, glob=False) if isinstance(part, Path) else part for part in self._charges)
+
+    def _keep_charges(self, frame: pl.DataFrame) -> None:
+        self._charges.append(frame)
+        held = [part for part in self._charges if isinstance(part, pl.DataFrame)]
+        if sum(part.height for part in held) >= HELD_CHARGE_ROWS:
+            path = self.work_folder / f"{STAGED_CHARGES.name}-{len(self._charges):06d}.parquet"
+            pl.concat(held).write_parquet(path, compression_level=1)
+            self._charges = [*(part for part in self._charges if isinstance(part, Path)), path]
 
     def _refuse(self, table: Table, refused: pl.DataFrame) -> None:
         if not refused.height:

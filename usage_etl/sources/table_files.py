@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -57,21 +57,31 @@ def parse_table(path: Path, context: ParseContext, *, dialect: TableDialect) -> 
 
 
 def read_fields(
-    path: Path, context: ParseContext, *, dialect: TableDialect, offset: int = 0
+    path: Path,
+    context: ParseContext,
+    *,
+    dialect: TableDialect,
+    offset: int = 0,
+    see_header: Callable[[list[str]], None] = lambda _: None,
 ) -> Iterator[tuple[TextTable, pl.DataFrame]]:
     """Rows of one file or of the parts of one, and their fields as text after ``raw_ordinal``; absent fields are null.
 
-    Rows are numbered on from ``offset``, those of later parts from earlier ones. Raises UnreadableDeliveryError.
+    Rows are numbered on from ``offset``, those of later parts from earlier ones. ``see_header`` is shown the names of all
+    columns of each part. Raises UnreadableDeliveryError.
     """
+    fields: dict[str, str] = {}
+
+    def wanted(header: list[str]) -> list[str]:
+        see_header(header)
+        fields.clear()
+        fields.update(dialect.fields_of(header, context.source))
+        name_unread(header, fields, dialect, context)
+        return list(fields)
+
     with open_parts(path, context.source) as parts:
         for part in parts:
-            fields: dict[str, str] | None = None
             rows_count = 0
-            for table in read_tables(part, context.source):
-                if fields is None:
-                    header = table.frame.columns[1:]
-                    fields = dialect.fields_of(header, context.source)
-                    _name_unread(header, fields, dialect, context)
+            for table in read_tables(part, context.source, wanted=wanted):
                 rows_count += table.rows_count
                 numbered = table.numbered_from(offset)
                 flat = numbered.frame.select("raw_ordinal", *fields).rename(fields)
@@ -131,7 +141,8 @@ def _merged(one: Broken, other: Broken) -> Broken:
     return one | {ordinal: ",".join(reasons) for ordinal, reasons in names.items()}
 
 
-def _name_unread(header: list[str], fields: Mapping[str, str], dialect: TableDialect, context: ParseContext) -> None:
+def name_unread(header: list[str], fields: Mapping[str, str], dialect: TableDialect, context: ParseContext) -> None:
+    """A word in the log on columns that are neither read nor known."""
     unread = sorted(name for name in header if name not in fields and name.strip().lower() not in dialect.ignored)
     if unread:
         _log.warning("source=%s delivery=%s unread_columns=%s", context.source, context.delivery_id, ", ".join(unread))

@@ -13,8 +13,9 @@ import csv
 import datetime as dt
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,13 @@ from typing import Any
 import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError
+from usage_etl.sources.csv_blocks import MAX_ROW_BYTES, read_block, record_blocks
+from usage_etl.sources.distinct import read_distinct
 from usage_etl.sources.json_lines import Refusal
 from usage_etl.sources.plain import open_plain
 
 MAX_COLUMNS = 2_000
 """A header with more names is no table of charges or requests."""
-
-MAX_ROW_BYTES = 16 << 20
-"""Longest physical line; a longer one is no row."""
 
 CHUNK_CELLS = 1_000_000
 """Cells of one frame."""
@@ -47,42 +47,87 @@ class TextTable:
     """``raw_ordinal`` (1-based number of the row, the header not counted), then the file's columns as text."""
     rows_count: int
     refused: list[Refusal] = field(default_factory=list)
+    quote: Callable[[int], str] | None = None
+    """A whole row by ordinal where ``frame`` holds some of the columns only."""
 
     def numbered_from(self, offset: int) -> TextTable:
         """The same rows, numbered on from ``offset`` earlier ones of the delivery."""
         if not offset:
             return self
         refused = [(ordinal + offset, text, fault) for ordinal, text, fault in self.refused]
-        return TextTable(self.frame.with_columns(pl.col("raw_ordinal") + offset), self.rows_count, refused)
+        quote = self.quote
+        return TextTable(
+            self.frame.with_columns(pl.col("raw_ordinal") + offset),
+            self.rows_count,
+            refused,
+            None if quote is None else lambda ordinal: quote(ordinal - offset),
+        )
 
     def raw_text(self, ordinal: int) -> str:
-        """The cells of one row as JSON, for quoting it in quarantine."""
+        """The cells of one row as JSON, or the row as written, for quoting it in quarantine."""
+        if self.quote is not None:
+            return self.quote(ordinal)
         found = self.frame.filter(pl.col("raw_ordinal") == ordinal).drop("raw_ordinal")
         return json.dumps({name: cell for name, cell in found.row(0, named=True).items() if cell is not None}, ensure_ascii=False)
 
 
-def read_tables(path: Path, source: str) -> Iterator[TextTable]:
+Wanted = Callable[[list[str]], Sequence[str]]
+"""Takes the names of all columns and gives those that are read."""
+
+
+def read_tables(path: Path, source: str, *, wanted: Wanted = list) -> Iterator[TextTable]:
     """Frames of one CSV or Parquet file, at least one, also where the file has no rows: the header is known then.
 
-    Empty cells are null. Raises UnreadableDeliveryError when the file is neither, is cut or damaged, is empty, names a
-    column twice, or has no header.
+    ``wanted`` chooses the columns that are read: the others of a bill with hundreds cost nothing. Empty cells are null.
+    Raises UnreadableDeliveryError when the file is neither, is cut or damaged, is empty, names a column twice, or has no
+    header.
     """
     with path.open("rb") as raw:
         is_parquet = raw.read(4) == _PARQUET_MAGIC
-    return _parquet_tables(path, source) if is_parquet else _csv_tables(path, source)
+    return _parquet_tables(path, source, wanted) if is_parquet else _csv_tables(path, source, wanted)
 
 
-def _csv_tables(path: Path, source: str) -> Iterator[TextTable]:
+def _csv_tables(path: Path, source: str, wanted: Wanted) -> Iterator[TextTable]:
     with open_plain(path, source) as stream:
         head = stream.read(_SNIFFED_BYTES)
         encoding = _encoding(head, source)
+        if encoding.startswith("utf-8") and b"\n" in head:
+            yield from _utf8_tables(stream, head.removeprefix(codecs.BOM_UTF8), source, wanted)
+            return
         lines = _lines(stream, head, encoding, source)
         first = next(lines, None)
         if first is None:
             raise UnreadableDeliveryError(source, "the file is empty: it has no header")
         separator = max(_SEPARATORS, key=first.count)
         header = _header(first, separator, source)
-        yield from _chunks(csv.reader(lines, delimiter=separator, strict=True), header, separator)
+        yield from _chunks(csv.reader(lines, delimiter=separator, strict=True), header, wanted(header), separator)
+
+
+def _utf8_tables(stream: BufferedIOBase, head: bytes, source: str, wanted: Wanted) -> Iterator[TextTable]:
+    """Block by block where blocks are plainly well formed, row by row in the others."""
+    first, _, rest = head.partition(b"\n")
+    first_line = next(_lines(io.BytesIO(), first, "utf-8", source), "")
+    separator = max(_SEPARATORS, key=first_line.count)
+    header = _header(first_line, separator, source)
+    columns = wanted(header)
+    ordinal, is_first = 0, True
+    for block in record_blocks(stream, rest or stream.read(_SNIFFED_BYTES)):
+        if (found := read_block(block, header, columns, separator)) is None:
+            lines = _lines(io.BytesIO(), block, "utf-8", source)
+            for table in _chunks(csv.reader(lines, delimiter=separator, strict=True), header, columns, separator, after=ordinal):
+                yield table
+                ordinal += table.rows_count
+        else:
+            yield _block_table(*found, after=ordinal)
+            ordinal += found[0].height
+        is_first = False
+    if is_first:
+        yield TextTable(_frame([], [], header, columns), 0)
+
+
+def _block_table(frame: pl.DataFrame, lines: pl.Series, *, after: int) -> TextTable:
+    ordinals = pl.Series("raw_ordinal", range(after + 1, after + frame.height + 1), dtype=pl.Int64)
+    return TextTable(pl.DataFrame([ordinals, *frame]), frame.height, quote=lambda ordinal: str(lines[ordinal - after - 1]))
 
 
 def _header(line: str, separator: str, source: str) -> list[str]:
@@ -102,9 +147,11 @@ def _header(line: str, separator: str, source: str) -> list[str]:
     return names
 
 
-def _chunks(rows: Iterator[list[str]], header: Sequence[str], separator: str) -> Iterator[TextTable]:
+def _chunks(
+    rows: Iterator[list[str]], header: Sequence[str], columns: Sequence[str], separator: str, *, after: int = 0
+) -> Iterator[TextTable]:
     size = max(1, CHUNK_CELLS // len(header))
-    ordinal, is_first = 0, True
+    ordinal, is_first = after, True
     while True:
         good: list[list[str]] = []
         ordinals: list[int] = []
@@ -128,7 +175,7 @@ def _chunks(rows: Iterator[list[str]], header: Sequence[str], separator: str) ->
                 good.append(cells)
                 ordinals.append(ordinal + count)
         if count or is_first:
-            yield TextTable(_frame(good, ordinals, header), count, refused)
+            yield TextTable(_frame(good, ordinals, header, columns), count, refused)
         if count < size:
             return
         ordinal, is_first = ordinal + count, False
@@ -140,9 +187,9 @@ def _row_fault(cells: Sequence[str], header: Sequence[str]) -> str | None:
     return "row__holds_nul" if any("\0" in cell for cell in cells) else None
 
 
-def _frame(rows: list[list[str]], ordinals: list[int], header: Sequence[str]) -> pl.DataFrame:
-    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
-    frame = pl.DataFrame([pl.Series(name, list(cells), dtype=pl.String) for name, cells in zip(header, columns, strict=True)])
+def _frame(rows: list[list[str]], ordinals: list[int], header: Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
+    cells = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(header, ())
+    frame = pl.DataFrame([pl.Series(name, list(cells[name]), dtype=pl.String) for name in columns])
     filled = frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
     return filled.insert_column(0, pl.Series("raw_ordinal", ordinals, dtype=pl.Int64))
 
@@ -187,24 +234,33 @@ def _lines(stream: BufferedIOBase, head: bytes, encoding: str, source: str) -> I
         yield kept
 
 
-def _parquet_tables(path: Path, source: str) -> Iterator[TextTable]:
+def _parquet_tables(path: Path, source: str, wanted: Wanted) -> Iterator[TextTable]:
     try:
         schema = pl.read_parquet_schema(path)
         if len(schema) > MAX_COLUMNS:
             raise UnreadableDeliveryError(source, f"the file has {len(schema)} columns; {MAX_COLUMNS} are read at most")
-        scan, size = pl.scan_parquet(path, glob=False), max(1, CHUNK_CELLS // max(1, len(schema)))
-        count = scan.select(pl.len()).collect().item()
+        columns = list(wanted(list(schema)))
+        whole, size = pl.scan_parquet(path, glob=False), max(1, CHUNK_CELLS // max(1, len(columns)))
+        scan = whole.select(columns)
+        count = whole.select(pl.len()).collect().item()
         for offset in range(0, max(count, 1), size):
             frame = scan.slice(offset, size).collect()
             ordinals = pl.Series("raw_ordinal", range(offset + 1, offset + frame.height + 1), dtype=pl.Int64)
             texts = [_texts(column) for column in frame.get_columns()]
-            yield TextTable(pl.DataFrame([ordinals, *texts]), frame.height)
+            yield TextTable(pl.DataFrame([ordinals, *texts]), frame.height, quote=partial(_parquet_row, whole))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise UnreadableDeliveryError(source, f"the Parquet file is cut, damaged or not readable: {error}") from error
 
 
+def _parquet_row(whole: pl.LazyFrame, ordinal: int) -> str:
+    row = [_texts(column) for column in whole.slice(ordinal - 1, 1).collect().get_columns()]
+    return json.dumps({cell.name: cell[0] for cell in row if cell[0] is not None}, ensure_ascii=False)
+
+
 def _texts(column: pl.Series) -> pl.Series:
     kind = column.dtype
+    if kind == _TEXT_MAP:
+        return _map_texts(column)
     if kind.is_nested() or kind in (pl.Binary, pl.Object):
         found = [None if cell is None else json.dumps(_plain(cell), ensure_ascii=False) for cell in column.to_list()]
         return pl.Series(column.name, found, dtype=pl.String)
@@ -214,6 +270,21 @@ def _texts(column: pl.Series) -> pl.Series:
         return moments.dt.strftime(f"%Y-%m-%dT%H:%M:%S%.f{zone}")
     texts = column.cast(pl.String)
     return texts.set(texts == "", None)
+
+
+_TEXT_MAP = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
+
+
+def _map_texts(column: pl.Series) -> pl.Series:
+    """Maps of text as JSON objects. Rows share their maps (tags, products), so each distinct one is written once."""
+    printed = column.rename("map").to_frame().select(pl.struct("map").struct.json_encode().alias(column.name))
+    read = read_distinct(printed, [column.name], lambda text: (_map_text(text),), {"object": pl.String()})
+    return read["object"].alias(column.name)
+
+
+def _map_text(printed: str | None) -> str | None:
+    entries = json.loads(printed or "{}").get("map")
+    return None if entries is None else json.dumps(_plain(entries) or {}, ensure_ascii=False)
 
 
 def _plain(cell: Any) -> Any:

@@ -1,5 +1,6 @@
 """What both kinds of store promise."""
 
+import datetime as dt
 import hashlib
 import threading
 import time
@@ -185,3 +186,12 @@ def test_a_location_is_an_absolute_folder_or_a_bucket(tmp_path: Path, s3_endpoin
     for location in ["relative/folder", "gs://bucket", "s3://", "file:///x", ""]:
         with pytest.raises(ConfigError, match="absolute folder or s3://"):
             open_store(location)
+
+
+def test_a_listing_says_when_an_object_was_written(store: ObjectStore) -> None:
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=2)
+    store.write("a/b", b"x")
+    for found in [*store.list("a/"), store.head("a/b")]:
+        assert found is not None
+        assert found.modified_at is not None
+        assert before < found.modified_at < dt.datetime.now(dt.UTC) + dt.timedelta(minutes=2)

@@ -161,6 +161,15 @@ def test_a_batch_that_does_not_close_stops_the_delivery(tmp_path: Path) -> None:
         staged(tmp_path, usage_batch(usage_row(1), usage_row(2), rows_read=3))
 
 
+def test_many_charges_are_put_on_disk_and_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "HELD_CHARGE_ROWS", 3)
+    found = staged(tmp_path, *(charge_batch(charge_row(2 * number), charge_row(2 * number + 1)) for number in range(5)))
+    (file,) = found.files
+    stored = pl.read_parquet(file.path, glob=False)
+    assert stored["raw_ordinal"].to_list() == list(range(10))
+    assert stored.schema == STAGED_CHARGES.polars_schema
+
+
 def test_a_frame_of_the_wrong_shape_stops_the_delivery(tmp_path: Path) -> None:
     batch = usage_batch(usage_row(1))
     narrow = batch.usage.with_columns(pl.col("requests_count").cast(pl.Int32))

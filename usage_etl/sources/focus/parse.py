@@ -48,11 +48,11 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     dialect = TableDialect("a FOCUS file", FOCUS_NAMES, _REQUIRED, (mapping,), FOCUS_UNREAD)
     writer, in_scope = RowWriter(mapping, context), _scope(context)
     buckets: dict[str, None] = {}
-    header: list[str] = []
-    for table, flat in read_fields(path, context, dialect=dialect):
-        if table.frame.columns != header:
-            header = table.frame.columns
-            _log.info("source=%s delivery=%s focus_version=%s", context.source, context.delivery_id, focus_version(header))
+
+    def see_header(header: list[str]) -> None:
+        _log.info("source=%s delivery=%s focus_version=%s", context.source, context.delivery_id, focus_version(header))
+
+    for table, flat in read_fields(path, context, dialect=dialect, see_header=see_header):
         buckets |= dict.fromkeys(_periods(flat, context))
         counted = flat.filter(in_scope)
         batch = batch_of(table, counted, [writer], context)

@@ -206,6 +206,7 @@ def _cost_columns(context: ParseContext) -> dict[str, pl.Expr]:
         "token_class": pl.when(is_usage).then(pl.col("token_class")),
         "processing": pl.when(is_usage).then(pl.col("processing")),
         "context_band": pl.when(is_usage).then(pl.col("context_band")),
+        "deployment_scope": pl.when(is_usage).then(pl.col("deployment_scope")),
         "billed_cost": cost,
         "effective_cost": cost,
         "list_cost": pl.coalesce(value("cost_at_list"), cost),

@@ -1,0 +1,69 @@
+"""A landed run of an AWS data export, CUR 2.0 or FOCUS, to charge lines. Which of the two is told from each file's header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from usage_etl.errors import UnreadableDeliveryError
+from usage_etl.periods import Month, day_start
+from usage_etl.sources.aws_data_exports.cur_columns import CUR_NAMES, CUR_REQUIRED, CUR_SCOPE, CUR_UNREAD
+from usage_etl.sources.aws_data_exports.cur_rows import CurRun, cur_mapping, with_product_name
+from usage_etl.sources.aws_data_exports.manifest import read_manifest
+from usage_etl.sources.aws_data_exports.meters import read_meter
+from usage_etl.sources.aws_data_exports.settings import AwsDataExportsSettings
+from usage_etl.sources.export_runs import ExportRun
+from usage_etl.sources.focus_columns import FOCUS_NAMES, FOCUS_REQUIRED, FOCUS_UNREAD, FocusSource, focus_mapping
+from usage_etl.sources.parsed import ParseContext, ParsedBatch
+from usage_etl.sources.run_tables import RunDialect, named_like, parse_run
+from usage_etl.sources.table_files import TableDialect
+
+PARSER_VERSION = "1"
+
+_FOCUS_EXTRA = {"x_ServiceCode": ("x_ServiceCode",), "x_UsageType": ("x_UsageType",)}
+_FOCUS_OWN = frozenset({"x_costcategories", "x_discounts", "x_operation"})
+_FOCUS_SCOPE = ("ServiceName", "x_ServiceCode", "x_UsageType", "ChargeDescription")
+
+
+def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
+    """Batches of one landed run. Raises UnreadableDeliveryError for anything else."""
+    return parse_run(path, context, read_manifest=read_manifest, dialect_of=_dialect)
+
+
+def _dialect(run: ExportRun, context: ParseContext, header: Sequence[str]) -> RunDialect:
+    settings = context.settings
+    assert isinstance(settings, AwsDataExportsSettings), "the source is parsed with its own settings"
+    names = {name.strip().lower() for name in header}
+    if "billedcost" in names:
+        return RunDialect(_focus_table(run), named_like(settings.services, _FOCUS_SCOPE))
+    if "lineitem/usagetype" in names or "lineitem/unblendedcost" in names:
+        hint = "make a CUR 2.0 or FOCUS export in Data Exports"
+        raise UnreadableDeliveryError(context.source, f"this is the legacy Cost and Usage Report, which is not read: {hint}")
+    month = Month.parse(run.period)
+    mapping = cur_mapping(CurRun(run.key, (day_start(month.first_day), day_start(month.end))))
+    table = TableDialect("a CUR 2.0 export", CUR_NAMES, CUR_REQUIRED, (mapping,), CUR_UNREAD)
+    return RunDialect(table, named_like(settings.services, CUR_SCOPE), with_product_name)
+
+
+def _focus_table(run: ExportRun) -> TableDialect:
+    mapping = focus_mapping(
+        FocusSource(
+            bucket_key=pl.lit(run.key),
+            read_meter=read_meter,
+            meter_fields=("ChargeCategory", "x_UsageType", "ServiceName"),
+            provider_name="aws",
+            prepare=_with_usage_type,
+        )
+    )
+    return TableDialect(
+        "an AWS FOCUS export", {**FOCUS_NAMES, **_FOCUS_EXTRA}, FOCUS_REQUIRED, (mapping,), FOCUS_UNREAD | _FOCUS_OWN
+    )
+
+
+def _with_usage_type(flat: pl.DataFrame, _: ParseContext) -> pl.DataFrame:
+    """The usage type is what the meter is called; FOCUS 1.0 of AWS has no other column for it."""
+    return flat.with_columns(
+        SkuMeter=pl.coalesce("SkuMeter", "x_UsageType"), ServiceName=pl.coalesce("ServiceName", "x_ServiceCode")
+    )
