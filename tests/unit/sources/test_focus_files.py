@@ -194,6 +194,28 @@ def test_gzip_and_parquet_say_the_same_as_csv(tmp_path: Path) -> None:
         assert parsed("focus", other).charges.equals(wanted)
 
 
+@pytest.mark.parametrize(
+    ("changes", "model", "mapping"),
+    [
+        ({"ProviderName": "AWS", "SkuMeter": "USE1-Nova2.0Lite-input-tokens-flex"}, "nova", "mapped"),
+        ({"ProviderName": "AWS", "x_UsageType": "USE1-Nova2.0Lite-input-tokens-flex"}, "nova", "mapped"),
+        ({"ProviderName": "Microsoft", "SkuMeter": "gpt 4.1 cached Inp glbl Tokens"}, "gpt-4.1", "mapped"),
+        (
+            {"ProviderName": "Google Cloud", "SkuMeter": "Gemini 2.5 Flash GA Text Input - Predictions"},
+            "gemini-2.5-flash",
+            "mapped",
+        ),
+        ({"ProviderName": "Google Cloud", "SkuMeter": "?"}, "", "unmapped"),
+        ({"ProviderName": "Other Cloud", "SkuMeter": "Gemini 2.5 Flash GA Text Input - Predictions"}, "", "unmapped"),
+        ({"ProviderName": "AWS", "ChargeCategory": "Tax"}, "", "not_usage"),
+    ],
+)
+def test_meters_of_providers_with_a_table_are_read(tmp_path: Path, changes: dict[str, str], model: str, mapping: str) -> None:
+    charge = parsed("focus", file_of(tmp_path, ROW | changes)).charge
+    assert charge["meter_mapping"] == mapping
+    assert model in (charge["model_raw"] or "")
+
+
 @pytest.mark.parametrize("missing", ["BilledCost", "BillingPeriodStart", "ServiceName"])
 def test_a_file_without_a_required_column_is_refused_whole(tmp_path: Path, missing: str) -> None:
     path = file_of(tmp_path, {name: cell for name, cell in ROW.items() if name != missing})

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES
-from usage_etl.sources.focus.meters import METER_FIELDS, read_meter
+from usage_etl.sources.focus.meters import METER_FIELDS, METER_NAMES, read_meter
 from usage_etl.sources.focus.settings import AI_CATEGORY, AI_NAMES, FocusSettings
 from usage_etl.sources.focus.versions import focus_version
 from usage_etl.sources.focus_columns import FOCUS_NAMES, FOCUS_REQUIRED, FOCUS_TYPES, FOCUS_UNREAD, FocusSource, focus_mapping
@@ -45,7 +45,7 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
             prepare=_prepared,
         )
     )
-    dialect = TableDialect("a FOCUS file", FOCUS_NAMES, _REQUIRED, (mapping,), FOCUS_UNREAD)
+    dialect = TableDialect("a FOCUS file", {**FOCUS_NAMES, **METER_NAMES}, _REQUIRED, (mapping,), FOCUS_UNREAD)
     writer, in_scope = RowWriter(mapping, context), _scope(context)
     buckets: dict[str, None] = {}
 
