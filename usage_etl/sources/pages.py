@@ -31,6 +31,8 @@ class Page:
 
     document: Mapping[str, Any]
     dataset: str | None
+    pulled: Mapping[str, Any] | None = None
+    """What the pull asked and when; null where a customer saved the page."""
 
 
 def pull_line(facts: Mapping[str, Any]) -> bytes:
@@ -51,11 +53,12 @@ def read_pages(path: Path, *, source: str) -> Iterator[Page]:
             first = next(documents, None)
             if first is None:
                 return
-            dataset = _pulled_dataset(first)
-            if dataset is None:
+            pulled = _pull_facts(first)
+            dataset = str(pulled.get("dataset")) if pulled is not None else None
+            if pulled is None:
                 yield Page(_mapping(first, source), None)
             for document in documents:
-                yield Page(_mapping(document, source), dataset)
+                yield Page(_mapping(document, source), dataset, pulled)
         except (OSError, EOFError, zlib.error) as error:
             raise UnreadableDeliveryError(source, f"cut or damaged gzip file: {error}") from error
 
@@ -112,10 +115,10 @@ def _loaded(text: str, source: str) -> Any:
         raise UnreadableDeliveryError(source, f"not JSON pages: {error}; the file may be cut") from error
 
 
-def _pulled_dataset(document: Any) -> str | None:
-    """Dataset of a pull's first line; null where the line is a page."""
+def _pull_facts(document: Any) -> Mapping[str, Any] | None:
+    """What a pull's first line says; null where the line is a page."""
     facts = document.get(PULL_KEY) if isinstance(document, dict) else None
-    return str(facts.get("dataset")) if isinstance(facts, dict) else None
+    return facts if isinstance(facts, dict) else None
 
 
 def _mapping(document: Any, source: str) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -13,6 +13,7 @@ import polars as pl
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
 from usage_etl.sources.mapping import Broken, RowMapping, RowWriter
+from usage_etl.sources.object_sets import open_parts
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows
 from usage_etl.sources.text_tables import TextTable, read_tables
 
@@ -49,17 +50,44 @@ class TableDialect:
 
 
 def parse_table(path: Path, context: ParseContext, *, dialect: TableDialect) -> Iterator[ParsedBatch]:
-    """Batches of staged and refused rows of one file. Raises UnreadableDeliveryError."""
-    fields: dict[str, str] | None = None
+    """Batches of staged and refused rows of one file or of the parts of one. Raises UnreadableDeliveryError."""
     writers = [RowWriter(mapping, context) for mapping in dialect.mappings]
-    for table in read_tables(path, context.source):
-        if fields is None:
-            header = table.frame.columns[1:]
-            fields = dialect.fields_of(header, context.source)
-            name_unread(header, fields, dialect, context)
-        flat = table.frame.select("raw_ordinal", *fields).rename(fields)
-        absent = [pl.lit(None, pl.String).alias(name) for name in dialect.names if name not in flat.columns]
-        yield batch_of(table, flat.with_columns(absent), writers, context)
+    for table, flat in read_fields(path, context, dialect=dialect):
+        yield batch_of(table, flat, writers, context)
+
+
+def read_fields(
+    path: Path,
+    context: ParseContext,
+    *,
+    dialect: TableDialect,
+    offset: int = 0,
+    see_header: Callable[[list[str]], None] = lambda _: None,
+) -> Iterator[tuple[TextTable, pl.DataFrame]]:
+    """Rows of one file or of the parts of one, and their fields as text after ``raw_ordinal``; absent fields are null.
+
+    Rows are numbered on from ``offset``, those of later parts from earlier ones. ``see_header`` is shown the names of all
+    columns of each part. Raises UnreadableDeliveryError.
+    """
+    fields: dict[str, str] = {}
+
+    def wanted(header: list[str]) -> list[str]:
+        see_header(header)
+        fields.clear()
+        fields.update(dialect.fields_of(header, context.source))
+        name_unread(header, fields, dialect, context)
+        return list(fields)
+
+    with open_parts(path, context.source) as parts:
+        for part in parts:
+            rows_count = 0
+            for table in read_tables(part, context.source, wanted=wanted):
+                rows_count += table.rows_count
+                numbered = table.numbered_from(offset)
+                flat = numbered.frame.select("raw_ordinal", *fields).rename(fields)
+                absent = [pl.lit(None, pl.String).alias(name) for name in dialect.names if name not in flat.columns]
+                yield numbered, flat.with_columns(absent)
+            offset += rows_count
 
 
 def batch_of(
@@ -83,12 +111,7 @@ def batch_of_parts(
 
     A record that one writer refuses is refused whole.
     """
-    results = [(writer.table, *writer.staged(flat)) for writer, flat in parts]
-    broken: Broken = reduce(_merged, (faults for _, _, faults in results), {})
-    kept: dict[str, pl.DataFrame] = {}
-    for name, frame, _ in results:
-        rows = frame.filter(~pl.col("raw_ordinal").is_in(list(broken))) if broken else frame
-        kept[name] = pl.concat([kept[name], rows]).sort("raw_ordinal", maintain_order=True) if name in kept else rows
+    kept, broken = merged_parts(parts)
     refused = [*table.refused, *((ordinal, table.raw_text(ordinal), reasons) for ordinal, reasons in broken.items())]
     return ParsedBatch(
         rows_read=table.rows_count,
@@ -98,6 +121,17 @@ def batch_of_parts(
         covered=covered,
         raw_text=table.raw_text,
     )
+
+
+def merged_parts(parts: Sequence[tuple[RowWriter, pl.DataFrame]]) -> tuple[dict[str, pl.DataFrame], Broken]:
+    """Rows by staged table, in the order of records, and the refused records; a refused record has no rows in any table."""
+    results = [(writer.table, *writer.staged(flat)) for writer, flat in parts]
+    broken: Broken = reduce(_merged, (faults for _, _, faults in results), {})
+    kept: dict[str, pl.DataFrame] = {}
+    for name, frame, _ in results:
+        rows = frame.filter(~pl.col("raw_ordinal").is_in(list(broken))) if broken else frame
+        kept[name] = pl.concat([kept[name], rows]).sort("raw_ordinal", maintain_order=True) if name in kept else rows
+    return kept, broken
 
 
 def _merged(one: Broken, other: Broken) -> Broken:

@@ -50,6 +50,19 @@ class TextTable:
     quote: Callable[[int], str] | None = None
     """A whole row by ordinal where ``frame`` holds some of the columns only."""
 
+    def numbered_from(self, offset: int) -> TextTable:
+        """The same rows, numbered on from ``offset`` earlier ones of the delivery."""
+        if not offset:
+            return self
+        refused = [(ordinal + offset, text, fault) for ordinal, text, fault in self.refused]
+        quote = self.quote
+        return TextTable(
+            self.frame.with_columns(pl.col("raw_ordinal") + offset),
+            self.rows_count,
+            refused,
+            None if quote is None else lambda ordinal: quote(ordinal - offset),
+        )
+
     def raw_text(self, ordinal: int) -> str:
         """The cells of one row as JSON, or the row as written, for quoting it in quarantine."""
         if self.quote is not None:
