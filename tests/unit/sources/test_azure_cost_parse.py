@@ -241,7 +241,7 @@ def test_what_cannot_be_meant_is_refused_by_name(tmp_path: Path, changes: dict[s
 def test_rows_of_other_services_are_counted_whatever_they_hold(tmp_path: Path) -> None:
     found = read_rows(tmp_path, {}, {"MeterCategory": "Storage", "CostInBillingCurrency": "broken"})
     assert (found.staged.rows_read, found.staged.rows_out_of_scope, found.staged.rows_quarantined) == (2, 1, 0)
-    everything = read_rows(tmp_path / "all", {}, {"MeterCategory": "Storage"}, services=["*"])
+    everything = read_rows(tmp_path / "all", {}, {"MeterCategory": "Storage"}, services=["all"])
     assert (everything.staged.rows_out_of_scope, everything.charges.height) == (0, 2)
 
 
@@ -309,3 +309,10 @@ def test_random_rows_keep_their_sum_and_read_the_same_twice(
     assert total(found.charges["billed_cost"]) == total(Decimal(row["CostInBillingCurrency"]) for row in rows)
     again = read_only(azure_settings(folder / "in"), folder / "again")
     assert [file.sha256 for file in again.staged.files] == [file.sha256 for file in found.staged.files]
+
+
+def test_models_of_the_marketplace_count_by_their_publisher(tmp_path: Path) -> None:
+    market = {"MeterCategory": "SaaS", "MeterName": "Input tokens", "PublisherName": "Anthropic PBC", "ProductName": "Model usage"}
+    found = read_rows(tmp_path, market, {**market, "PublisherName": "Canonical"})
+    assert (found.charges.height, found.staged.rows_out_of_scope) == (1, 1)
+    assert found.charges.select("service_name", "publisher_name", "meter_mapping").row(0) == ("SaaS", "Anthropic PBC", "unmapped")

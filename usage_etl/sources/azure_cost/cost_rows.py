@@ -98,7 +98,7 @@ COST_UNREAD = frozenset(
 )
 """Columns that are known and not read, in small letters."""
 
-COST_SCOPE = ("MeterCategory", "MeterSubCategory", "ProductName")
+COST_SCOPE = ("MeterCategory", "MeterSubCategory", "ProductName", "PublisherName")
 """Fields that say which service a row is of."""
 
 _CATEGORIES = {
