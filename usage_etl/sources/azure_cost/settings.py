@@ -30,8 +30,8 @@ class AzureCostSettings(ExportSettings):
         "*Cohere*",
         "*Mistral*",
     )
-    """What counts as AI, by meter category and subcategory, product, publisher or service; ``*`` is any text, ``all`` is everything.
-    Other rows are counted, not staged."""
+    """What counts as AI, by meter category and subcategory, product, publisher or service; ``*`` is any text, ``all`` is
+    everything. Other rows are counted, not staged."""
     actual_cost_feeds: Literal["billed", "billed_and_effective"] = "billed_and_effective"
     """Which amounts rows of ActualCost exports fill. ``billed`` where an AmortizedCost export of the same scope fills the
     effective ones."""
