@@ -171,12 +171,12 @@ COMMITMENTS = [
         "line_item_line_item_type": "SavingsPlanRecurringFee",
         "line_item_unblended_cost": "100",
         "savings_plan_total_commitment_to_date": "1100",
-        "savings_plan_used_commitment": "1000",
+        "savings_plan_used_commitment": "1040",
     },
     {
         "line_item_line_item_type": "SavingsPlanCoveredUsage",
         "line_item_unblended_cost": "1500",
-        "savings_plan_savings_plan_effective_cost": "1000",
+        "savings_plan_savings_plan_effective_cost": "1040",
         "pricing_public_on_demand_cost": "1500",
     },
     {"line_item_line_item_type": "SavingsPlanNegation", "line_item_unblended_cost": "-1500"},
@@ -194,7 +194,7 @@ COMMITMENTS = [
 def test_commitments_are_billed_when_paid_and_effective_when_used(tmp_path: Path) -> None:
     charges = read_rows(tmp_path, *COMMITMENTS).charges
     assert charges["billed_cost"].to_list() == [Decimal(cost) for cost in (10, 1000, 100, 1500, -1500, 300, 0, 0)]
-    assert charges["effective_cost"].to_list() == [Decimal(cost) for cost in (10, 0, 100, 1000, 0, 0, 100, 200)]
+    assert charges["effective_cost"].to_list() == [Decimal(cost) for cost in (10, 0, 60, 1040, 0, 0, 100, 200)]
     assert exact_sum(charges["billed_cost"]) == exact_sum(charges["effective_cost"]) == 1410
     negation = charges.row(4, named=True)
     assert (negation["list_cost"], negation["consumed_quantity"]) == (0, None), "the covered usage is counted once"

@@ -312,7 +312,12 @@ def test_random_rows_keep_their_sum_and_read_the_same_twice(
 
 
 def test_models_of_the_marketplace_count_by_their_publisher(tmp_path: Path) -> None:
-    market = {"MeterCategory": "SaaS", "MeterName": "Input tokens", "PublisherName": "Anthropic PBC", "ProductName": "Model usage"}
+    market = {
+        "MeterCategory": "SaaS",
+        "MeterName": "Input tokens",
+        "PublisherName": "Anthropic PBC",
+        "ProductName": "Model usage",
+    }
     found = read_rows(tmp_path, market, {**market, "PublisherName": "Canonical"})
     assert (found.charges.height, found.staged.rows_out_of_scope) == (1, 1)
     assert found.charges.select("service_name", "publisher_name", "meter_mapping").row(0) == ("SaaS", "Anthropic PBC", "unmapped")
