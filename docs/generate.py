@@ -278,10 +278,9 @@ def directory_page() -> str:
 def command_line_page() -> str:
     """Every command with its arguments, options and defaults, and the exit codes."""
     lines = [NOTICE, "# Command line", "", COMMAND_LINE_INTRODUCTION]
-    command = typer.main.get_command(app)
-    for name, subcommand in getattr(command, "commands", {}).items():
-        lines += ["", f"## usage-etl {name}", "", _cell(subcommand.help or "")]
-        shown = [parameter for parameter in subcommand.params if parameter.name != "help"]
+    for name, command in commands(typer.main.get_command(app)):
+        lines += ["", f"## usage-etl {name}", "", _cell(command.help or "")]
+        shown = [parameter for parameter in command.params if parameter.name != "help"]
         if shown:
             lines += ["", "| argument or option | default | meaning |", "|---|---|---|"]
         for parameter in shown:
@@ -296,11 +295,20 @@ def command_line_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its words, a group before its own commands where it does something by itself."""
+    for name, command in getattr(group, "commands", {}).items():
+        words = f"{above} {name}".strip()
+        if not hasattr(command, "commands") or command.invoke_without_command:
+            yield words, command
+        yield from commands(command, words)
+
+
 def _option_default(parameter: Any) -> str:
     if parameter.required:
         return "required"
     if isinstance(parameter.default, bool):
-        return _code(next(iter(parameter.opts if parameter.default else parameter.secondary_opts)))
+        return "".join(_code(name) for name in (parameter.opts if parameter.default else parameter.secondary_opts)[:1])
     return "" if parameter.default is None else _code(str(parameter.default))
 
 
