@@ -24,7 +24,7 @@ from usage_etl.config.settings import SecretRef, Settings
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.state import metadata as state_tables
-from usage_etl.sources.registry import SOURCE_KINDS
+from usage_etl.sources.registry import SOURCE_KINDS, SOURCES
 
 DOCS = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py from the declarations in the code; run `make docs`. Do not edit. -->"
@@ -54,6 +54,11 @@ COMMAND_LINE_INTRODUCTION = """\
 The command `usage-etl`. Exit codes: 0 done; 1 something failed, and the message says what; 2 settings, directories or prices
 cannot be used, a secret is missing, or the command was misspelt. `dagster` and `dagster-daemon` of the same environment run
 schedules and the web interface: see [Deployment](../deployment.md)."""
+
+SOURCES_INTRODUCTION = """\
+The kinds of sources that can be configured. Each is one folder of code, and [adding one](../adding_a_source.md) touches nothing
+else. "Tested on" says plainly whether recorded examples are real, from public fixtures, or rebuilt from documented types with
+invented values. `usage-etl sources try KIND FILE` shows what a file of yours would become."""
 
 DIRECTORY_INTRODUCTION = """\
 CSV files in the folder that the setting `directory` names: a header row, UTF-8, commas, dates as `YYYY-MM-DD`. A missing
@@ -247,6 +252,35 @@ def _default_text(field: FieldInfo) -> str:
     return _code(str(field.default))
 
 
+def sources_page() -> str:
+    """Every kind of source: what is read, what it covers, what makes a record the same, how late it is, how it is tested."""
+    lines = [NOTICE, "# Sources", "", SOURCES_INTRODUCTION, "", "| kind | product | reads | fills |", "|---|---|---|---|"]
+    for source in SOURCES.values():
+        fills = ", ".join(f"[{table.name}](tables.md#{table.name})" for table in source.fills)
+        facts = source.facts
+        lines.append(f"| [{source.kind}](#{source.kind}) | {_cell(facts.title)} | {_cell(facts.formats)} | {fills} |")
+    for source in SOURCES.values():
+        facts, kind = source.facts, source.kind
+        examples = sorted(path.name for path in (DOCS.parent / "tests" / "recorded" / kind).rglob("*") if path.is_file())
+        lines += [
+            "",
+            f"## {kind}",
+            "",
+            f"{_cell(facts.title)}: [how to switch it on, and every field](../sources/{kind}.md); "
+            f"[settings](settings.md#sources-{kind}).",
+            "",
+            "| | |",
+            "|---|---|",
+            f"| reads | {_cell(facts.formats)} |",
+            f"| covers | {_cell(facts.covers)} |",
+            f"| identity | {_cell(facts.identity)} |",
+            f"| lateness | {_cell(facts.lateness)} |",
+            f"| tested on | {_cell(facts.tested_on)} |",
+            f"| examples | {', '.join(map(_code, examples))} in `tests/recorded/{kind}` |",
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def directory_page() -> str:
     """The CSV files that say who owns what, column by column."""
     lines = [
@@ -327,6 +361,7 @@ def _cell(text: str) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/tables.md": tables_page,
     "reference/settings.md": settings_page,
+    "reference/sources.md": sources_page,
     "reference/directory.md": directory_page,
     "reference/cli.md": command_line_page,
 }
