@@ -266,7 +266,7 @@ def sources_page() -> str:
             "",
             f"## {kind}",
             "",
-            f"{_cell(facts.title)}: [how to switch it on, every field](../sources/{kind}.md), [settings](settings.md#sources-{kind}).",
+            f"{_cell(facts.title)}. [Switch it on; every field](../sources/{kind}.md). [Settings](settings.md#sources-{kind}).",
             "",
             "| | |",
             "|---|---|",

@@ -1,4 +1,4 @@
-"""Every source against every hostile file: refused whole with a reason, or read with every record accounted for; never a crash."""
+"""Every source against every hostile file: refused with a reason, or read with every record accounted for; never a crash."""
 
 import dataclasses
 from collections.abc import Iterator
