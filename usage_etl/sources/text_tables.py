@@ -13,11 +13,9 @@ import csv
 import datetime as dt
 import io
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BufferedIOBase
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +75,7 @@ def _csv_tables(path: Path, source: str) -> Iterator[TextTable]:
             raise UnreadableDeliveryError(source, "the file is empty: it has no header")
         separator = max(_SEPARATORS, key=first.count)
         header = _header(first, separator, source)
-        yield from _chunks(lines, header, separator)
+        yield from _chunks(csv.reader(lines, delimiter=separator, strict=True), header, separator)
 
 
 def _header(line: str, separator: str, source: str) -> list[str]:
@@ -97,62 +95,17 @@ def _header(line: str, separator: str, source: str) -> list[str]:
     return names
 
 
-def _chunks(lines: Iterator[str], header: Sequence[str], separator: str) -> Iterator[TextTable]:
-    """Tables of whole records: read by Polars where every line is plainly one row, else by Python's csv, row by row."""
-    size, dialect = max(1, CHUNK_CELLS // len(header)), _Dialect(tuple(header), separator)
+def _chunks(rows: Iterator[list[str]], header: Sequence[str], separator: str) -> Iterator[TextTable]:
+    size = max(1, CHUNK_CELLS // len(header))
     ordinal, is_first = 0, True
     while True:
-        block = list(islice(lines, size))
-        frame = dialect.quick_frame(block)
-        table = dialect.patient_table(chain(block, lines), len(block), ordinal) if frame is None else _numbered(frame, ordinal)
-        if table.rows_count or is_first:
-            yield table
-        if len(block) < size:
-            return
-        ordinal, is_first = ordinal + table.rows_count, False
-
-
-def _numbered(frame: pl.DataFrame, ordinal: int) -> TextTable:
-    ordinals = pl.Series("raw_ordinal", range(ordinal + 1, ordinal + frame.height + 1), dtype=pl.Int64)
-    return TextTable(frame.insert_column(0, ordinals), frame.height)
-
-
-@dataclass(frozen=True)
-class _Dialect:
-    """The header and separator of one CSV file."""
-
-    header: tuple[str, ...]
-    separator: str
-
-    def quick_frame(self, lines: list[str]) -> pl.DataFrame | None:
-        """All rows of ``lines``; None where a line is not plainly one row of the header's width."""
-        if not lines or not self._are_plain(pl.Series("line", lines, dtype=pl.String)):
-            return None
-        content = "".join(lines).encode()
-        frame = pl.read_csv(
-            content, has_header=False, new_columns=list(self.header), infer_schema=False, separator=self.separator
-        )
-        is_whole = frame.height == len(lines) and frame.width == len(self.header)
-        return frame.with_columns(pl.when(pl.all() != "").then(pl.all())) if is_whole else None
-
-    def _are_plain(self, lines: pl.Series) -> bool:
-        """Whether every line has the header's number of cells, quotes only around whole cells, and something in a cell."""
-        mark = re.escape(self.separator)
-        cell = f'(?:[^"{mark}\\n\\x00]*|"(?:[^"\\n\\x00]|"")*")'
-        is_row = lines.str.contains(f"^{cell}(?:{mark}{cell}){{{len(self.header) - 1}}}\\n?$")
-        return bool(is_row.all() and lines.str.contains(f'[^{mark}\\n"]').all())
-
-    def patient_table(self, lines: Iterator[str], lines_count: int, ordinal: int) -> TextTable:
-        """Rows of at least ``lines_count`` physical lines, more where the last record goes on after them."""
-        counted = _Counted(lines)
-        reader = csv.reader(counted, delimiter=self.separator, strict=True)
         good: list[list[str]] = []
         ordinals: list[int] = []
         refused: list[Refusal] = []
         count = 0
-        while counted.taken < lines_count:
+        while count < size:
             try:
-                cells = next(reader)
+                cells = next(rows)
             except StopIteration:
                 break
             except csv.Error as error:
@@ -162,27 +115,16 @@ class _Dialect:
             if not any(cells):
                 continue
             count += 1
-            if fault := _row_fault(cells, self.header):
-                refused.append((ordinal + count, self.separator.join(cells), fault))
+            if fault := _row_fault(cells, header):
+                refused.append((ordinal + count, separator.join(cells), fault))
             else:
                 good.append(cells)
                 ordinals.append(ordinal + count)
-        return TextTable(_frame(good, ordinals, self.header), count, refused)
-
-
-class _Counted:
-    """Lines, and how many of them were taken."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines, self.taken = lines, 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.taken += 1
-        return line
+        if count or is_first:
+            yield TextTable(_frame(good, ordinals, header), count, refused)
+        if count < size:
+            return
+        ordinal, is_first = ordinal + count, False
 
 
 def _row_fault(cells: Sequence[str], header: Sequence[str]) -> str | None:
