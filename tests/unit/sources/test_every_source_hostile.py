@@ -1,6 +1,7 @@
 """Every source against every hostile file: refused with a reason, or read with every record accounted for; never a crash."""
 
 import dataclasses
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,3 +89,20 @@ def outcome(child: ParseChild, path: Path, kind: str, folder: Path) -> list[tupl
     except UnreadableDeliveryError as error:
         return error.reason
     return [(file.table_name, file.day, file.rows_count, file.sha256) for file in found.files]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["litellm", "openai"])
+def test_a_line_of_more_than_a_gigabyte_is_refused_in_little_memory(kind: str, child: ParseChild, tmp_path: Path) -> None:
+    path = tmp_path / "line.json.gz"
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(b'{"id": "')
+        for _ in range(1_100):
+            stream.write(b"x" * 1_000_000)
+        stream.write(b'"}\n')
+    try:
+        found = staged(child, path, kind, tmp_path / "work")
+    except UnreadableDeliveryError as error:
+        assert any(words in error.reason for words in ("longer than", "larger than"))
+    else:
+        assert (found.rows_staged, found.rows_quarantined) == (0, 1)
