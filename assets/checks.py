@@ -59,6 +59,7 @@ def conservation_checks(*, has_events: bool) -> list[dg.AssetChecksDefinition]:
         _rollup_check(),
         _chargeback_check(),
         _rows_check(has_events=has_events),
+        _once_check(),
     ]
     if has_events:
         checks.append(_sums_check("equals_events", FACT_USAGE_HOURLY, USAGE_EVENTS, _USAGE_MEASURES, _same))
@@ -164,6 +165,33 @@ def _rows_check(*, has_events: bool) -> dg.AssetChecksDefinition:
         )
 
     return rows_conserved
+
+
+def _once_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=FACT_USAGE_DAILY.name, name="counted_once")
+    def counted_once(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        """No provider's usage of one account is counted from two sources on one day.
+
+        A gateway and a provider's log show the same calls: one of them must have the role reconciliation.
+        """
+        lake = workspace.open().lake
+        days = lake.scan(FACT_USAGE_DAILY, _partitions(context, lake, FACT_USAGE_DAILY))
+        seen = days.select("usage_date", pl.col("host", "source_account", "source").cast(pl.String)).unique()
+        twice = (
+            seen.group_by("host", "source_account", "usage_date")
+            .agg(sources=pl.col("source").sort())
+            .filter(pl.col("sources").list.len() > 1)
+            .group_by("host", "source_account", pl.col("sources").list.join(", "))
+            .agg(days=pl.len())
+            .sort("host", "source_account", "sources")
+            .collect()
+        )
+        found = [f"{host} of account {account}: {sources} on {count} day(s)" for host, account, sources, count in twice.rows()]
+        return dg.AssetCheckResult(
+            passed=not found, severity=dg.AssetCheckSeverity.WARN, metadata={"counted_twice": dg.MetadataValue.json(found)}
+        )
+
+    return counted_once
 
 
 def exact_sums(frame: pl.LazyFrame, measures: Sequence[str]) -> dict[str, int | Decimal]:

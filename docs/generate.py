@@ -24,7 +24,7 @@ from usage_etl.config.settings import SecretRef, Settings
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.state import metadata as state_tables
-from usage_etl.sources.registry import SOURCE_KINDS
+from usage_etl.sources.registry import SOURCE_KINDS, SOURCES
 
 DOCS = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py from the declarations in the code; run `make docs`. Do not edit. -->"
@@ -54,6 +54,11 @@ COMMAND_LINE_INTRODUCTION = """\
 The command `usage-etl`. Exit codes: 0 done; 1 something failed, and the message says what; 2 settings, directories or prices
 cannot be used, a secret is missing, or the command was misspelt. `dagster` and `dagster-daemon` of the same environment run
 schedules and the web interface: see [Deployment](../deployment.md)."""
+
+SOURCES_INTRODUCTION = """\
+The kinds of sources that can be configured. Each is one folder of code, and [adding one](../adding_a_source.md) touches nothing
+else. "Tested on" says plainly whether recorded examples are real, from public fixtures, or rebuilt from documented types with
+invented values. `usage-etl sources try KIND FILE` shows what a file of yours would become."""
 
 DIRECTORY_INTRODUCTION = """\
 CSV files in the folder that the setting `directory` names: a header row, UTF-8, commas, dates as `YYYY-MM-DD`. A missing
@@ -247,6 +252,34 @@ def _default_text(field: FieldInfo) -> str:
     return _code(str(field.default))
 
 
+def sources_page() -> str:
+    """Every kind of source: what is read, what it covers, what makes a record the same, how late it is, how it is tested."""
+    lines = [NOTICE, "# Sources", "", SOURCES_INTRODUCTION, "", "| kind | product | reads | fills |", "|---|---|---|---|"]
+    for source in SOURCES.values():
+        fills = ", ".join(f"[{table.name}](tables.md#{table.name})" for table in source.fills)
+        facts = source.facts
+        lines.append(f"| [{source.kind}](#{source.kind}) | {_cell(facts.title)} | {_cell(facts.formats)} | {fills} |")
+    for source in SOURCES.values():
+        facts, kind = source.facts, source.kind
+        examples = sorted(path.name for path in (DOCS.parent / "tests" / "recorded" / kind).rglob("*") if path.is_file())
+        lines += [
+            "",
+            f"## {kind}",
+            "",
+            f"{_cell(facts.title)}. [Switch it on; every field](../sources/{kind}.md). [Settings](settings.md#sources-{kind}).",
+            "",
+            "| | |",
+            "|---|---|",
+            f"| reads | {_cell(facts.formats)} |",
+            f"| covers | {_cell(facts.covers)} |",
+            f"| identity | {_cell(facts.identity)} |",
+            f"| lateness | {_cell(facts.lateness)} |",
+            f"| tested on | {_cell(facts.tested_on)} |",
+            f"| examples | {', '.join(map(_code, examples))} in `tests/recorded/{kind}` |",
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def directory_page() -> str:
     """The CSV files that say who owns what, column by column."""
     lines = [
@@ -278,10 +311,9 @@ def directory_page() -> str:
 def command_line_page() -> str:
     """Every command with its arguments, options and defaults, and the exit codes."""
     lines = [NOTICE, "# Command line", "", COMMAND_LINE_INTRODUCTION]
-    command = typer.main.get_command(app)
-    for name, subcommand in getattr(command, "commands", {}).items():
-        lines += ["", f"## usage-etl {name}", "", _cell(subcommand.help or "")]
-        shown = [parameter for parameter in subcommand.params if parameter.name != "help"]
+    for name, command in commands(typer.main.get_command(app)):
+        lines += ["", f"## usage-etl {name}", "", _cell(command.help or "")]
+        shown = [parameter for parameter in command.params if parameter.name != "help"]
         if shown:
             lines += ["", "| argument or option | default | meaning |", "|---|---|---|"]
         for parameter in shown:
@@ -296,11 +328,20 @@ def command_line_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its words, a group before its own commands where it does something by itself."""
+    for name, command in getattr(group, "commands", {}).items():
+        words = f"{above} {name}".strip()
+        if not hasattr(command, "commands") or command.invoke_without_command:
+            yield words, command
+        yield from commands(command, words)
+
+
 def _option_default(parameter: Any) -> str:
     if parameter.required:
         return "required"
     if isinstance(parameter.default, bool):
-        return _code(next(iter(parameter.opts if parameter.default else parameter.secondary_opts)))
+        return "".join(_code(name) for name in (parameter.opts if parameter.default else parameter.secondary_opts)[:1])
     return "" if parameter.default is None else _code(str(parameter.default))
 
 
@@ -319,6 +360,7 @@ def _cell(text: str) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/tables.md": tables_page,
     "reference/settings.md": settings_page,
+    "reference/sources.md": sources_page,
     "reference/directory.md": directory_page,
     "reference/cli.md": command_line_page,
 }

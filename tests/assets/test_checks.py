@@ -179,6 +179,23 @@ def test_the_smallest_amount_that_can_be_stored_is_seen(broken: Installation, in
     assert verdict.metadata["unequal"].value.keys() == {"effective_cost"}
 
 
+def test_usage_of_one_account_from_two_sources_is_warned_of(broken: Installation, instance: dg.DagsterInstance) -> None:
+    name = "fact_usage_daily:counted_once"
+
+    def twice(rows: pl.DataFrame, **other: str) -> pl.DataFrame:
+        changes = [pl.lit(text).cast(pl.Categorical).alias(column) for column, text in other.items()]
+        return pl.concat([rows, rows.filter(pl.col("host").cast(pl.String) == "openai").with_columns(changes)])
+
+    with changed(broken, FACT_USAGE_DAILY, DAY, lambda rows: twice(rows, source="spans")):
+        verdict = evaluate(broken, instance, name, span=DAY)[name]
+    assert (verdict.passed, verdict.severity) == (False, dg.AssetCheckSeverity.WARN)
+    [found] = verdict.metadata["counted_twice"].value
+    assert found.startswith("openai of account ")
+    assert found.endswith("spans on 1 day(s)")
+    with changed(broken, FACT_USAGE_DAILY, DAY, lambda rows: twice(rows, source="spans", source_account="another")):
+        assert evaluate(broken, instance, name, span=DAY)[name].passed
+
+
 def test_a_check_that_is_run_alone_looks_at_every_stored_partition(broken: Installation, instance: dg.DagsterInstance) -> None:
     name = "fact_usage_daily:equals_hourly"
     with changed(broken, FACT_USAGE_DAILY, DAY, lambda rows: rows.head(-1)):

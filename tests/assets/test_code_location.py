@@ -63,6 +63,7 @@ OTHER_CHECKS = {
     "fact_deliveries_daily:rows_conserved",
     "fact_usage_hourly:equals_events",
     "fact_usage_daily:equals_hourly",
+    "fact_usage_daily:counted_once",
     "fact_usage_monthly:equals_daily",
     "fact_charges_daily:equals_charge_lines",
     "fact_charges_monthly:equals_daily",
@@ -118,7 +119,8 @@ def test_every_asset_check_runs_in_the_job_of_its_asset(location: Installation) 
 
 def test_every_check_stops_what_lies_right_of_it(location: Installation) -> None:
     graph = location.definitions.resolve_asset_graph()
-    assert all(graph.get_check_spec(key).blocking for key in graph.asset_check_keys)
+    lenient = {key.to_user_string() for key in graph.asset_check_keys if not graph.get_check_spec(key).blocking}
+    assert lenient == {"fact_usage_daily:counted_once"}  # a warning: two sources may rightly share a name of account
 
 
 def test_schedules_and_sensors_run_unless_somebody_stops_them(location: Installation) -> None:

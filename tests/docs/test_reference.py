@@ -12,7 +12,7 @@ from usage_etl.config.directory import CONTRACT_COLUMNS, DIRECTORY_FILES
 from usage_etl.config.settings import SecretRef, Settings
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.contract import Table
-from usage_etl.sources.registry import SOURCE_KINDS
+from usage_etl.sources.registry import SOURCE_KINDS, SOURCES
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -102,3 +102,11 @@ def test_every_directory_column_is_described(file_name: str) -> None:
 def test_every_contract_price_column_is_described() -> None:
     body = section(page("reference/prices.md"), "## The contract file")
     assert [name for name in CONTRACT_COLUMNS if f"| `{name}` |" not in body] == []
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_source_has_a_page_an_example_and_a_note_on_where_it_comes_from(kind: str) -> None:
+    recorded = DOCS.parent / "tests" / "recorded" / kind
+    assert (DOCS / "sources" / f"{kind}.md").exists()
+    assert (recorded / "NOTE.md").exists()
+    assert [path for path in recorded.rglob("*") if path.is_file() and path.name != "NOTE.md"]

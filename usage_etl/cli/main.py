@@ -13,7 +13,9 @@ from rich.console import Console
 from usage_etl import __version__
 from usage_etl.cli.doctor import run_checks
 from usage_etl.cli.init import write_starter
+from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
 from usage_etl.cli.show import print_checks, print_summary
+from usage_etl.cli.sources import app as sources_app
 from usage_etl.config.load import CONFIG_VARIABLE, DEFAULT_FILE
 from usage_etl.errors import ConfigError, UsageEtlError
 
@@ -26,10 +28,7 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", envvar=CONFIG_VARIABLE, help="Settings file.", show_default=DEFAULT_FILE)
-]
-DEFAULT_CONFIG = Path(DEFAULT_FILE)
+app.add_typer(sources_app, name="sources")
 
 
 @app.command()
@@ -94,9 +93,9 @@ def demo(
 
 @app.command()
 def release(
-    delivery_id: Annotated[str, typer.Argument(help="Id of the held delivery.")], config: ConfigOption = DEFAULT_CONFIG
+    delivery_id: Annotated[str, typer.Argument(help="Id of the held or refused delivery.")], config: ConfigOption = DEFAULT_CONFIG
 ) -> None:
-    """Accept a delivery that was held because it is empty or much smaller than the last good one."""
+    """Accept a delivery that was held because it is much smaller than the last good one; read a refused one again."""
     from usage_etl.cli.pipeline import release_delivery
 
     release_delivery(config, delivery_id)

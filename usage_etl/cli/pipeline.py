@@ -79,11 +79,12 @@ def run_pipeline(config: Path, *, first: dt.date | None, last: dt.date | None, w
 
 
 def release_delivery(config: Path, delivery_id: str) -> None:
-    """Lets a held delivery in. Raises UsageEtlError when no such delivery is held."""
+    """Lets a held delivery in, or has a refused one read again. Raises UsageEtlError for any other delivery."""
     workspace = open_workspace(str(config.resolve()))
-    held = {delivery.delivery_id for delivery in workspace.index.deliveries() if delivery.status == "held"}
-    if delivery_id not in held:
-        raise UsageEtlError(f"delivery {delivery_id} is not held; held are: {', '.join(sorted(held)) or 'none'}")
+    waiting = {item.delivery_id: item.status for item in workspace.index.deliveries() if item.status in ("held", "refused")}
+    if delivery_id not in waiting:
+        listed = ", ".join(f"{name} ({status})" for name, status in sorted(waiting.items())) or "none"
+        raise UsageEtlError(f"delivery {delivery_id} is neither held nor refused; these are: {listed}")
     workspace.index.release(delivery_id)
 
 

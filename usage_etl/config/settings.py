@@ -107,6 +107,8 @@ class SourceSettings(_Settings):
     """First day to fetch; the file's own start_date unless set."""
     trailing_days: Annotated[int, Field(ge=0, le=120)] = 7
     """Days before today that are fetched again on each pull, because providers restate."""
+    expected_hours: Annotated[int, Field(ge=1)] = 48
+    """A source without a new delivery for this long is shown as late."""
     minimum_share_pct: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(50)
     """A re-delivery with fewer rows than this share of the last good one is held, not loaded. 0 accepts anything."""
 

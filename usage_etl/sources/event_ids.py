@@ -1,4 +1,7 @@
-"""Ids for events of files that name none: a hash of what tells one event from another, numbered where events are alike."""
+"""Ids for events of files that name none, and the buckets of files whose first and last day may be cut.
+
+An id is a hash of what tells one event from another, numbered where events are alike.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,15 @@ from collections.abc import Sequence
 import polars as pl
 
 from usage_etl.keys import sha256_hex
+
+
+def quarter_hour(at: pl.Expr) -> pl.Expr:
+    """Name of the quarter of an hour that an instant lies in.
+
+    People export days of their own time zone. Every zone's midnight is on a quarter of a UTC hour, so two exports never cut
+    such a bucket between them, as they would cut a UTC day.
+    """
+    return at.dt.truncate("15m").dt.strftime("%Y-%m-%dT%H:%MZ")
 
 
 class EventIds:

@@ -123,6 +123,17 @@ def batch_of_parts(
     )
 
 
+def covered_by_rows(batch: ParsedBatch) -> tuple[CoveredBucket, ...]:
+    """The buckets that rows of the batch stand in, each within one day. One that goes on in a later batch is named again."""
+    found: dict[CoveredBucket, None] = {}
+    for table, rows in ((STAGED_USAGE, batch.usage), (STAGED_CHARGES, batch.charges)):
+        if rows is not None:
+            buckets = rows.filter(pl.col("bucket_key").is_not_null()).select("bucket_key", str(table.partition))
+            keys = buckets.unique(maintain_order=True).iter_rows()
+            found |= dict.fromkeys(CoveredBucket(table.name, key, day=day) for key, day in keys)
+    return tuple(found)
+
+
 def merged_parts(parts: Sequence[tuple[RowWriter, pl.DataFrame]]) -> tuple[dict[str, pl.DataFrame], Broken]:
     """Rows by staged table, in the order of records, and the refused records; a refused record has no rows in any table."""
     results = [(writer.table, *writer.staged(flat)) for writer, flat in parts]

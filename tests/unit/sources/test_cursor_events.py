@@ -50,7 +50,8 @@ def test_a_billed_event_is_a_call_and_a_charge(tmp_path: Path) -> None:
     assert call["started_at"] == dt.datetime(2026, 10, 5, 6, 44, 42, 863000, tzinfo=dt.UTC)
     assert (charge["billed_cost"], charge["billing_currency"], charge["user_id"]) == (Decimal("0.12"), "USD", "ada@example.org")
     assert (charge["provider_name"], charge["charge_category"], charge["model_raw"]) == ("cursor", "Usage", "composer-2")
-    assert charge["bucket_key"].endswith(call["event_id"])
+    assert charge["bucket_key"] == "org-1/ada@example.org/2026-10-05T06:30Z"
+    assert [bucket.bucket_key for bucket in outcome.covered] == [charge["bucket_key"]]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,8 @@ def test_events_alike_are_all_kept_and_a_settled_cost_does_not_change_an_id(tmp_
     assert first.usage["event_id"].n_unique() == 3
     later = events(tmp_path, event(cost="$0.13"), event(kind="Included", cost="Included"))
     assert later.usage["event_id"].to_list() == first.usage["event_id"].to_list()[:2]
-    assert later.charges["bucket_key"].to_list() == first.charges["bucket_key"].to_list()[:1]
+    assert later.covered == first.covered
+    assert events(tmp_path, event(kind="Included", cost="-")).covered == first.covered
 
 
 def test_the_first_export_knew_totals_only(tmp_path: Path) -> None:

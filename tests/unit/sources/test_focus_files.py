@@ -246,6 +246,11 @@ def test_the_parts_of_one_file_are_one_delivery(tmp_path: Path) -> None:
     again.save(path)
     assert total(parsed("focus", path).charges["billed_cost"]) == 15
 
+    known.append((again.origin_key, again.origin_version))
+    write_csv(landing / "october-00001.csv", [row(BilledCost="2.000000000000000001")])
+    (changed,) = SOURCE.fetch(source, fetch_context(known=known))
+    assert changed.origin_version != again.origin_version
+
 
 AMOUNTS = st.decimals(-(10**11), 10**11, places=18).map(lambda amount: f"{amount:f}") | st.sampled_from(["-0", "1E-9", "5e3"])
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.unit.sources.bill_files import RECORDED, Outcome, parsed, total
 from tests.unit.sources.gcp_rows import credit, export_row, number, write_lines, write_parquet
 from usage_etl.errors import UnreadableDeliveryError
+from usage_etl.sources.bundles import write_bundle
 
 
 def lines(folder: Path, *rows: Any, **source: Any) -> Outcome:
@@ -129,6 +130,21 @@ def test_rows_of_other_services_are_counted_and_their_export_days_covered(tmp_pa
 def test_the_version_of_an_export_day_is_its_newest_row(tmp_path: Path) -> None:
     rows = [export_row(export_time=f"2026-10-06 0{hour}:00:00 UTC") for hour in (5, 9, 1)]
     assert [bucket.version_at for bucket in lines(tmp_path, *rows).covered] == [dt.datetime(2026, 10, 6, 9, tzinfo=dt.UTC)]
+
+
+def test_the_parts_of_one_export_are_read_as_one(tmp_path: Path) -> None:
+    parts = [
+        write_lines(tmp_path / "0", export_row(export_time="2026-10-06 09:00:00 UTC"), "", "{broken}"),
+        write_parquet(
+            tmp_path / "1", export_row(export_time="2026-10-06 05:00:00 UTC", cost=number("1"), credits=[credit("-1")])
+        ),
+    ]
+    path = tmp_path / "bundle"
+    write_bundle(path, [(f"export/00000000000{at}.json", part.read_bytes()) for at, part in enumerate(parts)])
+    outcome = parsed("gcp_billing", path)
+    assert outcome.charges["raw_ordinal"].to_list() == [1, 4, 4]
+    assert outcome.refused == {3: "line__not_json"}
+    assert [bucket.version_at for bucket in outcome.covered] == [dt.datetime(2026, 10, 6, 9, tzinfo=dt.UTC)]
 
 
 @pytest.mark.parametrize(

@@ -225,8 +225,8 @@ def test_a_generation_is_a_call_and_a_charge_where_generations_are_counted(tmp_p
     assert (event["reported_input_tokens"], event["cache_read_tokens"], event["reasoning_tokens"]) == (10389, 9000, 40)
     assert (event["latency_ms"], event["ttft_ms"], event["feature_id"]) == (1234, 321, "Search")
     assert str(event["started_at"]) == "2026-10-05 03:46:57.713000+00:00"
-    assert (charge["billed_cost"], charge["bucket_key"]) == (Decimal("0.0123"), "org-1/generation/gen-1782618417-a")
-    assert outcome.covered == []
+    assert (charge["billed_cost"], charge["bucket_key"]) == (Decimal("0.0123"), "org-1/generations/2026-10-05T03:45Z")
+    assert [bucket.bucket_key for bucket in outcome.covered] == [charge["bucket_key"]]
 
 
 def test_generations_are_only_compared_where_activity_is_counted(tmp_path: Path) -> None:

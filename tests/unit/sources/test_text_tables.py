@@ -1,147 +1,147 @@
-"""Tables as text: whatever is read at once by columns is what row by row reading gives, faults included."""
+"""Tables as they are found: any encoding, separator and compression; every row in the frame or refused, no cell changed."""
 
 import csv
+import datetime as dt
 import gzip
 import io
-import json
-from collections.abc import Sequence
+import tempfile
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources import csv_blocks, text_tables
-from usage_etl.sources.csv_blocks import record_blocks
-from usage_etl.sources.text_tables import read_tables
+from usage_etl.sources import text_tables
+from usage_etl.sources.text_tables import TextTable, read_tables
 
-Rows = list[tuple[int, tuple[str | None, ...]]]
-
-
-def found(path: Path, names: Sequence[str] | None = None) -> tuple[Rows, list[tuple[int, str]], int]:
-    """Rows with their ordinals, refused ordinals with their rules, and the count of rows."""
-    rows: Rows = []
-    refused: list[tuple[int, str]] = []
-    count = 0
-    for table in read_tables(path, "bills", wanted=lambda header: names or header):
-        rows += [(row[0], row[1:]) for row in table.frame.iter_rows()]
-        refused += [(ordinal, rule) for ordinal, _, rule in table.refused]
-        count += table.rows_count
-        assert table.frame.height + len(table.refused) == table.rows_count
-    return rows, refused, count
+CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\x85\u2028\u2029\x0b\x0c\x1c\x1d\x1e"), max_size=8)
 
 
-def row_by_row(path: Path, monkeypatch: pytest.MonkeyPatch, names: Sequence[str] | None = None) -> object:
-    with monkeypatch.context() as patch:
-        patch.setattr(text_tables, "read_block", lambda *_: None)
-        return found(path, names)
-
-
-def written(path: Path, text: str) -> Path:
-    path.write_bytes(text.encode())
-    return path
-
-
-CELLS = st.text(alphabet="ab ,;\"'\t\r\n1.é\x01", max_size=6)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    rows=st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=12),
-    block=st.integers(1, 40),
-    ends=st.sampled_from(["\n", "\r\n"]),
-)
-def test_well_written_tables_are_read_alike_at_once_and_row_by_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[list[str]], block: int, ends: str
-) -> None:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator=ends).writerows([["one", "two", "three"], *rows])
-    path = written(tmp_path / "t.csv", buffer.getvalue())
-    with monkeypatch.context() as patch:
-        patch.setattr(csv_blocks, "BLOCK_BYTES", block)
-        at_once = found(path)
-    assert at_once == row_by_row(path, monkeypatch)
-    assert found(path, ["three", "one"])[0] == [(ordinal, (cells[2], cells[0])) for ordinal, cells in at_once[0]]
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(alphabet='ab,,,"\n\n ', max_size=60))
-def test_badly_written_tables_are_read_alike_at_once_and_row_by_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
-) -> None:
-    path = written(tmp_path / "t.csv", "one,two,three\n" + text)
-    assert found(path) == row_by_row(path, monkeypatch)
-
-
-@settings(max_examples=100)
-@given(text=st.text(alphabet='ab,"\n', max_size=80), block=st.integers(1, 30))
-def test_blocks_lose_nothing_and_end_where_lines_do(text: str, block: int) -> None:
-    blocks = list(record_blocks(io.BytesIO(text[10:].encode()), text[:10].encode(), block_bytes=block))
-    assert b"".join(blocks).decode() == text
-    assert all(part.endswith(b"\n") for part in blocks[:-1])
-
-
-@pytest.mark.parametrize("content", ["a,b\n1,2\n3\n4,5\n", "a,b\n1,2\n3,4,5\n4,5\n"])
-def test_a_row_of_another_length_is_refused_and_the_others_kept(tmp_path: Path, content: str) -> None:
-    rows, refused, count = found(written(tmp_path / "t.csv", content))
-    assert rows == [(1, ("1", "2")), (3, ("4", "5"))]
-    assert [ordinal for ordinal, _ in refused] == [2]
-    assert count == 3
-
-
-def test_a_damaged_row_leaves_other_blocks_to_be_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 64)
-    lines = [f'{number},"x, y",z' for number in range(50)]
-    lines[20] = "20,short"
-    rows, refused, count = found(written(tmp_path / "t.csv", "n,text,end\n" + "\n".join(lines)))
-    assert count == 50
-    assert refused == [(21, "row__too_few_cells")]
-    assert [cells[0] for _, cells in rows] == [str(number) for number in range(50) if number != 20]
-    assert [ordinal for ordinal, _ in rows] == [number + 1 for number in range(50) if number != 20]
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_encodings_and_separators_are_told_from_the_content(tmp_path: Path, encoding: str, separator: str) -> None:
-    path = tmp_path / "t.csv.gz"
-    text = "name,cost\r\nZürich,1.5\r\nBern,\r\n".replace(",", separator)
-    path.write_bytes(gzip.compress(text.encode(encoding)))
-    assert found(path)[0] == [(1, ("Zürich", "1.5")), (2, ("Bern", None))]
-
-
-def test_a_quoted_row_is_quoted_as_it_was_written(tmp_path: Path) -> None:
-    (table,) = read_tables(written(tmp_path / "t.csv", 'a,b,c\n1,"x, y",3\n4,5,6\n'), "bills", wanted=lambda _: ["b"])
-    assert table.frame.columns == ["raw_ordinal", "b"]
-    assert table.raw_text(1) == '1,"x, y",3'
-
-
-def test_parquet_prints_numbers_with_all_digits_and_maps_as_objects(tmp_path: Path) -> None:
-    frame = pl.DataFrame(
-        {
-            "cost": pl.Series([1e-06, 0.1, None], dtype=pl.Float64),
-            "exact": pl.Series([Decimal("12.345678901234567891"), None, Decimal(0)], dtype=pl.Decimal(38, 18)),
-            "tags": pl.Series(
-                [[{"key": "team", "value": 'a"b'}, {"key": "none", "value": None}], [], None],
-                dtype=pl.List(pl.Struct({"key": pl.String, "value": pl.String})),
-            ),
-            "other": ["x", "y", "z"],
-        }
-    )
-    path = tmp_path / "t.parquet"
-    frame.write_parquet(path)
-    (table,) = read_tables(path, "bills", wanted=lambda _: ["cost", "exact", "tags"])
-    assert [Decimal(text) if text else None for text in table.frame["cost"]] == [Decimal("0.000001"), Decimal("0.1"), None]
-    assert table.frame["exact"][0] == "12.345678901234567891"
-    assert [json.loads(text) if text else None for text in table.frame["tags"]] == [{"team": 'a"b', "none": None}, {}, None]
-    assert json.loads(table.raw_text(2))["other"] == "y"
-
-
-@pytest.mark.parametrize("content", [b"", b"a,b\n\xff\xfe\x81,1\n", b"one\n2\n", b"a,a\n1,2\n", b"PAR1 and no more"])
-def test_what_is_no_table_is_refused_whole(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "t"
+def tables(path: Path, content: bytes) -> list[TextTable]:
     path.write_bytes(content)
-    with pytest.raises(UnreadableDeliveryError):
-        found(path)
+    return list(read_tables(path, "bill"))
+
+
+def rows(path: Path, content: bytes) -> list[tuple[object, ...]]:
+    return [row for table in tables(path, content) for row in table.frame.rows()]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_encoding_separator_and_line_ends_are_told_from_the_content(
+    tmp_path: Path, encoding: str, separator: str, line_end: str
+) -> None:
+    lines = [["id", "name", "cost"], ["1", "Müller €", "1.50"], ["2", f"a{separator}b", "-0"]]
+    text = line_end.join(separator.join(f'"{cell}"' for cell in line) for line in lines)
+
+    assert rows(tmp_path / "t.csv", text.encode(encoding)) == [(1, "1", "Müller €", "1.50"), (2, "2", f"a{separator}b", "-0")]
+
+
+@given(st.lists(st.tuples(CELL, CELL, CELL), max_size=12))
+def test_whatever_a_writer_of_csv_wrote_is_read_back(written: list[tuple[str, str, str]]) -> None:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([("id", "name", "cost"), *written])
+    with tempfile.TemporaryDirectory() as folder:
+        found = [row[1:] for row in rows(Path(folder) / "t.csv", buffer.getvalue().encode())]
+    assert found == [tuple(cell or None for cell in row) for row in written if any(row)]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda content: _zipped({"a.csv": content, "__MACOSX/a": b"x"})])
+def test_compressed_tables_are_told_by_content(tmp_path: Path, pack: object) -> None:
+    assert rows(tmp_path / "t.csv", pack(b"id,cost\n1,2\n")) == [(1, "1", "2")]  # type: ignore[operator]  # one of two functions
+
+
+def _zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_a_row_of_another_width_is_refused_and_its_neighbours_are_read(tmp_path: Path) -> None:
+    (table,) = tables(tmp_path / "t.csv", b"id,name,cost\n1,a,2\n2,b\n3,c,4,5\n\n4,d\0,6\n5,e,7\n")
+
+    assert table.frame.rows() == [(1, "1", "a", "2"), (5, "5", "e", "7")]
+    assert table.refused == [
+        (2, "2,b", "row__too_few_cells"),
+        (3, "3,c,4,5", "row__too_many_cells"),
+        (4, "4,d\0,6", "row__holds_nul"),
+    ]
+    assert table.rows_count == 5
+
+
+def test_frames_are_bounded_and_ordinals_run_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_tables, "CHUNK_CELLS", 20)
+    content = b"id,cost\n" + b"".join(f"{number},{'x,' * (number % 7 == 0)}1\n".encode() for number in range(1, 96))
+    found = tables(tmp_path / "t.csv", content)
+
+    assert [table.rows_count for table in found] == [10] * 9 + [5]
+    ordinals = [
+        ordinal for table in found for ordinal in [*table.frame["raw_ordinal"], *(refusal[0] for refusal in table.refused)]
+    ]
+    assert sorted(ordinals) == list(range(1, 96))
+    assert all(int(row[1]) == row[0] for table in found for row in table.frame.rows())
+
+
+def test_a_file_with_a_header_only_has_no_rows_and_a_known_header(tmp_path: Path) -> None:
+    (table,) = tables(tmp_path / "t.csv", b"id,cost\n")
+
+    assert (table.rows_count, table.frame.columns) == (0, ["raw_ordinal", "id", "cost"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (b"just one column\n1\n", "fewer than two columns"),
+        (b"id,cost,id\n1,2,3\n", "twice: id"),
+        (b"a," * 2001 + b"z\n", "names 2002 columns"),
+        (b"id,cost\n1,\x81\n", "neither"),
+        (b"PAR1" + b"x" * 100, "Parquet"),
+        (b"id,cost\n" + b"1" * (17 << 20), "one line is longer"),
+        (gzip.compress(b"id,cost\n1,2\n" * 9000)[:-9], "cut or damaged"),
+        (_zipped({"a.csv": b"1", "b.csv": b"2"}), "holds 2 files"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_a_reason(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(UnreadableDeliveryError, match=message):
+        tables(tmp_path / "t.csv", content)
+
+
+def test_parquet_cells_are_printed_with_all_their_digits(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pl.DataFrame(
+        {
+            "cost": [Decimal("0.000000000000000001"), None],
+            "rate": [1e-7, 0.1],
+            "count": [2**62, -1],
+            "at": [dt.datetime(2026, 11, 1, 1, 2, 3, 400, tzinfo=dt.UTC)] * 2,
+            "local": [dt.datetime(2026, 11, 1, 1, 2, 3)] * 2,  # noqa: DTZ001 - a column without a zone
+            "day": [dt.date(2026, 11, 1)] * 2,
+            "labels": [[{"key": "team", "value": "a"}], []],
+            "project": [{"id": "p", "since": dt.date(2026, 1, 1)}, None],
+            "empty": ["", "x"],
+        },
+        schema_overrides={"cost": pl.Decimal(38, 18)},
+    ).write_parquet(path)
+    (table,) = read_tables(path, "bill")
+
+    assert table.frame.row(0, named=True) == {
+        "raw_ordinal": 1,
+        "cost": "0.000000000000000001",
+        "rate": "1e-7",
+        "count": "4611686018427387904",
+        "at": "2026-11-01T01:02:03.000400+0000",
+        "local": "2026-11-01T01:02:03",
+        "day": "2026-11-01",
+        "labels": '{"team": "a"}',
+        "project": '{"id": "p", "since": "2026-01-01"}',
+        "empty": None,
+    }
+    assert table.raw_text(2).startswith('{"rate": "0.1"')

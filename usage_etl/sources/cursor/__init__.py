@@ -17,7 +17,7 @@ SOURCE = Source(
         title="Cursor",
         formats="CSV of usage events in the generations since 2025",
         covers="every call with model, user and tokens; money of on-demand calls only, not of seats",
-        identity="user, instant, model and tokens; a later file that holds an event replaces it",
+        identity="user, instant, model and tokens; money is replaced by user and quarter of an hour",
         lateness="as late as your export",
         tested_on="rows rebuilt from headers and cells that public tools and write-ups show; Cursor documents none",
     ),

@@ -7,6 +7,7 @@ own: one is made of everything but kind and cost, which Cursor may settle later.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,11 +15,11 @@ import polars as pl
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.schemas.staged import STAGED_CHARGES
 from usage_etl.sources.cursor.settings import BILLED_KINDS, NOT_BILLED_KINDS, CursorSettings
-from usage_etl.sources.event_ids import EventIds
+from usage_etl.sources.event_ids import EventIds, quarter_hour
 from usage_etl.sources.focus_columns import amount_rules
 from usage_etl.sources.mapping import FieldTypes, RowMapping, RowWriter, charge_columns, instant_rules, request_columns, value
 from usage_etl.sources.money_cells import dollar_text
-from usage_etl.sources.parsed import ParseContext, ParsedBatch
+from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
 from usage_etl.sources.service_scope import matches_any
 from usage_etl.sources.table_files import TableDialect, batch_of_parts, read_fields
 
@@ -64,7 +65,8 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
         if not names & {"total tokens", "tokens", "output tokens", "output"}:
             raise UnreadableDeliveryError(context.source, "not Cursor's usage events: there is no column of tokens")
         events = ids.with_ids(_prepared(flat, context), _OWN_FIELDS)
-        yield batch_of_parts(table, [(usage, events), (charges, events.filter(pl.col("is_billed")))], context)
+        batch = batch_of_parts(table, [(usage, events), (charges, events.filter(pl.col("is_billed")))], context)
+        yield replace(batch, covered=_covered(batch, context))
 
 
 _UNREAD = frozenset({"request type", "provider"})
@@ -138,6 +140,18 @@ def _usage_columns(_: ParseContext) -> dict[str, pl.Expr]:
     }
 
 
+def _bucket_key(context: ParseContext, user: pl.Expr, at: pl.Expr) -> pl.Expr:
+    return pl.concat_str([pl.lit(context.source_account), user.fill_null(""), quarter_hour(at)], separator="/")
+
+
+def _covered(batch: ParsedBatch, context: ParseContext) -> tuple[CoveredBucket, ...]:
+    """The quarters of an hour of all events, billed or not: what a later export no longer bills is billed no more."""
+    assert batch.usage is not None, "every event is usage"
+    key = _bucket_key(context, pl.col("user_id").cast(pl.String), pl.col("started_at"))
+    buckets = batch.usage.select(key.alias("key"), pl.col("usage_date")).unique(maintain_order=True)
+    return tuple(CoveredBucket(STAGED_CHARGES.name, key, day=day) for key, day in buckets.iter_rows())
+
+
 def _user() -> pl.Expr:
     """The user; an export of one's own events says ``You``, which names nobody."""
     return pl.when(pl.col("User").str.to_lowercase() != "you").then(pl.col("User"))
@@ -149,7 +163,7 @@ def _charge_columns(context: ParseContext) -> dict[str, pl.Expr]:
         **charge_columns(billed),
         "list_cost": pl.coalesce(value("Cost"), billed),
         "is_list_cost_estimated": value("Cost to you").is_null(),
-        "bucket_key": pl.concat_str(pl.lit(f"{context.source_account}/event/"), pl.col("own_id")),
+        "bucket_key": _bucket_key(context, _user(), at),
         "charge_date": at.dt.date(),
         "charge_period_start": at,
         "charge_period_end": at + pl.duration(microseconds=1),

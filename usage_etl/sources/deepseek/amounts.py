@@ -13,7 +13,6 @@ from pathlib import Path
 
 import polars as pl
 
-from usage_etl.schemas.staged import STAGED_USAGE
 from usage_etl.sources.deepseek.intervals import (
     INSTANTS,
     INTERVAL_NAMES,
@@ -24,8 +23,8 @@ from usage_etl.sources.deepseek.intervals import (
     started_at,
 )
 from usage_etl.sources.mapping import FieldTypes, RowMapping, RowWriter, value, with_hashed_secrets
-from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
-from usage_etl.sources.table_files import TableDialect, batch_of, read_fields
+from usage_etl.sources.parsed import ParseContext, ParsedBatch
+from usage_etl.sources.table_files import TableDialect, batch_of, covered_by_rows, read_fields
 
 _NAMES: Mapping[str, tuple[str, ...]] = dict(INTERVAL_NAMES) | {
     name: (name,) for name in ("model", "api_key_name", "api_key", "type", "amount")
@@ -53,9 +52,7 @@ def parse_amounts(path: Path, context: ParseContext, offset: int) -> Iterator[Pa
         batch = batch_of(table, flat, [writer], context)
         assert batch.usage is not None, "the table's one mapping is of usage"
         rows = _grouped(batch.usage, seen)
-        keys = rows.select("bucket_key", "usage_date").unique(maintain_order=True)
-        covered = tuple(CoveredBucket(STAGED_USAGE.name, key, day=day) for key, day in keys.iter_rows())
-        yield replace(batch, usage=rows, rows_merged=batch.usage.height - rows.height, covered=covered)
+        yield replace(batch, usage=rows, rows_merged=batch.usage.height - rows.height, covered=covered_by_rows(batch))
 
 
 def _grouped(lines: pl.DataFrame, seen: Counter[str]) -> pl.DataFrame:

@@ -24,8 +24,8 @@ from usage_etl.sources.deepseek.intervals import (
 from usage_etl.sources.deepseek.settings import DeepSeekSettings
 from usage_etl.sources.focus_columns import amount_rules
 from usage_etl.sources.mapping import FieldTypes, RowMapping, RowWriter, charge_columns, value
-from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
-from usage_etl.sources.table_files import TableDialect, batch_of_parts, read_fields
+from usage_etl.sources.parsed import ParseContext, ParsedBatch
+from usage_etl.sources.table_files import TableDialect, batch_of_parts, covered_by_rows, read_fields
 
 _NAMES: Mapping[str, tuple[str, ...]] = dict(INTERVAL_NAMES) | {
     name: (name,) for name in ("user_id", "model", "wallet_type", "cost", "currency")
@@ -43,10 +43,7 @@ def parse_costs(path: Path, context: ParseContext, offset: int) -> Iterator[Pars
         lines = flat.with_columns(pl.coalesce(pl.col("currency").str.strip_chars().str.to_uppercase(), pl.lit(stated)))
         granted = lines.filter(pl.col("wallet_type").str.strip_chars().str.to_lowercase() == "granted")
         batch = batch_of_parts(table, [(charges, lines), (grants, granted)], context)
-        assert batch.charges is not None, "both mappings are of charges"
-        keys = batch.charges.select("bucket_key", "charge_date").unique(maintain_order=True)
-        covered = tuple(CoveredBucket(STAGED_CHARGES.name, key, day=day) for key, day in keys.iter_rows())
-        yield replace(batch, covered=covered)
+        yield replace(batch, covered=covered_by_rows(batch))
 
 
 def _columns(context: ParseContext) -> dict[str, pl.Expr]:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import polars as pl
 
-from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
+from usage_etl.schemas.staged import STAGED_CHARGES
 from usage_etl.sources.event_ids import EventIds
 from usage_etl.sources.focus_columns import amount_rules
 from usage_etl.sources.github_copilot.settings import AI_PRODUCTS, GitHubCopilotSettings
 from usage_etl.sources.mapping import FieldTypes, RowMapping, RowWriter, instant_rules, value
 from usage_etl.sources.money_cells import dollar_text
-from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
+from usage_etl.sources.parsed import ParseContext, ParsedBatch
 from usage_etl.sources.service_scope import matches_any
-from usage_etl.sources.table_files import TableDialect, batch_of_parts, read_fields
+from usage_etl.sources.table_files import TableDialect, batch_of_parts, covered_by_rows, read_fields
 
 PROVIDER = "github"
 
@@ -79,17 +79,7 @@ def parse_report(path: Path, context: ParseContext, *, has_models: bool) -> Iter
         metered = counted.filter(~pl.col("is_seat"))
         parts = [(usage, metered), (charges, counted)] if has_models else [(charges, counted)]
         batch = batch_of_parts(table, parts, context)
-        yield replace(batch, covered=_covered(batch), rows_out_of_scope=flat.height - counted.height)
-
-
-def _covered(batch: ParsedBatch) -> tuple[CoveredBucket, ...]:
-    """The days of the batch's rows. A bucket that goes on in the next batch is named again."""
-    found: dict[CoveredBucket, None] = {}
-    for name, rows, day in ((STAGED_USAGE.name, batch.usage, "usage_date"), (STAGED_CHARGES.name, batch.charges, "charge_date")):
-        if rows is not None:
-            keys = rows.select("bucket_key", day).unique(maintain_order=True)
-            found |= dict.fromkeys(CoveredBucket(name, key, day=at) for key, at in keys.iter_rows())
-    return tuple(found)
+        yield replace(batch, covered=covered_by_rows(batch), rows_out_of_scope=flat.height - counted.height)
 
 
 def _prepared(flat: pl.DataFrame) -> pl.DataFrame:

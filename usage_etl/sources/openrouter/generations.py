@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES
+from usage_etl.sources.event_ids import quarter_hour
 from usage_etl.sources.focus_columns import amount_rules
 from usage_etl.sources.mapping import FieldTypes, RowMapping, charge_columns, id_rules, instant_rules, request_columns, value
 from usage_etl.sources.openrouter.activity import PROVIDER
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.table_files import TableDialect, parse_table
+from usage_etl.sources.table_files import TableDialect, covered_by_rows, parse_table
 
 GENERATIONS = "generations"
 
@@ -49,7 +51,8 @@ def parse_generations(path: Path, context: ParseContext, *, is_counted: bool) ->
         mappings=(usage, charge) if is_counted else (usage,),
         ignored=_UNREAD,
     )
-    return parse_table(path, context, dialect=dialect)
+    for batch in parse_table(path, context, dialect=dialect):
+        yield replace(batch, covered=covered_by_rows(batch))
 
 
 def _rules(context: ParseContext) -> dict[str, pl.Expr]:
@@ -105,7 +108,7 @@ def _charge(context: ParseContext) -> dict[str, pl.Expr]:
     created_at, billed = value("created_at"), value("cost_total")
     return {
         **charge_columns(billed),
-        "bucket_key": pl.concat_str(pl.lit(f"{context.source_account}/generation/"), pl.col("generation_id")),
+        "bucket_key": pl.concat_str(pl.lit(f"{context.source_account}/generations/"), quarter_hour(created_at)),
         "charge_date": created_at.dt.date(),
         "charge_period_start": created_at,
         "charge_period_end": created_at + pl.duration(microseconds=1),

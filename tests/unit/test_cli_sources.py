@@ -1,0 +1,156 @@
+"""Sources on the command line: how each does, which kinds there are, and what a file would become, complaints included."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from assets import resources
+from assets.resources import open_workspace
+from tests.unit.sources.spend_logs import line
+from usage_etl.cli import source_states
+from usage_etl.cli.main import app
+from usage_etl.errors import ConfigError
+from usage_etl.lake import StagedDay
+from usage_etl.sources.registry import SOURCES
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = """
+version: 1
+organization: {id: northwind, name: Northwind}
+start_date: 2026-08-01
+sources:
+  - {kind: litellm, name: gateway, location: logs}
+  - {kind: openai, name: bill, account: org-1, location: pages, expected_hours: 24}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "usage_etl.yaml"
+    file.write_text(SETTINGS, encoding="utf-8")
+    return file
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["sources", *arguments], catch_exceptions=False, env={"COLUMNS": "200"})
+
+
+def states(config: Path) -> dict[str, dict[str, object]]:
+    return {state["name"]: state for state in json.loads(run("-c", str(config), "--json").output)}
+
+
+def land(config: Path, source: str, name: str) -> str:
+    delivery = open_workspace(str(config)).landing.land(
+        source=source, kind="litellm", dataset="objects", origin_key=name, origin_version="1", content=name.encode()
+    )
+    assert delivery is not None
+    return delivery.delivery_id
+
+
+def stage(config: Path, delivery_id: str, rows_count: int = 7) -> None:
+    day = StagedDay("staged_usage", dt.date(2026, 11, 2), f"staged/{delivery_id}", "0" * 64, rows_count)
+    open_workspace(str(config)).index.record_staged(
+        delivery_id, [day], rows_read=rows_count + 2, rows_quarantined=2, parser_version="1"
+    )
+
+
+def test_a_source_without_any_delivery_says_so(config: Path) -> None:
+    found = states(config)
+
+    assert [state["state"] for state in found.values()] == ["never delivered", "never delivered"]
+    assert found["bill"]["last_delivery_at"] is None
+    assert "never delivered" in run("-c", str(config)).output
+
+
+def test_rows_rejects_and_days_are_those_of_the_deliveries_that_count(config: Path) -> None:
+    stage(config, land(config, "gateway", "a"))
+    stage(config, land(config, "gateway", "b"), rows_count=3)
+    workspace = open_workspace(str(config))
+    workspace.index.record_held(land(config, "gateway", "c"), "shrank", 9, (), rows_quarantined=1, parser_version="1")
+
+    state = states(config)["gateway"]
+    assert (state["rows_staged_count"], state["rows_quarantined_count"], state["held_count"]) == (10, 4, 1)
+    assert (state["state"], state["newest_day"], state["deliveries_count"]) == ("held", "2026-11-02", 3)
+
+
+def test_the_state_names_what_a_person_must_look_at_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = land(config, "bill", "a")
+    assert states(config)["bill"]["state"] == "waits"
+    stage(config, first)
+    assert states(config)["bill"]["state"] == "fresh"
+    open_workspace(str(config)).index.record_refused(land(config, "bill", "b"), "not a page", 0)
+    assert states(config)["bill"]["state"] == "refused"
+    assert "1 file(s)" in run("-c", str(config)).output
+    stage(config, land(config, "bill", "c"))
+    later = resources.now() + dt.timedelta(hours=25)
+    monkeypatch.setattr(source_states, "now", lambda: later)
+    assert states(config)["bill"]["state"] == "late"
+
+
+def test_kinds_lists_every_kind_with_what_it_reads() -> None:
+    output = run("kinds").output
+
+    assert all(f"{kind}  {source.facts.title}" in output for kind, source in SOURCES.items())
+    assert all(source.facts.formats in output for source in SOURCES.values())
+
+
+def test_a_file_is_tried_without_a_lake_and_every_complaint_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text(
+        "\n".join([line(), "not json", line(request_id="2", prompt_tokens=-1), line(request_id="3", prompt_tokens=-2)])
+    )
+    result = run("try", "litellm", str(file), "--rows", "1")
+
+    assert result.exit_code == 0
+    assert "4 record(s) read: 1 usage row(s), 3 refused" in result.output
+    assert "input_uncached_tokens=600" in result.output
+    assert "2 record(s): " in result.output
+    assert "prompt_tokens__out_of_range" in result.output
+    assert "first is record 2: not json" in result.output
+    assert not (tmp_path / "lake").exists()
+
+
+def test_charges_are_summed_per_currency_to_the_last_digit() -> None:
+    output = run("try", "openai", str(ROOT / "tests/recorded/openai/costs_page.json"), "--all-columns").output
+
+    assert "billed USD                 -166.567628215362356849" in output
+    assert "is_list_cost_estimated=True" in output
+
+
+def test_a_file_that_is_something_else_is_refused_with_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("a,b\n1,2\n")
+    result = run("try", "litellm", str(file))
+
+    assert result.exit_code == 1
+    assert "refused whole" in result.output
+    assert "not JSON lines" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "known are anthropic"),
+        (["litellm", "--set", "tags.feture=x"], "tags.feture"),
+        (["litellm", "--set", "role"], "not key=value"),
+        (["litellm", "--set", "role=both"], "role"),
+    ],
+)
+def test_what_cannot_be_tried_is_named(tmp_path: Path, arguments: list[str], message: str) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text(line())
+    with pytest.raises(ConfigError, match=message):
+        run("try", arguments[0], str(file), *arguments[1:])
+
+
+def test_settings_given_on_the_command_line_reach_the_parser(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text(line(request_tags=["f=chat"]))
+    output = run("try", "litellm", str(file), "--set", "tags.feature=f=", "--set", "account=eu").output
+
+    assert "feature_id=chat" in output
