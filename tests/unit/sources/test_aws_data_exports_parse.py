@@ -30,6 +30,7 @@ from tests.unit.sources.run_files import (
 )
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.money import exact_sum
+from usage_etl.sources.aws_data_exports.cur_columns import CUR_DECIMALS, CUR_INSTANTS, CUR_NAMES
 
 FILES = RECORDED / "aws_data_exports"
 ROW = {
@@ -291,6 +292,9 @@ def test_two_hundred_thousand_rows_are_read_in_bounded_time_to_the_last_digit(tm
 AMOUNTS = st.decimals(-(10**6), 10**6, places=10, allow_nan=False)
 CELLS = st.fixed_dictionaries(
     {
+        **{name: st.text(max_size=12) for name in CUR_NAMES},
+        **dict.fromkeys(CUR_DECIMALS, AMOUNTS.map(str)),
+        **{name: st.just(ROW.get(name, "")) for name in (*CUR_INSTANTS, "line_item_currency_code", "line_item_product_code")},
         "line_item_unblended_cost": AMOUNTS.map(lambda amount: f"{amount:E}"),
         "line_item_usage_amount": AMOUNTS.map(str),
         "line_item_line_item_type": st.sampled_from(
@@ -299,9 +303,6 @@ CELLS = st.fixed_dictionaries(
         "pricing_unit": st.sampled_from(["1K tokens", "1M tokens", "Units", "", "Hrs"]),
         "line_item_usage_type": st.sampled_from(["USE1-NovaPro-input-tokens", "USE1-MP:USE1_InputTokenCount-Units", "x", ""]),
         "product": st.sampled_from(['{"product_name":"Claude Opus 4.8 (Amazon Bedrock Edition)"}', "{", "", "[]"]),
-        **{
-            name: st.text(max_size=12) for name in ("resource_tags", "line_item_line_item_description", "line_item_iam_principal")
-        },
     }
 )
 

@@ -27,6 +27,7 @@ from tests.unit.sources.run_files import (
 )
 from usage_etl.errors import SourceError, UnreadableDeliveryError
 from usage_etl.money import exact_sum
+from usage_etl.sources.azure_cost.cost_rows import COST_NAMES
 
 FILES = RECORDED / "azure_cost"
 ROW = {
@@ -280,6 +281,12 @@ def test_unknown_columns_are_named_and_a_foreign_table_is_refused(tmp_path: Path
 AMOUNTS = st.decimals(-(10**6), 10**6, places=10, allow_nan=False)
 CELLS = st.fixed_dictionaries(
     {
+        **{spellings[0]: st.text(max_size=12) for spellings in COST_NAMES.values()},
+        **dict.fromkeys(("UnitPrice", "PayGPrice", "PaygCostInBillingCurrency"), AMOUNTS.map(str)),
+        **{
+            name: st.just(ROW.get(name, "")) for name in ("BillingCurrencyCode", "BillingPeriodStartDate", "BillingPeriodEndDate")
+        },
+        "MeterCategory": st.just("Azure OpenAI"),
         "CostInBillingCurrency": AMOUNTS.map(lambda amount: f"{amount:E}"),
         "Quantity": AMOUNTS.map(str),
         "UnitOfMeasure": st.sampled_from(["1K", "1M", "10K", "1 GB", "1/Hour", "100 Hours", "1 GB/Month", ""]),
@@ -289,10 +296,6 @@ CELLS = st.fixed_dictionaries(
         "Date": st.dates(min_value=dt.date(2026, 10, 1), max_value=dt.date(2026, 10, 31)).map(
             lambda day: f"{day.month}/{day.day}/{day.year}"
         ),
-        **{
-            name: st.text(max_size=12)
-            for name in ("MeterName", "ProductName", "Tags", "ResourceId", "SubscriptionId", "InvoiceId")
-        },
     }
 )
 
