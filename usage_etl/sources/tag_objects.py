@@ -39,6 +39,14 @@ def tag_object(text: str | None) -> str | None:
     return json.dumps(found, ensure_ascii=False, sort_keys=True) if found else None
 
 
+def merged_tags(*parts: tuple[str, str | None]) -> str | None:
+    """One object of several (prefix, text): each text's keys after its prefix; of a key that stands twice the last counts."""
+    found: dict[str, str | None] = {}
+    for prefix, text in parts:
+        found |= {f"{prefix}{key}": value for key, value in json.loads(tag_object(text) or "{}").items()}
+    return json.dumps(found, ensure_ascii=False, sort_keys=True) if found else None
+
+
 def _pairs(text: str) -> dict[str, Any] | None:
     for spelling in (text, f"{{{text}}}"):
         try:

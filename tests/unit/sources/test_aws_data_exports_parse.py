@@ -165,6 +165,21 @@ def test_parquet_with_maps_and_doubles_says_what_the_text_says(tmp_path: Path) -
     assert found.equals(recorded(tmp_path / "text", "cur_2_0.csv").charges)
 
 
+def test_tags_and_cost_categories_become_one_object(tmp_path: Path) -> None:
+    charge = only(
+        tmp_path,
+        resource_tags='{"user_team": "search", "user_env": "prod"}',
+        tags='{"iamPrincipal/project": "data", "user_env": "test"}',
+        cost_category='{"Unit": "R&D"}',
+    )
+    assert json.loads(charge["tags"]) == {
+        "user_team": "search",
+        "user_env": "test",
+        "iamPrincipal/project": "data",
+        "cost_category/Unit": "R&D",
+    }
+
+
 COMMITMENTS = [
     {"line_item_line_item_type": "Usage", "line_item_unblended_cost": "10"},
     {"line_item_line_item_type": "SavingsPlanUpfrontFee", "line_item_unblended_cost": "1000"},

@@ -33,7 +33,7 @@ _TEXTS = (
     *("line_item_line_item_description", "line_item_line_item_type", "line_item_product_code", "line_item_resource_id"),
     *("line_item_usage_account_id", "line_item_usage_account_name", "line_item_usage_type", "line_item_user_identifier"),
     *("pricing_rate_id", "pricing_unit", "product", "product_region_code", "product_servicecode", "product_sku"),
-    *("reservation_reservation_a_r_n", "savings_plan_savings_plan_a_r_n", "resource_tags", "tags"),
+    *("reservation_reservation_a_r_n", "savings_plan_savings_plan_a_r_n", "resource_tags", "tags", "cost_category"),
 )
 
 CUR_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -91,7 +91,6 @@ CUR_UNREAD = frozenset({f"{group}_{name}" for group, names in _UNREAD.items() fo
     "capacity_reservation_capacity_reservation_arn",
     "capacity_reservation_capacity_reservation_status",
     "capacity_reservation_capacity_reservation_type",
-    "cost_category",
     "discount",
 }
 """Columns that are known and not read."""

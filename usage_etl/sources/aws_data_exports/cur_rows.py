@@ -23,7 +23,7 @@ from usage_etl.sources.focus_columns import FOCUS_INSTANTS, amount_rules, cleane
 from usage_etl.sources.mapping import FieldTypes, RowMapping, charge_day, value
 from usage_etl.sources.meters import meter_columns, with_meters
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.tag_objects import tag_object
+from usage_etl.sources.tag_objects import merged_tags, tag_object
 from usage_etl.sources.unit_blocks import consumed_rules, with_consumed
 
 _CATEGORIES = {
@@ -35,6 +35,9 @@ _CATEGORIES = {
     "Tax": "Tax",
 }
 """Line item type to charge category."""
+
+COST_CATEGORY = "cost_category/"
+"""What keys of cost categories begin with among the tags."""
 
 _MARKETPLACE_UNIT = r"(?i)\b(million|thousand|1m|1k)\b.*\btokens?\b"
 _TYPE = pl.col("line_item_line_item_type").str.to_lowercase()
@@ -73,24 +76,25 @@ def _product_name(text: str | None) -> str | None:
     return found.get("product_name") or None
 
 
+def with_all_tags(flat: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """``flat`` with ``all tags``: the objects in the columns ``names`` as one, the last of them being cost categories."""
+    prefixes = [*("" for _ in names[1:]), COST_CATEGORY]
+
+    def merged(*texts: str | None) -> tuple[str | None]:
+        return (merged_tags(*zip(prefixes, texts, strict=True)),)
+
+    return read_distinct(flat, names, merged, {"all tags": pl.String()})
+
+
 def _prepared(flat: pl.DataFrame, _: ParseContext) -> pl.DataFrame:
     clean = cleaned(flat)
-    keys = ["resource_tags", "tags"]
-    tagged = read_distinct(clean, keys, lambda *texts: (_merged_tags(*texts),), {"all tags": pl.String()})
+    tagged = with_all_tags(clean, "resource_tags", "tags", "cost_category")
     described = pl.col("line_item_line_item_description").str.extract(_MARKETPLACE_UNIT, 1).str.to_lowercase()
     block = described.replace_strict({"million": "1M", "1m": "1M", "thousand": "1K", "1k": "1K"}, default=None) + " Tokens"
     is_bare = pl.col("pricing_unit").str.to_lowercase() == "units"
     units = tagged.with_columns(pl.when(is_bare & block.is_not_null()).then(block).otherwise("pricing_unit").alias("unit"))
     metered = with_meters(units, ("line_item_line_item_type", "line_item_usage_type", "product_name"), read_meter)
     return with_consumed(metered, "line_item_usage_amount", "unit")
-
-
-@lru_cache(maxsize=65536)
-def _merged_tags(*texts: str | None) -> str | None:
-    found: dict[str, str | None] = {}
-    for text in texts:
-        found |= json.loads(tag_object(text) or "{}")
-    return json.dumps(found, ensure_ascii=False, sort_keys=True) if found else None
 
 
 def _derived(run: CurRun) -> list[pl.Expr]:

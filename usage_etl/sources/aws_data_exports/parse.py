@@ -10,7 +10,7 @@ import polars as pl
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.periods import Month, day_start
 from usage_etl.sources.aws_data_exports.cur_columns import CUR_NAMES, CUR_REQUIRED, CUR_SCOPE, CUR_UNREAD
-from usage_etl.sources.aws_data_exports.cur_rows import CurRun, cur_mapping, with_product_name
+from usage_etl.sources.aws_data_exports.cur_rows import CurRun, cur_mapping, with_all_tags, with_product_name
 from usage_etl.sources.aws_data_exports.manifest import read_manifest
 from usage_etl.sources.aws_data_exports.meters import read_meter
 from usage_etl.sources.aws_data_exports.settings import AwsDataExportsSettings
@@ -23,8 +23,8 @@ from usage_etl.sources.table_files import TableDialect
 
 PARSER_VERSION = "1"
 
-_FOCUS_EXTRA = {"x_ServiceCode": ("x_ServiceCode",), "x_UsageType": ("x_UsageType",)}
-_FOCUS_OWN = frozenset({"x_costcategories", "x_discounts", "x_operation"})
+_FOCUS_EXTRA = {name: (name,) for name in ("x_CostCategories", "x_ServiceCode", "x_UsageType")}
+_FOCUS_OWN = frozenset({"x_discounts", "x_operation"})
 _FOCUS_SCOPE = ("ServiceName", "x_ServiceCode", "x_UsageType", "ChargeDescription")
 
 
@@ -64,9 +64,10 @@ def _focus_table(run: ExportRun) -> TableDialect:
 
 
 def _with_usage_type(flat: pl.DataFrame, _: ParseContext) -> pl.DataFrame:
-    """The usage type is what the meter is called, and a list cost of 0 beside a Marketplace's meter is none."""
+    """The usage type is what the meter is called, cost categories are tags, and a list cost of 0 in Marketplace is none."""
     is_unlisted = pl.col("x_UsageType").str.contains("MP:", literal=True) & pl.col("ListCost").str.contains(r"^0*(\.0*)?$")
-    return flat.with_columns(
+    return with_all_tags(flat, "Tags", "x_CostCategories").with_columns(
+        Tags=pl.col("all tags"),
         SkuMeter=pl.coalesce("SkuMeter", "x_UsageType"),
         ServiceName=pl.coalesce("ServiceName", "x_ServiceCode"),
         ListCost=pl.when(~is_unlisted.fill_null(value=False)).then(pl.col("ListCost")),
