@@ -2,18 +2,14 @@
 
 import datetime as dt
 import json
-import time
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from tests.unit.sources.report_pages import RECORDED, total
+from tests.unit.sources.report_pages import RECORDED
 from tests.unit.sources.run_files import (
     Read,
     aws_run,
@@ -30,7 +26,6 @@ from tests.unit.sources.run_files import (
 )
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.money import exact_sum
-from usage_etl.sources.aws_data_exports.cur_columns import CUR_DECIMALS, CUR_INSTANTS, CUR_NAMES
 
 FILES = RECORDED / "aws_data_exports"
 ROW = {
@@ -269,68 +264,3 @@ def test_a_refreshed_month_is_a_new_version_of_the_same_period(tmp_path: Path) -
     assert [item.origin_key for item in second] == [first[0].origin_key]
     found = read_run(settings, second[0], tmp_path / "work")
     assert (found.staged.rows_read, found.staged.covered[0].version_at) == (1, dt.datetime(2026, 10, 7, 4, 15, tzinfo=dt.UTC))
-
-
-def test_two_hundred_thousand_rows_are_read_in_bounded_time_to_the_last_digit(tmp_path: Path) -> None:
-    """The sums are computed here a second time, by whole numbers of the tenth of a nano dollar."""
-    count, width = 200_000, 1_000
-    types = ["USE1-NovaPro-input-tokens", "USE1-Claude4.6Sonnet-output-tokens-cross-region-global", "USE1-BoxUsage:t3.micro"]
-    codes = ["AmazonBedrock", "AmazonBedrock", "AmazonEC2"]
-    filler = ",".join(f"discount_extra_{number}" for number in range(60))
-    names = ",".join((*ROW, "resource_tags", "bill_payer_account_id"))
-    lines, sums = [f"{names},{filler}"], [0, 0, 0]
-    for number in range(count):
-        kind, units = number % 3, (number * 7919) % 10**13
-        sums[kind] += units
-        hour = f"2026-10-{1 + number % 31:02d}T{number % 24:02d}"
-        lines.append(
-            f"Usage,{codes[kind]},{types[kind]},{hour}:00:00.000Z,{hour}:59:59.999Z,{number % width}.5,USD,"
-            f'{units // 10**10}.{units % 10**10:010d},1K tokens,"{{""user_team"":""t{number % 50}""}}",1111,{"," * 59}'
-        )
-    aws_run(tmp_path / "in", gzipped("\n".join(lines).encode()))
-    settings = aws_settings(tmp_path / "in")
-    (landed,) = fetched(settings)
-    started = time.process_time()
-    found = read_run(settings, landed, tmp_path / "work")
-    seconds = time.process_time() - started
-    by_kind = {row[0]: row[1] for row in found.charges.group_by("token_class").agg(pl.col("billed_cost").implode()).iter_rows()}
-    for kind, token_class in ((0, "input_uncached_tokens"), (1, "output_tokens")):
-        assert total(by_kind[token_class]) == Fraction(sums[kind], 10**10)
-    quantities = sum(Fraction(2 * (number % width) + 1, 2) * 1000 for number in range(count) if number % 3 < 2)
-    assert total(found.charges["consumed_quantity"]) == quantities
-    assert found.staged.rows_out_of_scope == count // 3
-    assert found.staged.rows_read == count
-    assert len(found.staged.files) == 31
-    assert seconds < 30, f"{seconds:.1f} s of processor time"
-
-
-AMOUNTS = st.decimals(-(10**6), 10**6, places=10, allow_nan=False)
-CELLS = st.fixed_dictionaries(
-    {
-        **{name: st.text(max_size=12) for name in CUR_NAMES},
-        **dict.fromkeys(CUR_DECIMALS, AMOUNTS.map(str)),
-        **{name: st.just(ROW.get(name, "")) for name in (*CUR_INSTANTS, "line_item_currency_code", "line_item_product_code")},
-        "line_item_unblended_cost": AMOUNTS.map(lambda amount: f"{amount:E}"),
-        "line_item_usage_amount": AMOUNTS.map(str),
-        "line_item_line_item_type": st.sampled_from(
-            ["Usage", "Tax", "Credit", "Refund", "Fee", "DiscountedUsage", "SavingsPlanNegation"]
-        ),
-        "pricing_unit": st.sampled_from(["1K tokens", "1M tokens", "Units", "", "Hrs"]),
-        "line_item_usage_type": st.sampled_from(["USE1-NovaPro-input-tokens", "USE1-MP:USE1_InputTokenCount-Units", "x", ""]),
-        "product": st.sampled_from(['{"product_name":"Claude Opus 4.8 (Amazon Bedrock Edition)"}', "{", "", "[]"]),
-    }
-)
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(CELLS, min_size=1, max_size=15))
-def test_random_rows_keep_their_sum_and_read_the_same_twice(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]
-) -> None:
-    folder = tmp_path_factory.mktemp("aws")
-    cells = [{name: text.replace("\0", "") for name, text in row.items()} for row in rows]
-    found = read_rows(folder, *cells)
-    assert found.reasons == []
-    assert total(found.charges["billed_cost"]) == total(Decimal(row["line_item_unblended_cost"]) for row in rows)
-    again = read_only(aws_settings(folder / "in"), folder / "again")
-    assert [file.sha256 for file in again.staged.files] == [file.sha256 for file in found.staged.files]

@@ -1,6 +1,5 @@
 """Azure exports of every dataset and generation become charge lines, exactly, or a named refusal."""
 
-import datetime as dt
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -8,10 +7,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from tests.unit.sources.report_pages import RECORDED, total
+from tests.unit.sources.report_pages import RECORDED
 from tests.unit.sources.run_files import (
     Read,
     azure_run,
@@ -27,7 +24,6 @@ from tests.unit.sources.run_files import (
 )
 from usage_etl.errors import SourceError, UnreadableDeliveryError
 from usage_etl.money import exact_sum
-from usage_etl.sources.azure_cost.cost_rows import COST_NAMES
 
 FILES = RECORDED / "azure_cost"
 ROW = {
@@ -276,42 +272,6 @@ def test_unknown_columns_are_named_and_a_foreign_table_is_refused(tmp_path: Path
     azure_run(tmp_path / "foreign", b"a,b\n1,2\n")
     with pytest.raises(UnreadableDeliveryError, match="not an Azure cost export"):
         read_only(azure_settings(tmp_path / "foreign"), tmp_path / "work2")
-
-
-AMOUNTS = st.decimals(-(10**6), 10**6, places=10, allow_nan=False)
-CELLS = st.fixed_dictionaries(
-    {
-        **{spellings[0]: st.text(max_size=12) for spellings in COST_NAMES.values()},
-        **dict.fromkeys(("UnitPrice", "PayGPrice", "PaygCostInBillingCurrency"), AMOUNTS.map(str)),
-        **{
-            name: st.just(ROW.get(name, "")) for name in ("BillingCurrencyCode", "BillingPeriodStartDate", "BillingPeriodEndDate")
-        },
-        "MeterCategory": st.just("Azure OpenAI"),
-        "CostInBillingCurrency": AMOUNTS.map(lambda amount: f"{amount:E}"),
-        "Quantity": AMOUNTS.map(str),
-        "UnitOfMeasure": st.sampled_from(["1K", "1M", "10K", "1 GB", "1/Hour", "100 Hours", "1 GB/Month", ""]),
-        "ChargeType": st.sampled_from(
-            ["Usage", "Purchase", "Refund", "UnusedReservation", "RoundingAdjustment", "Tax", "usage", ""]
-        ),
-        "Date": st.dates(min_value=dt.date(2026, 10, 1), max_value=dt.date(2026, 10, 31)).map(
-            lambda day: f"{day.month}/{day.day}/{day.year}"
-        ),
-    }
-)
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(CELLS, min_size=1, max_size=15))
-def test_random_rows_keep_their_sum_and_read_the_same_twice(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]]
-) -> None:
-    folder = tmp_path_factory.mktemp("azure")
-    cells = [{name: text.replace("\0", "") for name, text in row.items()} for row in rows]
-    found = read_rows(folder, *cells)
-    assert found.reasons == []
-    assert total(found.charges["billed_cost"]) == total(Decimal(row["CostInBillingCurrency"]) for row in rows)
-    again = read_only(azure_settings(folder / "in"), folder / "again")
-    assert [file.sha256 for file in again.staged.files] == [file.sha256 for file in found.staged.files]
 
 
 def test_models_of_the_marketplace_count_by_their_publisher(tmp_path: Path) -> None:
