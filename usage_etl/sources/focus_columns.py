@@ -19,7 +19,7 @@ from usage_etl.sources.mapping import EARLIEST, FieldTypes, RowMapping, charge_d
 from usage_etl.sources.meters import UNTOLD, ReadMeter, meter_columns, metered_unit, with_meters
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.tag_objects import with_tag_objects
-from usage_etl.sources.unit_blocks import with_consumed
+from usage_etl.sources.unit_blocks import consumed_rules, with_consumed
 
 _RENAMED = {
     "ChargeCategory": ("ChargeCategory", "ChargeType"),
@@ -257,6 +257,7 @@ def _rules(source: FocusSource) -> dict[str, pl.Expr]:
     return {
         **{f"{name}__missing": pl.col(name).is_null() for name in required},
         **amount_rules(_MONEY),
+        **consumed_rules("ConsumedQuantity", "ConsumedUnit"),
         **period_rules("ChargePeriodStart", "ChargePeriodEnd"),
         **period_rules("BillingPeriodStart", "BillingPeriodEnd"),
         "BillingCurrency__not_iso_4217": ~pl.col("BillingCurrency").str.contains(r"^[A-Za-z]{3}$"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,11 +11,12 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES
-from usage_etl.sources.export_runs import ExportRun, ReadManifest, open_run
+from usage_etl.sources.export_runs import open_run
 from usage_etl.sources.mapping import RowWriter
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
+from usage_etl.sources.run_manifests import ExportRun, ReadManifest
 from usage_etl.sources.table_files import TableDialect, batch_of, name_unread
-from usage_etl.sources.text_tables import TextTable, read_tables
+from usage_etl.sources.text_tables import read_tables
 
 _log = logging.getLogger(__name__)
 
@@ -75,25 +75,10 @@ def _batches(
 
     for table in read_tables(path, context.source, wanted=wanted):
         ((dialect, fields, writers),) = found
-        shifted = _shifted(table, after)
+        shifted = table.numbered_from(after)
         flat = shifted.frame.rename(fields)
         flat = flat.with_columns(pl.lit(None, pl.String).alias(name) for name in dialect.table.names if name not in flat.columns)
         flat = dialect.told(flat)
         in_scope = flat.filter(dialect.scope)
         batch = batch_of(shifted, in_scope, writers, context)
         yield replace(batch, rows_out_of_scope=flat.height - in_scope.height)
-
-
-def named_like(names: Sequence[str], fields: Sequence[str]) -> pl.Expr:
-    """True where a field is one of ``names``, in which ``*`` stands for any text; letter case does not matter."""
-    patterns = "|".join(".*".join(re.escape(part) for part in name.strip().split("*")) for name in names)
-    return pl.any_horizontal([pl.col(field).str.contains(f"(?is)^(?:{patterns})$").fill_null(value=False) for field in fields])
-
-
-def _shifted(table: TextTable, after: int) -> TextTable:
-    """The table with its rows numbered from ``after`` on."""
-    if not after:
-        return table
-    frame = table.frame.with_columns(pl.col("raw_ordinal") + after)
-    refused = [(ordinal + after, text, rule) for ordinal, text, rule in table.refused]
-    return TextTable(frame, table.rows_count, refused, quote=lambda ordinal: table.raw_text(ordinal - after))

@@ -9,6 +9,7 @@ import polars as pl
 
 from usage_etl.money import MONEY
 from usage_etl.sources.distinct import read_distinct
+from usage_etl.sources.mapping import value
 from usage_etl.sources.typed_text import decimals
 
 _BLOCK = re.compile(r"(?:(\d[\d,]*)\s*)?(?:(k|m|b|thousand|million|billion)(?![a-z]))?\s*(.*)", re.IGNORECASE | re.DOTALL)
@@ -39,7 +40,7 @@ _NAMES = {
 """What is left of a unit without its block, in small letters, to FOCUS's word; others are kept as sent."""
 
 _MAX_DIGITS = 12
-_MAX_QUANTITY = 10**13
+_MAX_QUANTITY = 1e19
 
 
 @lru_cache(maxsize=4096)
@@ -60,7 +61,7 @@ def unit_block(text: str | None) -> tuple[int, str] | None:
 def with_consumed(flat: pl.DataFrame, quantity: str, unit: str) -> pl.DataFrame:
     """``flat`` with ``consumed_quantity`` and ``consumed_unit`` from the text columns, blocks multiplied out exactly.
 
-    Both are null where one is absent, cannot be read, or is too large for a quantity.
+    Both are null where one is absent or cannot be read, or where their product is too large (``consumed_rules``).
     """
     read = read_distinct(
         flat.select(unit),
@@ -68,11 +69,15 @@ def with_consumed(flat: pl.DataFrame, quantity: str, unit: str) -> pl.DataFrame:
         lambda text: unit_block(text) or (None, None),
         {"block": pl.Int64(), "consumed_unit": pl.String()},
     )
-    exact = decimals(flat[quantity])
-    in_range = exact.to_frame("q").select(pl.col("q").abs() <= _MAX_QUANTITY).to_series().fill_null(value=False)
-    product = pl.DataFrame([exact.set(~in_range, None).alias("q"), read["block"]]).select(
-        pl.col("q") * pl.col("block").cast(MONEY)
-    )
+    exact = pl.DataFrame([decimals(flat[quantity]).alias("q"), read["block"]])
+    in_range = pl.col("q").cast(pl.Float64).abs() * pl.col("block") < _MAX_QUANTITY
+    product = exact.with_columns(pl.when(in_range).then("q")).select(pl.col("q") * pl.col("block").cast(MONEY))
     blocks = flat.with_columns(product.to_series().alias("consumed_quantity"), read["consumed_unit"])
     is_pair = pl.col("consumed_quantity").is_not_null() & pl.col("consumed_unit").is_not_null()
     return blocks.with_columns(pl.when(is_pair).then(pl.col("consumed_quantity", "consumed_unit")))
+
+
+def consumed_rules(quantity: str, unit: str) -> dict[str, pl.Expr]:
+    """Rule of a quantity that becomes too large when its block is multiplied out."""
+    is_pair = value(quantity).is_not_null() & (pl.col(unit) != "")
+    return {f"{quantity}__out_of_range": is_pair & pl.col("consumed_quantity").is_null()}

@@ -66,10 +66,11 @@ def azure_run(
     dataset: str = "ActualCost",
     suffix: str = ".csv",
     rows_count: int | None = None,
+    stamp: str | None = None,
     **manifest: Any,
 ) -> str:
     """Files and manifest of one run; the manifest's key. The location is a folder within the container."""
-    stamp = "".join(character for character in submitted[:16] if character.isdigit())
+    stamp = stamp or "".join(character for character in submitted[:16] if character.isdigit())
     base = f"{export}/20261001-20261031/{stamp}/{run_id}"
     blobs = []
     for number, content in enumerate(parts):
@@ -122,7 +123,12 @@ def aws_run(
     for number, content in enumerate(parts, start=1):
         put(folder, f"{base}/{export}-{number:05d}{suffix}", content)
         files.append(f"s3://billing-bucket/cur/{base}/{export}-{number:05d}{suffix}")
-    body = {"executionId": execution, "createdAt": created, "dataFiles": files, "additionalOutputFiles": ["s3://b/x.sql"]}
+    body = {
+        "executionId": execution,
+        "createdAt": created,
+        "dataFiles": files,
+        "additionalOutputFiles": ["s3://billing-bucket/athena/extra.csv"],
+    }
     key = f"{export}/metadata/BILLING_PERIOD={period}{run_folder}/{export}-Manifest.json"
     put(folder, key, json.dumps({name: value for name, value in (body | manifest).items() if value is not None}).encode())
     return key

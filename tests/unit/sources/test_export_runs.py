@@ -24,7 +24,7 @@ from tests.unit.sources.run_files import (
 from usage_etl.errors import SourceError, TransientSourceError, UnreadableDeliveryError
 from usage_etl.sources.azure_cost.manifest import read_manifest
 from usage_etl.sources.bundles import open_bundle, write_bundle
-from usage_etl.sources.export_runs import period_of
+from usage_etl.sources.run_manifests import period_of
 
 ROWS = csv_text(
     [{"Date": "10/5/2026", "CostInBillingCurrency": "1.5", "BillingCurrencyCode": "USD", "MeterCategory": "Azure OpenAI"}]
@@ -93,7 +93,7 @@ def test_an_older_run_that_arrives_late_is_landed_and_says_that_it_is_older(tmp_
 
 def test_several_runs_are_landed_oldest_first(tmp_path: Path) -> None:
     for day in (9, 7, 8):
-        azure_run(tmp_path, ROWS, run_id=f"run{day}", submitted=f"2026-10-0{day}T01:00:00Z")
+        azure_run(tmp_path, ROWS, run_id=f"run{day}", submitted=f"2026-10-0{day}T01:00:00Z", stamp=f"named{10 - day}")
     assert [item.origin_version[8:10] for item in fetched(azure_settings(tmp_path))] == ["07", "08", "09"]
 
 

@@ -131,6 +131,7 @@ def test_a_credit_of_the_preview_is_a_credit(tmp_path: Path) -> None:
         ({"ChargePeriodStart": "0001-01-01T00:00:00Z"}, "ChargePeriodStart__too_early"),
         ({"ChargePeriodEnd": "9999-12-31T00:00:00Z"}, "ChargePeriodEnd__too_late"),
         ({"ConsumedQuantity": "many"}, "ConsumedQuantity__not_a_decimal"),
+        ({"ConsumedQuantity": "1e17", "ConsumedUnit": "1K"}, "ConsumedQuantity__out_of_range"),
         ({"ProviderName": ""}, "ProviderName__missing"),
     ],
 )

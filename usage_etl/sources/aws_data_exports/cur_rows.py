@@ -24,7 +24,7 @@ from usage_etl.sources.mapping import FieldTypes, RowMapping, charge_day, value
 from usage_etl.sources.meters import meter_columns, with_meters
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.tag_objects import tag_object
-from usage_etl.sources.unit_blocks import with_consumed
+from usage_etl.sources.unit_blocks import consumed_rules, with_consumed
 
 _CATEGORIES = {
     **dict.fromkeys(("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage", "SavingsPlanNegation"), "Usage"),
@@ -229,6 +229,7 @@ def _rules() -> dict[str, pl.Expr]:
     periods = period_rules("line_item_usage_start_date", "line_item_usage_end_date")
     return {
         **{f"{name}__missing": pl.col(name).is_null() for name in required},
+        **consumed_rules("line_item_usage_amount", "unit"),
         **amount_rules([name for name in CUR_DECIMALS if name.endswith(("_cost", "_fee"))]),
         **{name: rule for name, rule in periods.items() if not name.endswith("__not_after_start")},
         "line_item_usage_end_date__before_start": value("line_item_usage_end_date") < start,

@@ -14,10 +14,11 @@ from usage_etl.sources.aws_data_exports.cur_rows import CurRun, cur_mapping, wit
 from usage_etl.sources.aws_data_exports.manifest import read_manifest
 from usage_etl.sources.aws_data_exports.meters import read_meter
 from usage_etl.sources.aws_data_exports.settings import AwsDataExportsSettings
-from usage_etl.sources.export_runs import ExportRun
 from usage_etl.sources.focus_columns import FOCUS_NAMES, FOCUS_REQUIRED, FOCUS_UNREAD, FocusSource, focus_mapping
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.run_tables import RunDialect, named_like, parse_run
+from usage_etl.sources.run_manifests import ExportRun
+from usage_etl.sources.run_tables import RunDialect, parse_run
+from usage_etl.sources.service_scope import matches_any
 from usage_etl.sources.table_files import TableDialect
 
 PARSER_VERSION = "1"
@@ -37,14 +38,14 @@ def _dialect(run: ExportRun, context: ParseContext, header: Sequence[str]) -> Ru
     assert isinstance(settings, AwsDataExportsSettings), "the source is parsed with its own settings"
     names = {name.strip().lower() for name in header}
     if "billedcost" in names:
-        return RunDialect(_focus_table(run), named_like(settings.services, _FOCUS_SCOPE))
+        return RunDialect(_focus_table(run), matches_any([pl.col(name) for name in _FOCUS_SCOPE], settings.services))
     if "lineitem/usagetype" in names or "lineitem/unblendedcost" in names:
         hint = "make a CUR 2.0 or FOCUS export in Data Exports"
         raise UnreadableDeliveryError(context.source, f"this is the legacy Cost and Usage Report, which is not read: {hint}")
     month = Month.parse(run.period)
     mapping = cur_mapping(CurRun(run.key, (day_start(month.first_day), day_start(month.end))))
     table = TableDialect("a CUR 2.0 export", CUR_NAMES, CUR_REQUIRED, (mapping,), CUR_UNREAD)
-    return RunDialect(table, named_like(settings.services, CUR_SCOPE), with_product_name)
+    return RunDialect(table, matches_any([pl.col(name) for name in CUR_SCOPE], settings.services), with_product_name)
 
 
 def _focus_table(run: ExportRun) -> TableDialect:
@@ -63,7 +64,10 @@ def _focus_table(run: ExportRun) -> TableDialect:
 
 
 def _with_usage_type(flat: pl.DataFrame, _: ParseContext) -> pl.DataFrame:
-    """The usage type is what the meter is called; FOCUS 1.0 of AWS has no other column for it."""
+    """The usage type is what the meter is called, and a list cost of 0 beside a Marketplace's meter is none."""
+    is_unlisted = pl.col("x_UsageType").str.contains("MP:", literal=True) & pl.col("ListCost").str.contains(r"^0*(\.0*)?$")
     return flat.with_columns(
-        SkuMeter=pl.coalesce("SkuMeter", "x_UsageType"), ServiceName=pl.coalesce("ServiceName", "x_ServiceCode")
+        SkuMeter=pl.coalesce("SkuMeter", "x_UsageType"),
+        ServiceName=pl.coalesce("ServiceName", "x_ServiceCode"),
+        ListCost=pl.when(~is_unlisted.fill_null(value=False)).then(pl.col("ListCost")),
     )

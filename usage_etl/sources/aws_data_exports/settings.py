@@ -22,5 +22,5 @@ class AwsDataExportsSettings(ExportSettings):
         "*(Amazon Bedrock Edition)",
         "*-MP:*token*",
     )
-    """What counts as AI, by product code, service, product name or usage type; ``*`` is any text. Add ``AmazonSageMaker*``
-    where it serves models. Other rows are counted, not staged."""
+    """What counts as AI, by product code, service, product name or usage type; ``*`` is any text, ``all`` is everything. Add
+    ``AmazonSageMaker*`` where it serves models. Other rows are counted, not staged."""

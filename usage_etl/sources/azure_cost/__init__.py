@@ -21,7 +21,7 @@ SOURCE = Source(
         covers="the bill by day, resource and meter; no users, no requests; rows of other services are counted, not staged",
         identity="a billing period of an export is replaced whole by its newest complete run",
         lateness="ready about four hours after a run; estimates until the invoice, restated on every run of the month",
-        tested_on="a public anonymised EA sample (MIT) and rows rebuilt from the documented columns",
+        tested_on="rows rebuilt from the documented columns, in the spellings of a public sample and price catalogues",
     ),
     fetch=fetch,
     fills=(STAGED_CHARGES,),

@@ -21,7 +21,7 @@ from usage_etl.sources.mapping import FieldTypes, RowMapping, charge_day, value
 from usage_etl.sources.meters import meter_columns, metered_unit, with_meters
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.tag_objects import with_tag_objects
-from usage_etl.sources.unit_blocks import with_consumed
+from usage_etl.sources.unit_blocks import consumed_rules, with_consumed
 
 COST_NAMES: Mapping[str, tuple[str, ...]] = {
     "Date": ("Date", "UsageDateTime", "UsageDate"),
@@ -98,7 +98,7 @@ COST_UNREAD = frozenset(
 )
 """Columns that are known and not read, in small letters."""
 
-COST_SCOPE = ("MeterCategory", "MeterSubCategory", "ProductName")
+COST_SCOPE = ("MeterCategory", "MeterSubCategory", "ProductName", "PublisherName")
 """Fields that say which service a row is of."""
 
 _CATEGORIES = {
@@ -266,6 +266,7 @@ def _rules() -> dict[str, pl.Expr]:
     return {
         **{f"{name}__missing": pl.col(name).is_null() for name in ("Date", "Cost", "BillingCurrency")},
         **amount_rules(("Cost", "PaygCost")),
+        **consumed_rules("Quantity", "UnitOfMeasure"),
         **{name: rule for name, rule in dates.items() if not name.endswith("__not_after_start")},
         "BillingPeriodEnd__not_after_start": pl.col("period end") <= pl.col("period start"),
         "BillingCurrency__not_iso_4217": ~pl.col("BillingCurrency").str.contains(r"^[A-Za-z]{3}$"),

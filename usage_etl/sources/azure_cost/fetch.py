@@ -14,11 +14,9 @@ from usage_etl.sources.source import FetchContext
 
 def fetch(settings: AzureCostSettings, context: FetchContext) -> Iterator[FetchedObject]:
     """One bundle per run. Raises SourceError where two datasets would count the same money twice, LakeError."""
-    seen = landed_datasets(settings, context)
-    for found in fetch_runs(settings, context, read_manifest=read_manifest):
-        seen.add(found.dataset)
-        _refuse_double(settings, seen)
-        yield found
+    found = list(fetch_runs(settings, context, read_manifest=read_manifest))
+    _refuse_double(settings, landed_datasets(settings, context) | {run.dataset for run in found})
+    yield from found
 
 
 def _refuse_double(settings: AzureCostSettings, datasets: set[str]) -> None:

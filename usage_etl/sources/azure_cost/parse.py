@@ -13,10 +13,11 @@ from usage_etl.sources.azure_cost.cost_rows import COST_NAMES, COST_REQUIRED, CO
 from usage_etl.sources.azure_cost.manifest import AMORTIZED_COST, FOCUS_COST, read_manifest
 from usage_etl.sources.azure_cost.meters import read_meter
 from usage_etl.sources.azure_cost.settings import AzureCostSettings
-from usage_etl.sources.export_runs import ExportRun
 from usage_etl.sources.focus_columns import FOCUS_NAMES, FOCUS_REQUIRED, FOCUS_UNREAD, FocusSource, focus_mapping
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.run_tables import RunDialect, named_like, parse_run
+from usage_etl.sources.run_manifests import ExportRun
+from usage_etl.sources.run_tables import RunDialect, parse_run
+from usage_etl.sources.service_scope import matches_any
 from usage_etl.sources.table_files import TableDialect
 
 PARSER_VERSION = "1"
@@ -26,7 +27,7 @@ _FOCUS_EXTRA = {
     "x_SkuMeterSubcategory": ("x_SkuMeterSubcategory",),
     "x_SkuDescription": ("x_SkuDescription",),
 }
-_FOCUS_SCOPE = ("ServiceName", "x_SkuMeterCategory", "x_SkuMeterSubcategory", "x_SkuDescription")
+_FOCUS_SCOPE = ("ServiceName", "x_SkuMeterCategory", "x_SkuMeterSubcategory", "x_SkuDescription", "PublisherName")
 
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
@@ -38,7 +39,7 @@ def _dialect(run: ExportRun, context: ParseContext, header: Sequence[str]) -> Ru
     settings = context.settings
     assert isinstance(settings, AzureCostSettings), "the source is parsed with its own settings"
     if run.dataset == FOCUS_COST:
-        return RunDialect(_focus_table(run, header), named_like(settings.services, _FOCUS_SCOPE))
+        return RunDialect(_focus_table(run, header), matches_any([pl.col(name) for name in _FOCUS_SCOPE], settings.services))
     feeds = settings.amortized_cost_feeds if run.dataset == AMORTIZED_COST else settings.actual_cost_feeds
     mapping = cost_mapping(
         CostRun(
@@ -49,7 +50,7 @@ def _dialect(run: ExportRun, context: ParseContext, header: Sequence[str]) -> Ru
         )
     )
     table = TableDialect("an Azure cost export", COST_NAMES, COST_REQUIRED, (mapping,), COST_UNREAD)
-    return RunDialect(table, named_like(settings.services, COST_SCOPE))
+    return RunDialect(table, matches_any([pl.col(name) for name in COST_SCOPE], settings.services))
 
 
 def _focus_table(run: ExportRun, header: Sequence[str]) -> TableDialect:

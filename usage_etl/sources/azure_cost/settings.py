@@ -25,9 +25,13 @@ class AzureCostSettings(ExportSettings):
         "Foundry Models*",
         "Foundry Tools*",
         "Microsoft Foundry*",
+        "*Anthropic*",
+        "*Claude*",
+        "*Cohere*",
+        "*Mistral*",
     )
-    """What counts as AI, by meter category, meter subcategory, product or service; ``*`` is any text. Other rows are
-    counted, not staged."""
+    """What counts as AI, by meter category and subcategory, product, publisher or service; ``*`` is any text, ``all`` is
+    everything. Other rows are counted, not staged."""
     actual_cost_feeds: Literal["billed", "billed_and_effective"] = "billed_and_effective"
     """Which amounts rows of ActualCost exports fill. ``billed`` where an AmortizedCost export of the same scope fills the
     effective ones."""
