@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import datetime as dt
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +17,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError
+from usage_etl.sources.column_texts import column_texts
 from usage_etl.sources.csv_blocks import MAX_ROW_BYTES, read_block, record_blocks
-from usage_etl.sources.distinct import read_distinct
 from usage_etl.sources.json_lines import Refusal
 from usage_etl.sources.plain import open_plain
 
@@ -246,57 +244,12 @@ def _parquet_tables(path: Path, source: str, wanted: Wanted) -> Iterator[TextTab
         for offset in range(0, max(count, 1), size):
             frame = scan.slice(offset, size).collect()
             ordinals = pl.Series("raw_ordinal", range(offset + 1, offset + frame.height + 1), dtype=pl.Int64)
-            texts = [_texts(column) for column in frame.get_columns()]
+            texts = [column_texts(column) for column in frame.get_columns()]
             yield TextTable(pl.DataFrame([ordinals, *texts]), frame.height, quote=partial(_parquet_row, whole))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise UnreadableDeliveryError(source, f"the Parquet file is cut, damaged or not readable: {error}") from error
 
 
 def _parquet_row(whole: pl.LazyFrame, ordinal: int) -> str:
-    row = [_texts(column) for column in whole.slice(ordinal - 1, 1).collect().get_columns()]
+    row = [column_texts(column) for column in whole.slice(ordinal - 1, 1).collect().get_columns()]
     return json.dumps({cell.name: cell[0] for cell in row if cell[0] is not None}, ensure_ascii=False)
-
-
-def _texts(column: pl.Series) -> pl.Series:
-    kind = column.dtype
-    if kind == _TEXT_MAP:
-        return _map_texts(column)
-    if kind.is_nested() or kind in (pl.Binary, pl.Object):
-        found = [None if cell is None else json.dumps(_plain(cell), ensure_ascii=False) for cell in column.to_list()]
-        return pl.Series(column.name, found, dtype=pl.String)
-    if isinstance(kind, pl.Datetime):
-        zone = "" if kind.time_zone is None else "%z"
-        moments = column.dt.convert_time_zone("UTC") if kind.time_zone else column
-        return moments.dt.strftime(f"%Y-%m-%dT%H:%M:%S%.f{zone}")
-    texts = column.cast(pl.String)
-    return texts.set(texts == "", None)
-
-
-_TEXT_MAP = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
-
-
-def _map_texts(column: pl.Series) -> pl.Series:
-    """Maps of text as JSON objects. Rows share their maps (tags, products), so each distinct one is written once."""
-    printed = column.rename("map").to_frame().select(pl.struct("map").struct.json_encode().alias(column.name))
-    read = read_distinct(printed, [column.name], lambda text: (_map_text(text),), {"object": pl.String()})
-    return read["object"].alias(column.name)
-
-
-def _map_text(printed: str | None) -> str | None:
-    entries = json.loads(printed or "{}").get("map")
-    return None if entries is None else json.dumps(_plain(entries) or {}, ensure_ascii=False)
-
-
-def _plain(cell: Any) -> Any:
-    """A nested cell in JSON's types; a map's entries become an object."""
-    if isinstance(cell, pl.Series):
-        return _plain(cell.to_list())
-    if isinstance(cell, list):
-        if cell and all(isinstance(entry, dict) and entry.keys() == {"key", "value"} for entry in cell):
-            return {str(entry["key"]): _plain(entry["value"]) for entry in cell}
-        return [_plain(entry) for entry in cell]
-    if isinstance(cell, dict):
-        return {name: _plain(part) for name, part in cell.items()}
-    if isinstance(cell, dt.datetime | dt.date):
-        return cell.isoformat()
-    return cell if isinstance(cell, str | int | float | bool | None) else str(cell)
