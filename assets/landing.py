@@ -102,6 +102,7 @@ class _Tally:
     failures: dict[str, Exception] = field(default_factory=dict)
     """Error by delivery and origin key; the delivery waits and is staged by a later run."""
     rows: Counter[str] = field(default_factory=Counter)
+    """Staged rows by table, and records refused (``quarantined``) or not read because out of scope (``out_of_scope``)."""
 
     def count(self, result: StagedDelivery) -> None:
         """Adds a staged delivery's rows by table; refused ones are only counted as a whole."""
@@ -109,6 +110,7 @@ class _Tally:
         for part in result.files:
             self.rows[part.table_name] += part.rows_count
         self.rows["quarantined"] += result.rows_quarantined
+        self.rows["out_of_scope"] += result.rows_out_of_scope
 
 
 def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -135,6 +137,7 @@ def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 metadata={
                     "rows": tally.rows[table.name],
                     "quarantined": tally.rows["quarantined"],
+                    "out_of_scope": tally.rows["out_of_scope"],
                     "deliveries_staged": tally.staged,
                     "held": dg.MetadataValue.json(tally.held),
                     "refused": dg.MetadataValue.json(tally.refused),
@@ -164,12 +167,12 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
         reason = None if delivery.is_released else _reason_to_hold(workspace, source, delivery, result)
         if reason:
             workspace.index.record_held(
-                delivery.delivery_id, reason, result.rows_read, days, rows_quarantined=refused_count, parser_version=version
+                delivery.delivery_id, reason, result.rows_in_scope, days, rows_quarantined=refused_count, parser_version=version
             )
             tally.held.append(f"{delivery.origin_key}: {reason}")
         else:
             workspace.index.record_staged(
-                delivery.delivery_id, days, rows_read=result.rows_read, rows_quarantined=refused_count, parser_version=version
+                delivery.delivery_id, days, rows_read=result.rows_in_scope, rows_quarantined=refused_count, parser_version=version
             )
             tally.count(result)
 
@@ -216,9 +219,9 @@ def _reason_to_hold(workspace: Workspace, source: SourceSettings, delivery: Land
     if not last_good:
         return None
     least = last_good * source.minimum_share_pct / 100
-    if result.rows_read >= least and not (result.is_empty and source.minimum_share_pct):
+    if result.rows_in_scope >= least and not (result.is_empty and source.minimum_share_pct):
         return None
     return (
-        f"{result.rows_read} record(s), the last good delivery had {last_good}; fewer than {source.minimum_share_pct} % are "
+        f"{result.rows_in_scope} record(s), the last good delivery had {last_good}; fewer than {source.minimum_share_pct} % are "
         f"held: usage-etl release {delivery.delivery_id}"
     )

@@ -60,6 +60,11 @@ class StagedDelivery:
     """Records that went into the row of another."""
 
     @property
+    def rows_in_scope(self) -> int:
+        """Records that were to become rows of their own: each of them is staged or quarantined."""
+        return self.rows_read - self.rows_out_of_scope - self.rows_merged
+
+    @property
     def is_empty(self) -> bool:
         """Whether the delivery held no records at all."""
         return self.rows_read == 0
