@@ -129,7 +129,7 @@ def read_fast(lines: pl.DataFrame, wanted: Wanted) -> Documents | None:
         found = lines.select("line_number", texts.str.json_decode(_DOCUMENT)).unnest("line")
         if found.height != lines.height or not found.select(pl.any_horizontal(pl.col(list(SIGNALS)).is_not_null()).all()).item():
             return None
-        counts = found.select("line_number", *(_records_count(name).alias(name) for name in SIGNALS))
+        counts = found.select("line_number", *(_records_count(name).cast(pl.Int64).alias(name) for name in SIGNALS))
         spans = _spans(found.select("line_number", "resourceSpans"), wanted)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
@@ -137,8 +137,8 @@ def read_fast(lines: pl.DataFrame, wanted: Wanted) -> Documents | None:
         return None
     return Documents(
         spans=spans,
-        records=counts.select("line_number", records_count=pl.sum_horizontal(*SIGNALS)).cast(_RECORDS),
-        others=int(counts["resourceLogs"].sum() + counts["resourceMetrics"].sum()),
+        records=counts.select("line_number", records_count=pl.sum_horizontal(*SIGNALS)),
+        others=counts.select(pl.col("resourceLogs").sum() + pl.col("resourceMetrics").sum()).item(),
     )
 
 

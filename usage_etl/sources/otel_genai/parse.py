@@ -24,8 +24,11 @@ _BLANK = b" \t\r"
 
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
-    """Batches of staged calls and refused spans of one file. A record is a span, a log record, a metric, or a line that
-    cannot be read. Raises UnreadableDeliveryError when the file holds no OTLP/JSON at all."""
+    """Batches of staged calls and refused spans of one file.
+
+    A record is a span, a log record, a metric, or a line that cannot be read. Raises UnreadableDeliveryError when the file
+    holds no OTLP/JSON at all.
+    """
     reader = _Reader(context)
     with as_lines(path, context.source) as lines:
         for block in read_line_blocks(lines, context.source, max_line_bytes=MAX_DOCUMENT_BYTES):
