@@ -99,7 +99,8 @@ def _parts(lines: pl.DataFrame, wanted: Wanted) -> Iterator[Documents]:
     if found is not None:
         yield found
     elif lines.height == 1:
-        yield read_slowly(*lines.row(0), wanted)
+        number, text = lines.row(0)
+        yield read_slowly(number, text, wanted)
     else:
         half = lines.height // 2
         yield from _parts(lines.head(half), wanted)

@@ -11,8 +11,8 @@ import polars as pl
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.sources.lines import LineBlock, read_line_blocks
 from usage_etl.sources.mapping import RowWriter
+from usage_etl.sources.otel_genai import files
 from usage_etl.sources.otel_genai.documents import Wanted, read_documents, span_texts
-from usage_etl.sources.otel_genai.files import MAX_DOCUMENT_BYTES, as_lines
 from usage_etl.sources.otel_genai.rows import MAPPING, settings_of
 from usage_etl.sources.otel_genai.spans import in_scope, wanted
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
@@ -30,8 +30,8 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     holds no OTLP/JSON at all.
     """
     reader = _Reader(context)
-    with as_lines(path, context.source) as lines:
-        for block in read_line_blocks(lines, context.source, max_line_bytes=MAX_DOCUMENT_BYTES):
+    with files.as_lines(path, context.source) as lines:
+        for block in read_line_blocks(lines, context.source, max_line_bytes=files.MAX_DOCUMENT_BYTES):
             batch = reader.read(block)
             if batch.rows_read:
                 yield batch
