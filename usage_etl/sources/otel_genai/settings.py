@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -51,7 +50,7 @@ class OtelGenAiSettings(FolderSourceSettings):
     """Attributes that name the session or conversation."""
     tag_attributes: tuple[str, ...] = ("deployment.environment.name",)
     """Attributes that are kept in ``tag_set``, each as ``key=value``."""
-    operations: Mapping[str, Primitive] = Field(default_factory=dict)
+    operations: dict[str, Primitive] = Field(default={})
     """Further values of ``gen_ai.operation.name`` that are calls of a model, and what each uses."""
     ignored_scopes: tuple[str, ...] = ()
     """Names of instrumentation scopes whose spans are not read, because another scope reports the same calls."""
