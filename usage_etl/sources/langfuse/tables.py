@@ -60,6 +60,8 @@ def read_rows(path: Path, source: str, *, columns: Sequence[str], lists: Sequenc
     for table in read_tables(path, source):
         names = {name: name.strip().lower() for name in table.frame.columns}
         found = table.frame.rename(names, strict=False)
+        if "id" not in found.columns:
+            raise UnreadableDeliveryError(source, "not a table of Langfuse's export: there is no column id")
         absent = [pl.lit(None, pl.String).alias(name) for name in wanted if name not in found.columns]
         frame = found.with_columns(absent).select("raw_ordinal", *wanted)
         yield Rows(frame, table.rows_count, table.refused, table.raw_text, _as_they_are)
