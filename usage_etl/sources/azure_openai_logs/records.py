@@ -69,11 +69,13 @@ SHAPE = RecordShape(
 
 def named(flat: pl.DataFrame) -> pl.DataFrame:
     """Flat records in the columns of ``PLACES``, empty text null, with the ``KIND`` of each: null for other categories."""
-    found = [
-        pl.coalesce(pl.when(pl.col(_column(name, at)) != "").then(pl.col(_column(name, at))) for at in range(len(paths))).alias(
-            name
-        )
-        for name, paths in PLACES.items()
-    ]
+    found = [_first_text(flat, name, len(paths)) for name, paths in PLACES.items()]
     kind = pl.col("category").str.to_lowercase().replace_strict(CATEGORIES, default=None, return_dtype=pl.String)
     return flat.select("raw_ordinal", *found).with_columns(kind.alias(KIND))
+
+
+def _first_text(flat: pl.DataFrame, name: str, places_count: int) -> pl.Expr:
+    """The first place of a field that a record has; places that none of the records has cost nothing."""
+    columns = [_column(name, at) for at in range(places_count)]
+    texts = [pl.when(pl.col(column) != "").then(column) for column in columns if flat[column].null_count() < flat.height]
+    return (pl.coalesce(texts) if texts else pl.lit(None, pl.String)).alias(name)
