@@ -101,6 +101,8 @@ def test_keys_of_a_provider_are_read_too() -> None:
         ({}, (None, None)),
         (None, (None, None)),
         ({"web_search_requests": 2, "input": 1}, (1, None)),
+        ({'odd\n"key": 3': 2, "input": 1, "caf\u00e9": 1}, (1, None)),
+        ({"lone \ud800": 2, "output": 4}, (None, 4)),
     ],
 )
 def test_counts_in_every_spelling(usage: Any, expected: tuple[int | None, int | None]) -> None:

@@ -7,12 +7,18 @@ class is a sum: nothing is inside anything else. Keys that count no tokens (imag
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 
 import polars as pl
 
-_PLAIN = r'^\{(?:\s*"[^"\\]*"\s*:\s*(?:null|"\d{1,15}"|\d{1,15}(?:\.0+)?)\s*(?:,|\}$))*\s*\}?$'
-_PAIR = r'"[^"\\]*"\s*:\s*"?\d+'
+from usage_etl.sources.typed_text import counts
+
+_COUNT = r':\s*(?:"\d{1,15}"|\d{1,15}(?:\.0+)?)'
+_PLAIN_SHAPE = re.compile(r'\{(?:\s*"[^"\\:]*"\s*:\s*(?:0|null)\s*(?:,(?=\s*")|(?=\}$)))*\s*\}')
+"""A map in which each count is written as 0."""
+
+_NO_PLAIN_CHARACTER = re.compile(r"[^ !#-9;-\[\]-~]")
 
 IS_READABLE = "usage is readable"
 TOTAL = "usage total"
@@ -56,41 +62,52 @@ def usage_columns(texts: pl.Series) -> tuple[pl.DataFrame, set[str]]:
 
     A measure is null where the map has none of its keys.
     """
-    plain, readable = _as_plain(texts)
-    frame = plain.to_frame("text").with_row_index("row")
-    pairs = frame.select("row", pl.col("text").str.extract_all(_PAIR)).filter(pl.col("text").list.len() > 0).explode("text")
-    counted = pairs.select(
-        "row",
-        pl.col("text").str.extract(r'^"([^"]*)"').str.to_lowercase().alias("key"),
-        pl.col("text").str.extract(r"(\d+)$").cast(pl.Int64, strict=False).alias("count"),
-    )
-    by_key = {str(key): part for (key,), part in counted.partition_by("key", as_dict=True).items()}
-    columns = [_summed(name, [by_key[key] for key in by_key if belongs(key)], frame.height) for name, belongs in MEASURES.items()]
-    unknown = {key for key in by_key if not any(belongs(key) for belongs in MEASURES.values())}
+    plain, readable, keys = _as_plain(texts)
+    decoded = plain.str.json_decode(pl.Struct(dict.fromkeys(keys, pl.String))).struct.unnest() if keys else pl.DataFrame()
+    by_key = {column.name: counts(column) for column in decoded.get_columns()}
+    columns = [
+        _summed(name, [by_key[key] for key in keys if belongs(key.lower())], len(texts)) for name, belongs in MEASURES.items()
+    ]
+    unknown = {key for key in keys if not any(belongs(key.lower()) for belongs in MEASURES.values())}
     return pl.DataFrame([*columns, readable.alias(IS_READABLE)]), unknown
 
 
-def _summed(name: str, parts: list[pl.DataFrame], height: int) -> pl.Series:
-    columns = []
-    for part in parts:
-        empty = pl.repeat(None, height, dtype=pl.Int64, eager=True)
-        columns.append(empty.scatter(part["row"], part["count"]))
-    if not columns:
+def _summed(name: str, parts: list[pl.Series], height: int) -> pl.Series:
+    if not parts:
         return pl.repeat(None, height, dtype=pl.Int64, eager=True).alias(name)
-    numbered = pl.DataFrame({str(at): column for at, column in enumerate(columns)})
+    numbered = pl.DataFrame({str(at): column for at, column in enumerate(parts)})
     is_any = pl.any_horizontal(pl.all().is_not_null())
     return numbered.select(pl.when(is_any).then(pl.sum_horizontal(pl.all()))).to_series().alias(name)
 
 
-def _as_plain(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Maps in the usual spelling, and whether each was readable; the few in another one are read by Python's json."""
-    is_odd = texts.is_not_null() & ~texts.str.contains(_PLAIN).fill_null(value=False)
+def _as_plain(texts: pl.Series) -> tuple[pl.Series, pl.Series, list[str]]:
+    """Maps in the usual spelling, whether each was readable, and all their keys.
+
+    Few maps differ in more than their counts, so keys are taken from those shapes. Maps in another spelling are read by
+    Python's json.
+    """
     readable = pl.repeat(True, len(texts), dtype=pl.Boolean, eager=True)
-    if not is_odd.any():
-        return texts, readable
-    rows = is_odd.arg_true()
-    found = [_respelled(text) for text in texts.gather(rows)]
-    return texts.clone().scatter(rows, found), readable.scatter(rows, [text is not None for text in found])
+    shapes, odd = _shapes(texts)
+    if odd:
+        rows = texts.str.replace_all(_COUNT, ":0").is_in(odd).fill_null(value=False).arg_true()
+        found = [_respelled(text) for text in texts.gather(rows)]
+        texts = texts.clone().scatter(rows, found)
+        readable = readable.scatter(rows, [text is not None for text in found])
+        shapes, _ = _shapes(texts)
+    return texts, readable, sorted({key for shape in shapes for key in json.loads(shape)})
+
+
+def _shapes(texts: pl.Series) -> tuple[list[str], list[str]]:
+    """The distinct maps with every count written as 0: those in the usual spelling, and the others."""
+    distinct = texts.str.replace_all(_COUNT, ":0").unique().drop_nulls().to_list()
+    return [one for one in distinct if _is_plain(one)], [one for one in distinct if not _is_plain(one)]
+
+
+def _is_plain(shape: str) -> bool:
+    if not _PLAIN_SHAPE.fullmatch(shape):
+        return False
+    keys = json.loads(shape, object_pairs_hook=lambda pairs: [key for key, _ in pairs])
+    return len(set(keys)) == len(keys)
 
 
 def _respelled(text: str) -> str | None:
@@ -102,8 +119,8 @@ def _respelled(text: str) -> str | None:
         return "{}"
     if not isinstance(pairs, dict):
         return None
-    counts = {str(key).replace('"', "").replace("\\", ""): _count(value) for key, value in pairs.items() if value is not None}
-    return None if any(count is None for count in counts.values()) else json.dumps(counts, ensure_ascii=False)
+    found = {_NO_PLAIN_CHARACTER.sub("", str(key)): _count(value) for key, value in pairs.items() if value is not None}
+    return None if None in found.values() else json.dumps(found, ensure_ascii=False)
 
 
 def _count(value: object) -> int | None:
