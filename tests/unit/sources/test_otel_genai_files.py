@@ -88,6 +88,14 @@ def test_a_bad_line_is_one_record_and_the_others_are_read(line: str, reason: str
     assert found.quarantine["raw_text"].item() == line[:4096]
 
 
+def test_lone_surrogates_are_stored_as_what_a_file_can_hold() -> None:
+    bad = [span(name="\ud800", startTimeUnixNano="0"), span(name="\ud800", status="x"), call(enduser_id="an\ud800a")]
+    found = outcome(document(*bad), LINES[0])
+    assert found.reasons == {1: "startTimeUnixNano__too_early", 2: "status__not_in_an_object"}
+    assert found.usage["user_id"][0] == "an?a"
+    assert all("\\ud800" in text for text in found.quarantine["raw_text"])
+
+
 def test_a_line_that_is_no_utf8_is_refused_alone() -> None:
     found = outcome_of(LINES[0].encode() + b'\n{"resourceSpans":"\xff"}\n' + LINES[1].encode(), settings())
     assert found.reasons == {3: "line__not_utf8"}

@@ -111,6 +111,8 @@ def _top_level(line: str, name: str) -> str | None:
         value: Any = json.loads(line, parse_float=str, parse_int=str).get(name)
     except (ValueError, RecursionError):
         return None
-    if value is None or isinstance(value, str):
-        return value or None
-    return json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode() or None
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()

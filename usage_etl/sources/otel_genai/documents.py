@@ -205,7 +205,7 @@ def read_slowly(line_number: int, text: str, wanted: Wanted) -> Documents:
         try:
             rows.append({"line_number": line_number, "position": position, **_flat(resource, scope, span, wanted)})
         except _ShapeError as error:
-            refused.append((line_number, position, json.dumps(span, ensure_ascii=False), str(error)))
+            refused.append((line_number, position, _quoted(span), str(error)))
     records = pl.DataFrame([(line_number, len(spans) + others)], schema=_RECORDS, orient="row")
     return Documents(pl.DataFrame(rows, schema=wanted.schema, orient="row"), records, others, refused)
 
@@ -216,7 +216,12 @@ class _ShapeError(ValueError):
 
 def span_texts(text: str) -> list[str]:
     """The spans of a readable document as JSON, in order."""
-    return [json.dumps(span, ensure_ascii=False) for _, _, span in _walk(json.loads(text), "resourceSpans")]
+    return [_quoted(span) for _, _, span in _walk(json.loads(text), "resourceSpans")]
+
+
+def _quoted(span: Any) -> str:
+    """A span as JSON; a lone surrogate, which no file of ours can hold, as its escape."""
+    return json.dumps(span, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def _walk(document: Any, signal: str) -> Iterator[tuple[Any, Any, Any]]:
