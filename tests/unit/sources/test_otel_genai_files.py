@@ -62,6 +62,12 @@ def test_logs_and_metrics_are_counted_and_never_added() -> None:
     assert (mixed.rows_read, mixed.rows_out_of_scope, mixed.usage["raw_ordinal"].to_list()) == (6, 4, [1, 5])
 
 
+def test_logs_beside_a_damaged_line_are_counted_as_well() -> None:
+    found = outcome(LINES[0], LOGS, "damaged", METRICS, LINES[1])
+    assert (found.rows_read, found.rows_out_of_scope, found.usage["raw_ordinal"].to_list()) == (8, 5, [1, 7])
+    assert found.reasons == {5: "line__not_json"}
+
+
 def test_a_file_of_metrics_alone_is_read_and_becomes_nothing() -> None:
     found = outcome(METRICS, METRICS)
     assert (found.rows_read, found.rows_out_of_scope, found.usage.height, found.quarantine.height) == (2, 2, 0, 0)
