@@ -1,9 +1,7 @@
 """One call through the gateway becomes one request, completed by the gateway's log; the logs are never added to each other."""
 
-import dataclasses
 import datetime as dt
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from polars.testing import assert_frame_equal
 
 from tests.unit.sources.azure_logs import (
     CORRELATION,
-    RESOURCE,
     TICKS,
     as_table,
     envelope,
@@ -26,12 +23,8 @@ from tests.unit.sources.azure_logs import (
     request,
     settings,
 )
-from tests.unit.sources.fetching import fetch_context
 from tests.unit.sources.outcomes import counting_rows, outcome_of
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.azure_openai_logs import SOURCE
-from usage_etl.sources.bundles import open_bundle
-from usage_etl.sources.fetched import FetchedObject
 
 STARTED = dt.datetime(2026, 11, 2, 9, 20, 46, 847371, tzinfo=dt.UTC)
 OTHER = "11111111-7425-40de-944b-e07fc1f90ae7"
@@ -270,44 +263,6 @@ def test_another_file_is_refused_whole(content: bytes) -> None:
         outcome_of(content, settings())
 
 
-def put(folder: Path, container: str, hour: int, content: bytes, name: str = "PT1H.json") -> None:
-    path = folder / container / f"resourceId=/{RESOURCE}" / f"y=2026/m=11/d=02/h={hour:02d}/m=00" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def fetched(folder: Path, known: tuple[tuple[str, str], ...] = ()) -> list[FetchedObject]:
-    chosen = settings().model_copy(update={"location": str(folder)})
-    return list(SOURCE.fetch(chosen, dataclasses.replace(fetch_context(), known=known)))
-
-
-def test_the_logs_of_one_hour_and_resource_are_one_delivery_that_comes_again_when_it_grew(tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    put(store, "insights-logs-gatewaylogs", 9, lines(gateway()))
-    put(store, "insights-logs-gatewayllmlogs", 9, lines(llm()))
-    put(store, "insights-logs-gatewayllmlogs", 10, lines(llm()))
-    nine, ten = fetched(store)
-    assert nine.origin_key.endswith("/d=02/h=09")
-    nine.save(tmp_path / "bundle")
-    with open_bundle(tmp_path / "bundle", "x") as members:
-        assert [key.split("/")[0] for key, _ in members] == ["insights-logs-gatewayllmlogs", "insights-logs-gatewaylogs"]
-    known = ((nine.origin_key, nine.origin_version), (ten.origin_key, ten.origin_version))
-    assert fetched(store, known) == []
-
-    put(store, "insights-logs-gatewaylogs", 9, lines(gateway(), gateway(correlation=OTHER)))
-    (again,) = fetched(store, known)
-    assert again.origin_key == nine.origin_key
-    assert again.origin_version != nine.origin_version
-
-
-def test_the_five_minute_files_of_a_workspace_s_export_are_one_hour_and_other_files_stay_alone(tmp_path: Path) -> None:
-    for minute in ("PT05M.json", "PT10M.json"):
-        put(tmp_path, "am-apimanagementgatewayllmlog", 9, lines(llm()), minute)
-    (tmp_path / "saved.json").write_bytes(lines(llm()))
-    hour, saved = sorted(fetched(tmp_path), key=lambda one: one.origin_key)
-    assert (hour.origin_version.split("-")[0], saved.origin_key) == ("2", "saved.json")
-
-
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 SCALAR = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63), st.floats(allow_nan=False, allow_infinity=False), TEXT)
 ANYTHING = st.recursive(
@@ -328,7 +283,7 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
     return found
 
 
-@of_hypothesis(max_examples=80)
+@of_hypothesis(max_examples=30)
 @given(st.lists(records(), max_size=6), st.sampled_from(["gateway_llm", "request_response"]))
 def test_every_record_is_accounted_for_twice_the_same(found: list[dict[str, Any]], log: str) -> None:
     once = outcome(llm(correlation="good"), *found, usage_log=log, llm_apis=("azure-openai",))

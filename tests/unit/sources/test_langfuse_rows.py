@@ -262,7 +262,7 @@ ANYTHING = st.recursive(
 )
 
 
-@of_hypothesis(max_examples=60)
+@of_hypothesis(max_examples=30)
 @given(st.lists(st.dictionaries(st.sampled_from(sorted(observation_v2())), ANYTHING, max_size=3), max_size=5))
 def test_every_record_is_staged_refused_or_out_of_scope_twice_the_same(changes: list[dict[str, Any]]) -> None:
     rows = [observation_v2(id="good"), *(observation_v2(**one) for one in changes)]
