@@ -111,6 +111,11 @@ def test_counts_in_every_spelling(usage: Any, expected: tuple[int | None, int | 
         assert (row["reported_input_tokens"], row["reported_output_tokens"]) == expected
 
 
+def test_an_empty_map_of_parquet_is_no_usage() -> None:
+    found = outcome(observation(), observation(id="obs-2", usage_details={}), form="parquet").usage
+    assert found["reported_input_tokens"].to_list() == [600, None]
+
+
 def test_kinds_of_usage_that_are_no_tokens_are_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     outcome_of_window((f"observations/{END}.jsonl", written([observation(usage_details={"input": 1, "searches": 2})], "jsonl")))
     assert "usage_not_read=searches" in caplog.text

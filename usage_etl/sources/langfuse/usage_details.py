@@ -115,7 +115,7 @@ def _respelled(text: str) -> str | None:
         pairs = json.loads(text, parse_float=str, parse_int=str)
     except (ValueError, RecursionError):
         return None
-    if pairs is None:
+    if pairs is None or pairs == []:  # Parquet's map without entries
         return "{}"
     if not isinstance(pairs, dict):
         return None
