@@ -102,6 +102,7 @@ class _Tally:
     failures: dict[str, Exception] = field(default_factory=dict)
     """Error by delivery and origin key; the delivery waits and is staged by a later run."""
     rows: Counter[str] = field(default_factory=Counter)
+    """Staged rows by table, and records refused (``quarantined``) or not read because out of scope (``out_of_scope``)."""
 
     def count(self, result: StagedDelivery) -> None:
         """Adds a staged delivery's rows by table; refused ones are only counted as a whole."""

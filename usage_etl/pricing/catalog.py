@@ -11,7 +11,32 @@ from collections.abc import Mapping
 import polars as pl
 from genai_prices import data_snapshot
 
+_TELEMETRY_HOST_IDS: Mapping[str, str] = {
+    "amazon-bedrock": "aws",
+    "anthropic.messages": "anthropic",
+    "aws.bedrock": "aws",
+    "az.ai.inference": "azure",
+    "az.ai.openai": "azure",
+    "azure-openai.chat": "azure",
+    "azure.ai.inference": "azure",
+    "azure.ai.openai": "azure",
+    "azure.chat": "azure",
+    "azure.responses": "azure",
+    "gcp.gemini": "google",
+    "gcp.gen_ai": "google",
+    "gcp.vertex_ai": "google",
+    "google.generative-ai": "google",
+    "google.vertex.chat": "google",
+    "mistral_ai": "mistral",
+    "openai.chat": "openai",
+    "openai.embedding": "openai",
+    "openai.responses": "openai",
+    "x_ai": "x-ai",
+}
+"""Provider names of OpenTelemetry's GenAI conventions and of the AI SDK, which names the API as well."""
+
 HOST_IDS: Mapping[str, str] = {
+    **_TELEMETRY_HOST_IDS,
     "azure_ai": "azure",
     "bedrock": "aws",
     "bedrock_converse": "aws",

@@ -42,16 +42,18 @@ class LineBlock:
     """``data`` is only the beginning of one line that is too long to read."""
 
 
-def read_line_blocks(path: Path, source: str) -> Iterator[LineBlock]:
+def read_line_blocks(path: Path, source: str, *, max_line_bytes: int | None = None) -> Iterator[LineBlock]:
     """Blocks of whole lines of a JSON-lines file: plain, gzip (also of several members), zstd or a zip of one file.
+
+    ``max_line_bytes`` instead of the usual limit is for sources whose lines hold many records each.
 
     Raises UnreadableDeliveryError when the file is UTF-16, a JSON array, CSV or binary, or its compression is broken.
     """
     with open_plain(path, source) as stream:
-        yield from _blocks(stream, source)
+        yield from _blocks(stream, source, max_line_bytes or MAX_LINE_BYTES)
 
 
-def _blocks(stream: BufferedIOBase, source: str) -> Iterator[LineBlock]:
+def _blocks(stream: BufferedIOBase, source: str, max_line_bytes: int) -> Iterator[LineBlock]:
     buffer = bytearray(BLOCK_BYTES)
     filled, ordinal, is_first = 0, 1, True
     while True:
@@ -75,7 +77,7 @@ def _blocks(stream: BufferedIOBase, source: str) -> Iterator[LineBlock]:
             filled -= cut
             if len(buffer) > BLOCK_BYTES and filled < BLOCK_BYTES:
                 buffer = bytearray(view[:BLOCK_BYTES])
-        elif len(buffer) < MAX_LINE_BYTES:
+        elif len(buffer) < max_line_bytes:
             buffer = bytearray(view) + bytearray(len(buffer))
         else:
             yield LineBlock(bytes(view[:_SHOWN_BYTES]), ordinal, lines_count=1, is_overlong=True)

@@ -50,8 +50,27 @@ def epochs(text: pl.Series, unit: str) -> pl.Series:
     Digits count, not floats: ``1763545200.123457`` seconds is exact to the microsecond. Null where ``text`` is null, no
     number, or outside the years 1970 to 2261.
     """
+    return _retried(_whole_epochs(text, unit), text, partial(_exact_epochs, unit=unit))
+
+
+def _whole_epochs(text: pl.Series, unit: str) -> pl.Series:
+    """Whole numbers within range, as nearly all epochs are written; the others stay null."""
+    last = int(_LAST_MICROS / _MICROS[unit])
+    n = pl.when(pl.col("n").is_between(0, last)).then("n")
+    micros = n * int(_MICROS[unit]) if unit != "ns" else n // 1000 + _rounds_up(n).cast(pl.Int64)
+    found = text.cast(pl.Int64, strict=False).to_frame("n").select(micros).to_series()
+    return found.cast(pl.Datetime("us", "UTC")).alias(text.name)
+
+
+def _rounds_up(nanos: pl.Expr) -> pl.Expr:
+    """Whether the microsecond after is the nearer one, or as near and even."""
+    rest, is_odd = nanos % 1000, (nanos // 1000) % 2 == 1
+    return (rest > 500) | ((rest == 500) & is_odd)
+
+
+def _exact_epochs(text: pl.Series, unit: str) -> pl.Series:
     exact, factor = decimals(text), _MICROS[unit]
-    in_range = exact.is_between(Decimal(0), _LAST_MICROS / factor).fill_null(value=False)
+    in_range = exact.is_between(Decimal(0), Decimal(int(_LAST_MICROS / factor))).fill_null(value=False)
     micros = exact.set(~in_range, None).to_frame("n").select((pl.col("n") * pl.lit(factor)).round(0)).to_series()
     return micros.cast(pl.Int64).cast(pl.Datetime("us", "UTC")).alias(text.name)
 

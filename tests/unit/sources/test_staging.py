@@ -170,6 +170,15 @@ def test_many_charges_are_put_on_disk_and_keep_their_order(tmp_path: Path, monke
     assert stored.schema == STAGED_CHARGES.polars_schema
 
 
+def test_records_out_of_scope_are_counted_and_become_nothing(tmp_path: Path) -> None:
+    found = staged(tmp_path, usage_batch(usage_row(1), refused=1, rows_read=7, rows_out_of_scope=5))
+    assert (found.rows_read, found.rows_staged, found.rows_quarantined, found.rows_out_of_scope) == (7, 1, 1, 5)
+    assert found.rows_in_scope == 2
+
+    with pytest.raises(ConservationError, match=r"7 is not 6"):
+        staged(tmp_path, usage_batch(usage_row(1), refused=1, rows_read=7, rows_out_of_scope=4))
+
+
 def test_a_frame_of_the_wrong_shape_stops_the_delivery(tmp_path: Path) -> None:
     batch = usage_batch(usage_row(1))
     narrow = batch.usage.with_columns(pl.col("requests_count").cast(pl.Int32))

@@ -4,10 +4,11 @@ import datetime as dt
 import math
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage_etl.sources.typed_text import counts, instants, milliseconds, numbers
+from usage_etl.sources.typed_text import counts, epochs, instants, milliseconds, numbers
 
 UNREADABLE = ["", " ", "x", "12x", "1 2", "0x1F", "1_000", "true", "nan", "inf", "-Infinity", "12.5", "1e-3", "1e400", "१२"]
 
@@ -81,3 +82,28 @@ def test_what_is_no_time_is_null() -> None:
     ]
 
     assert instants(pl.Series(found)).to_list() == [None] * len(found)
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "micros"),
+    [
+        ("s", "1763545200", 1763545200_000000),
+        ("s", "1763545200.123457", 1763545200_123457),
+        ("ms", "1763545200123", 1763545200_123000),
+        ("us", "1763545200123457", 1763545200_123457),
+        ("ns", "1763545200123457499", 1763545200_123457),
+        ("ns", "1763545200123457500", 1763545200_123458),
+        ("ns", "1763545200123458500", 1763545200_123458),
+        ("ns", "1763545200123458500.0", 1763545200_123458),
+        ("ns", "9223372036854774999", 9223372036854775),
+        ("s", "0", 0),
+        ("s", "-1", None),
+        ("s", "9223372036855", None),
+        ("ns", "9223372036854775808", None),
+        ("ms", "soon", None),
+    ],
+)
+def test_an_epoch_is_exact_to_the_microsecond(unit: str, text: str, micros: int | None) -> None:
+    found = epochs(pl.Series([text, None, "17"]), unit)
+    assert found.dt.timestamp("us").to_list()[:2] == [micros, None]
+    assert found.null_count() == (micros is None) + 1
