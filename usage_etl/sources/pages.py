@@ -6,14 +6,15 @@ other lines, and every line of a file that a customer saved, are page bodies wit
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.sources.exact_json import loads
@@ -23,16 +24,44 @@ PAGE_BYTES_LIMIT = 256 * 1024**2
 """Largest page that is read; a week of a very large organisation is far below."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_Moment = TypeVar("_Moment", dt.date, dt.datetime)
+_WIDTH_PARAMETERS = ("bucket_width", "time_bucket_width")
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What the first line of a landed pull says; null where it does not say it."""
+
+    dataset: str | None = None
+    first_day: dt.date | None = None
+    last_day: dt.date | None = None
+    pulled_at: dt.datetime | None = None
+    width: str | None = None
+    """Width of the buckets that were asked for, as the provider spells it."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The line as it is."""
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Pulled:
+        """From the facts of the line."""
+        asked = facts.get("parameters")
+        widths = [pair[1] for pair in asked if pair[0] in _WIDTH_PARAMETERS] if isinstance(asked, list) else []
+        return cls(
+            dataset=str(facts["dataset"]) if facts.get("dataset") is not None else None,
+            first_day=_read(dt.date.fromisoformat, facts.get("first_day")),
+            last_day=_read(dt.date.fromisoformat, facts.get("last_day")),
+            pulled_at=_read(dt.datetime.fromisoformat, facts.get("pulled_at")),
+            width=next(iter(widths), None),
+            facts=facts,
+        )
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page body. ``dataset`` is what the pull asked for, or null where a customer saved the page."""
+    """One page body. ``pulled`` says nothing where a customer saved the page."""
 
     document: Mapping[str, Any]
-    dataset: str | None
-    pulled: Mapping[str, Any] | None = None
-    """What the pull asked and when; null where a customer saved the page."""
+    pulled: Pulled = Pulled()
 
 
 def pull_line(facts: Mapping[str, Any]) -> bytes:
@@ -53,12 +82,11 @@ def read_pages(path: Path, *, source: str) -> Iterator[Page]:
             first = next(documents, None)
             if first is None:
                 return
-            pulled = _pull_facts(first)
-            dataset = str(pulled.get("dataset")) if pulled is not None else None
+            pulled = _pulled(first)
             if pulled is None:
-                yield Page(_mapping(first, source), None)
+                yield Page(_mapping(first, source))
             for document in documents:
-                yield Page(_mapping(document, source), dataset, pulled)
+                yield Page(_mapping(document, source), pulled or Pulled())
         except (OSError, EOFError, zlib.error) as error:
             raise UnreadableDeliveryError(source, f"cut or damaged gzip file: {error}") from error
 
@@ -115,10 +143,17 @@ def _loaded(text: str, source: str) -> Any:
         raise UnreadableDeliveryError(source, f"not JSON pages: {error}; the file may be cut") from error
 
 
-def _pull_facts(document: Any) -> Mapping[str, Any] | None:
+def _pulled(document: Any) -> Pulled | None:
     """What a pull's first line says; null where the line is a page."""
     facts = document.get(PULL_KEY) if isinstance(document, dict) else None
-    return facts if isinstance(facts, dict) else None
+    return Pulled.of(facts) if isinstance(facts, dict) else None
+
+
+def _read(convert: Callable[[str], _Moment], cell: Any) -> _Moment | None:
+    try:
+        return convert(str(cell))
+    except ValueError:
+        return None
 
 
 def _mapping(document: Any, source: str) -> Mapping[str, Any]:

@@ -16,7 +16,8 @@ from usage_etl.money import minor_unit_digits
 from usage_etl.schemas.staged import PROCESSINGS, STAGED_CHARGES, STAGED_USAGE
 from usage_etl.sources.cells import Cells
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.reports import Bucket, Dialect, Report, parse_reports
+from usage_etl.sources.report_delivery import parse_reports
+from usage_etl.sources.reports import Bucket, Dialect, Report
 
 PARSER_VERSION = "1"
 COST_REPORT = "cost_report"

@@ -16,7 +16,8 @@ from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
 from usage_etl.sources.cells import Cells
 from usage_etl.sources.openai.line_items import read_line_item
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.reports import Bucket, Dialect, Report, parse_reports
+from usage_etl.sources.report_delivery import parse_reports
+from usage_etl.sources.reports import Bucket, Dialect, Report
 
 PARSER_VERSION = "1"
 COSTS = "costs"
