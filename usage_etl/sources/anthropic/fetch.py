@@ -31,7 +31,7 @@ def fetch(settings: AnthropicSettings, context: FetchContext, *, policy: RetryPo
         context,
         headers=lambda key: {"x-api-key": key, "anthropic-version": _VERSION},
         advice=_ADVICE,
-        endpoints=_ENDPOINTS,
+        endpoints=lambda _: _ENDPOINTS,
         policy=policy,
     )
 

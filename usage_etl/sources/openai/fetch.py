@@ -31,7 +31,7 @@ def fetch(settings: OpenAISettings, context: FetchContext, *, policy: RetryPolic
         context,
         headers=lambda key: {"authorization": f"Bearer {key}"},
         advice=_ADVICE,
-        endpoints=_ENDPOINTS,
+        endpoints=lambda _: _ENDPOINTS,
         policy=policy,
     )
 
