@@ -1,4 +1,4 @@
-"""Saved API pages: one page object per file, or one per line; plain or gzip; with or without the line of a pull.
+"""Saved API pages: one page object per file, or one per line; plain or compressed; with or without the line of a pull.
 
 A file that our own fetch landed begins with a line ``{"usage_etl_pull": {...}}`` that says what was asked and when. Its
 other lines, and every line of a file that a customer saved, are page bodies with the provider's own digits.
@@ -7,23 +7,21 @@ other lines, and every line of a file that a customer saved, are page bodies wit
 from __future__ import annotations
 
 import datetime as dt
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, TypeVar
 
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.sources.exact_json import loads
+from usage_etl.sources.plain import open_plain
 
 PULL_KEY = "usage_etl_pull"
 PAGE_BYTES_LIMIT = 256 * 1024**2
 """Largest page that is read; a week of a very large organisation is far below."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _Moment = TypeVar("_Moment", dt.date, dt.datetime)
 _WIDTH_PARAMETERS = ("bucket_width", "time_bucket_width")
 
@@ -76,29 +74,19 @@ def page_line(body: bytes) -> bytes:
 
 def read_pages(path: Path, *, source: str) -> Iterator[Page]:
     """Pages of one landed file, in order; none of an empty file. Raises UnreadableDeliveryError."""
-    with closing(_open(path)) as stream:
-        try:
-            documents = _documents(stream, source)
-            first = next(documents, None)
-            if first is None:
-                return
-            pulled = _pulled(first)
-            if pulled is None:
-                yield Page(_mapping(first, source))
-            for document in documents:
-                yield Page(_mapping(document, source), pulled or Pulled())
-        except (OSError, EOFError, zlib.error) as error:
-            raise UnreadableDeliveryError(source, f"cut or damaged gzip file: {error}") from error
+    with open_plain(path, source) as stream:
+        documents = _documents(stream, source)
+        first = next(documents, None)
+        if first is None:
+            return
+        pulled = _pulled(first)
+        if pulled is None:
+            yield Page(_mapping(first, source))
+        for document in documents:
+            yield Page(_mapping(document, source), pulled or Pulled())
 
 
-def _open(path: Path) -> BinaryIO:
-    """By content, not by name: ``.gz`` files without compression exist, and the other way round."""
-    with path.open("rb") as stream:
-        is_gzip = stream.read(2) == _GZIP_MAGIC
-    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip else path.open("rb")
-
-
-def _documents(stream: BinaryIO, source: str) -> Iterator[Any]:
+def _documents(stream: BufferedIOBase, source: str) -> Iterator[Any]:
     """One document per line, or the whole file as one document where its first line is not complete in itself."""
     line = _next_line(stream, source)
     if line is None:
@@ -115,7 +103,7 @@ def _documents(stream: BinaryIO, source: str) -> Iterator[Any]:
         yield _loaded(_decoded(line, source), source)
 
 
-def _next_line(stream: BinaryIO, source: str) -> bytes | None:
+def _next_line(stream: BufferedIOBase, source: str) -> bytes | None:
     """Next line that is not blank."""
     while line := stream.readline(PAGE_BYTES_LIMIT + 1):
         _check_size(line, source)

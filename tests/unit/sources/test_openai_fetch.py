@@ -17,7 +17,7 @@ from usage_etl.money import exact_sum
 from usage_etl.periods import day_start
 from usage_etl.sources.fetched import FetchedObject
 from usage_etl.sources.openai.fetch import fetch
-from usage_etl.sources.openai.parse import COMPLETIONS_USAGE, COSTS, parse
+from usage_etl.sources.openai.parse import COSTS, parse
 from usage_etl.sources.openai.settings import OpenAISettings
 
 KEY = "sk-admin-test"
@@ -95,7 +95,7 @@ def test_what_is_fetched_parses_to_the_last_digit(server: PageServer, tmp_path: 
     working = [on for on in september if on.weekday() != 6]
     assert charged == sum((Decimal(f"0.{on.day:02d}0000000000000001") - Decimal("0.000001") for on in working), Decimal(0))
     assert requests_count == 16 * len(working)
-    assert days == {(dataset, on) for dataset in (COSTS, COMPLETIONS_USAGE) for on in september}
+    assert days == {(dataset, on) for dataset in (COSTS, "usage_completions") for on in september}
 
 
 def test_a_second_fetch_without_changes_lands_nothing(server: PageServer) -> None:

@@ -6,7 +6,7 @@ import pytest
 from openai.types.admin import organization as types
 
 from tests.unit.sources.report_pages import RECORDED
-from usage_etl.sources.openai.parse import COMPLETIONS_USAGE, COSTS, REPORTS
+from usage_etl.sources.openai.parse import COSTS, REPORTS
 
 
 def test_recorded_pages_fit_the_published_types() -> None:
@@ -16,7 +16,7 @@ def test_recorded_pages_fit_the_published_types() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "name"), [(COSTS, "organization.costs.result"), (COMPLETIONS_USAGE, "organization.usage.completions.result")]
+    ("dataset", "name"), [(COSTS, "organization.costs.result"), ("usage_completions", "organization.usage.completions.result")]
 )
 def test_every_published_field_is_known(dataset: str, name: str) -> None:
     schema = types.UsageCostsResponse.model_json_schema()
