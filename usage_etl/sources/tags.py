@@ -47,6 +47,12 @@ def tag_pairs(named: Mapping[str, str | None]) -> str | None:
     return ",".join(sorted(_pair(f"{name}:{found}") for name, found in named.items() if found)) or None
 
 
+def tag_object(named: Mapping[str, str | None]) -> str | None:
+    """A JSON object, in order of name, of the tags that have a value; null without any."""
+    kept = {name: found for name, found in sorted(named.items()) if found}
+    return json.dumps(kept, ensure_ascii=False) if kept else None
+
+
 def _first(tags: list[str], prefix: str) -> str | None:
     found = (tag.removeprefix(prefix).strip() for tag in tags if tag.startswith(prefix))
     return next((text for text in found if text), None)

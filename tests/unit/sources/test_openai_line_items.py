@@ -25,9 +25,6 @@ KNOWN = {
 OTHERS = (
     None,
     "",
-    "web search tool calls",
-    "assistants api | file search",
-    "Vector storage",
     "whisper-1, audio",
     "gpt-5.2",
     "gpt-5.2,",
@@ -35,8 +32,26 @@ OTHERS = (
     "gpt-5.2, input, new qualifier",
     "urgent | gpt-5.2, input",
     "gpt-5.2 video, input",
-    "Promotional credit",
+    "Promotional debit",
 )
+TOOLS = ("web search tool calls", "assistants api | file search", "Vector storage", "Promotional credit", " Code interpreter ")
+OBSERVED = (
+    "gpt-image-1 image, output",
+    "gpt-image-1 image, input",
+    "gpt-image-1 image, cached input",
+    "gpt-image-1 text, input",
+    "gpt-image-1 text, cached input",
+    "gpt-image-2-2026-04-21 image, output",
+    "gpt-image-2-2026-04-21 text, output",
+    "gpt-5.6-terra, cache writes",
+    "gpt-5.4-2026-03-05, cached input",
+    "gpt-4o-2024-08-06, output",
+    "gpt-5-mini-2025-08-07, input",
+    "gpt-5.4-nano-2026-03-17, output",
+    "gpt-5-nano, input_tokens",
+    "whisper",
+)
+"""Line items of real organizations, as public projects quote them."""
 
 
 @pytest.mark.parametrize(("text", "expected"), KNOWN.items())
@@ -44,7 +59,8 @@ def test_a_line_of_model_usage_is_read(text: str, expected: tuple[str, str, str]
     line = read_line_item(text)
     assert (line.model_raw, line.token_class, line.processing) == expected
     assert line.meter is not None
-    assert line.meter in text
+    assert line.meter.rpartition(" ")[2] in text
+    assert line.meter_mapping == "mapped"
 
 
 @pytest.mark.parametrize("text", OTHERS)
@@ -52,8 +68,29 @@ def test_any_other_line_names_nothing(text: str | None) -> None:
     assert read_line_item(text) == UNKNOWN
 
 
+@pytest.mark.parametrize("text", TOOLS)
+def test_what_meters_no_model_is_known_as_such(text: str) -> None:
+    line = read_line_item(text)
+    assert (line.model_raw, line.token_class, line.meter_mapping) == (None, None, "not_usage")
+
+
+@pytest.mark.parametrize("text", OBSERVED)
+def test_observed_line_items_are_mapped(text: str) -> None:
+    line = read_line_item(text)
+    assert line.meter_mapping == "mapped"
+    assert line.model_raw is not None
+    assert (line.token_class is None) == (text == "whisper")
+
+
+def test_the_context_band_is_named() -> None:
+    assert read_line_item("priority | gpt-5.6-sol, output, long context").context_band == "long context"
+    assert read_line_item("gpt-5.6-sol, output").context_band is None
+
+
 @given(st.text(max_size=40))
 def test_a_line_is_read_whole_or_not_at_all(text: str) -> None:
     line = read_line_item(text)
-    assert line == UNKNOWN or line.token_class in TOKEN_CLASSES
+    assert (
+        line == UNKNOWN or line.meter_mapping == "not_usage" or line.model_raw == "whisper" or line.token_class in TOKEN_CLASSES
+    )
     assert (line == UNKNOWN) == (line == LineItem())

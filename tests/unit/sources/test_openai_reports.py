@@ -49,7 +49,7 @@ def test_fields_that_are_not_read_are_named_in_the_log(tmp_path: Path, caplog: p
 
 REFUSED = {
     "an error answer": {"error": {"message": "Incorrect API key"}},
-    "another report": openai_page(openai_bucket({"object": "organization.usage.embeddings.result", "input_tokens": number("1")})),
+    "another report": openai_page(openai_bucket({"object": "organization.usage.dreams.result", "input_tokens": number("1")})),
     "a page without results": openai_page({"object": "bucket", "start_time": number("1")}),
     "an object without data": {"object": "page"},
     "a bare list of buckets": [openai_bucket(openai_cost("1"))],

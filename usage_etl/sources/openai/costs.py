@@ -15,6 +15,7 @@ from usage_etl.sources.cells import Cells
 from usage_etl.sources.openai.line_items import LineItem, read_line_item
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.reports import Bucket, Report
+from usage_etl.sources.tags import tag_object
 
 COSTS = "costs"
 COSTS_OBJECT = "organization.costs.result"
@@ -64,6 +65,7 @@ def _charge(result: Mapping[str, Any], bucket: Bucket, cells: Cells, context: Pa
         "sub_account_id": cells.text(result.get("project_id"), "sub_account_id"),
         "sub_account_name": cells.text(result.get("project_name"), "sub_account_name"),
         "service_name": "OpenAI API",
+        "tags": tag_object({"api_source": cells.text(result.get("api_source"), "tags")}),
         "charge_category": "Credit" if billed_cost < 0 else "Usage",
         "charge_description": line_text,
         "sku_meter": line.meter or line_text,
