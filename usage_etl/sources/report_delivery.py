@@ -202,9 +202,7 @@ class ReportDelivery:
     def _cover_pull(self, page: Page, read: _Read, staging: _Staging) -> None:
         """A pull of flat rows answers for every day that it asked for: days without rows are not in its pages."""
         pulled = page.pulled
-        if not self.dialect.has_flat_rows or pulled.first_day is None or pulled.last_day is None or read.width != "1d":
-            return
-        if any("results" in element for element in page.document["data"]):
+        if not read.report.is_flat or pulled.first_day is None or pulled.last_day is None or read.width != "1d":
             return
         for day in days_between(pulled.first_day, pulled.last_day + dt.timedelta(days=1)):
             self._cover(Bucket(day_start(day), day_start(day) + WIDTHS["1d"], self._key(read, day_start(day))), read, staging)
@@ -267,7 +265,7 @@ class ReportDelivery:
         self._unread_fields |= flat.keys() - report.fields
         row = report.read_row(flat, bucket, cells, self.context)
         if row.get("meter_mapping") == "unmapped":
-            self._unmapped_meters.add(str(row.get("sku_meter") or row.get("charge_description")))
+            self._unmapped_meters.add(str(row.get("sku_meter") or row.get("charge_description") or "(no name)"))
         if report.dimensions:
             dimensions = {name: flat.get(name) for name in report.dimensions}
             event_id = sha256_hex(dumps([bucket.key, dimensions]).encode())

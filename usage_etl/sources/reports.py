@@ -53,6 +53,9 @@ class Report:
     last counts and they are never added up."""
     flatten: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_sent
     """A result as sent to the fields that ``read_row``, ``fields`` and ``dimensions`` speak of."""
+    is_flat: bool = False
+    """Whether its rows stand in pages by themselves: then a pull answers for all days that it asked for, because days without
+    rows are not named."""
     bucket_rule: Callable[[Sequence[Any]], str | None] = _no_fault
     """Rule that all results of a bucket break together; null where they break none."""
 

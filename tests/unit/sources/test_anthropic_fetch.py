@@ -51,6 +51,7 @@ def fetched(server: PageServer) -> list[FetchedObject]:
         base_url=server.url,
         api_key=SecretRef(env="KEY"),
         start_date=dt.date(2026, 10, 1),
+        family="admin",
     )
     return list(
         fetch(
