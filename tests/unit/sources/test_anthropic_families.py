@@ -157,8 +157,13 @@ def test_a_row_of_a_whole_range_has_no_day_and_is_refused(tmp_path: Path, bounds
 
 
 def test_a_pull_answers_for_days_without_rows_and_says_when_its_data_was_made(tmp_path: Path) -> None:
-    asked = {"dataset": "analytics_cost", "first_day": "2026-10-01", "last_day": "2026-10-03", "pulled_at": "2026-10-31T06:00:00Z",
-             "parameters": [["time_bucket_width", "1d"]]}  # fmt: skip
+    asked = {
+        "dataset": "analytics_cost",
+        "first_day": "2026-10-01",
+        "last_day": "2026-10-03",
+        "pulled_at": "2026-10-31T06:00:00Z",
+        "parameters": [["time_bucket_width", "1d"]],
+    }
     page = flat_page(flat_cost("1", day=1), refreshed_at="2026-10-30T05:00:00Z")
     parsed = read(parse, save(tmp_path, {"usage_etl_pull": asked}, page))
     assert [bucket.day for bucket in parsed.covered] == [FIRST_DAY + dt.timedelta(days=offset) for offset in range(3)]
@@ -197,11 +202,11 @@ def test_a_bucket_of_a_hundred_groups_may_lack_some_and_is_refused(tmp_path: Pat
 @pytest.mark.parametrize(
     "page",
     [
-        anthropic_page(anthropic_bucket(anthropic_cost("1", rbac_group_id=None), anthropic_cost("1", rbac_group_id="rbac_group_1"))),
+        anthropic_page(anthropic_bucket(*(anthropic_cost("1", rbac_group_id=group) for group in (None, "rbac_group_1")))),
         anthropic_page(anthropic_bucket(anthropic_usage(rbac_group_id="rbac_group_1"))),
         flat_page(flat_cost("1"), flat_cost("1", rbac_group_id="rbac_group_1")),
     ],
-)  # fmt: skip
+)
 def test_groups_that_overlap_refuse_the_file(tmp_path: Path, page: Any) -> None:
     with pytest.raises(UnreadableDeliveryError, match=r"rbac_group_id.*several groups"):
         read(parse, save(tmp_path, page))

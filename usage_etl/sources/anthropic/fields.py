@@ -78,11 +78,13 @@ def identity(result: Mapping[str, Any], cells: Cells) -> dict[str, str | None]:
 
 
 def tags(result: Mapping[str, Any], cells: Cells, column: str, *more: str) -> dict[str, str | None]:
-    """Dimensions that have no column in the table, and a tier that has no price class of its own."""
+    """Dimensions that have no column in the table, and a tier or speed that the row's price class does not say."""
     found = {name: cells.text(result.get(name), column) for name in (*TAGGED, *more)}
-    tier = result.get("service_tier")
-    if isinstance(tier, str) and tier not in PROCESSINGS:
-        found["service_tier"] = cells.text(tier, column)
+    said = processing(result, cells)
+    for name in ("service_tier", "speed"):
+        word = result.get(name)
+        if isinstance(word, str) and word not in (said, "standard"):
+            found[name] = cells.text(word, column)
     return found
 
 
