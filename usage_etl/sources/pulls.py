@@ -85,12 +85,13 @@ def pull(
     for endpoint in endpoints:
         first_day, last_day = max(start_date, endpoint.first_day), min(today, endpoint.last_day)
         landed = landed_versions(endpoint.dataset, known)
-        chunks = chunks_to_pull(landed, start_date=first_day, trailing_days=trailing_days, today=today)
+        chunks = chunks_to_pull(
+            landed, start_date=first_day, trailing_days=trailing_days, today=today, last_day=endpoint.last_day
+        )
         try:
             for chunk in chunks:
                 asked = Chunk(max(chunk.first_day, first_day), min(chunk.last_day, last_day))
-                if asked.first_day <= asked.last_day:
-                    yield from _changed(api, endpoint, asked, source=source, chunk=chunk, landed=landed, pulled_at=pulled_at)
+                yield from _changed(api, endpoint, asked, source=source, chunk=chunk, landed=landed, pulled_at=pulled_at)
         except RefusedRequestError as error:
             if not (endpoint.may_be_absent and error.status == httpx.codes.NOT_FOUND):
                 raise
@@ -123,17 +124,25 @@ def _changed(
     )
 
 
-def chunks_to_pull(landed: Mapping[Chunk, str], *, start_date: dt.date, trailing_days: int, today: dt.date) -> list[Chunk]:
-    """Chunks with a day never pulled, or one of the ``trailing_days`` before the last pull or after it, up to ``today``.
+def chunks_to_pull(
+    landed: Mapping[Chunk, str],
+    *,
+    start_date: dt.date,
+    trailing_days: int,
+    today: dt.date,
+    last_day: dt.date = dt.date.max,
+) -> list[Chunk]:
+    """Chunks with a day never pulled, or one of the ``trailing_days`` before the last pull or after it.
 
-    ``landed`` has the newest landed version of each chunk.
+    Days run up to ``today``, or ``last_day`` where that is earlier. ``landed`` has the newest landed version of each chunk.
     """
     trailing = dt.timedelta(days=trailing_days)
     last_pull = min(today, max(map(_version_day, landed.values()), default=today))
     seen = {
         day for chunk, version in landed.items() for day in _days(chunk.first_day, min(chunk.last_day, _version_day(version)))
     }
-    wanted = {day for day in _days(start_date, today) if day >= last_pull - trailing or day not in seen}
+    days = _days(start_date, min(today, last_day))
+    wanted = {day for day in days if day >= last_pull - trailing or day not in seen}
     return sorted({_chunk_of(day, is_settled=Month.of(day).last_day < today - trailing) for day in wanted})
 
 

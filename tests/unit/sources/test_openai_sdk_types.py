@@ -71,6 +71,18 @@ def test_recorded_pages_fit_the_published_types() -> None:
         types.UsageCompletionsResponse.model_validate_json(line, extra="forbid")
 
 
+@pytest.mark.parametrize("path", sorted((RECORDED / "openai").glob("usage_*_page.json")), ids=lambda path: path.stem)
+def test_recorded_pages_of_each_report_fit_the_published_types_and_are_read(path: Path) -> None:
+    name = path.stem.removesuffix("_page")
+    module = getattr(types, f"{name}_response")
+    model = next(found for found_name, found in vars(module).items() if found_name.endswith("Response"))
+    model.model_validate_json(path.read_text(), extra="forbid")
+    parsed = read(parse, path)
+    assert parsed.reasons == []
+    assert [bucket.bucket_key.split("/")[1] for bucket in parsed.covered] == [name, name]
+    assert parsed.usage.height == parsed.rows_read > 0
+
+
 @pytest.mark.parametrize("dataset", RESULTS)
 def test_every_published_field_is_known_and_all_known_ones_exist_or_are_of_downloads(dataset: str) -> None:
     downloads = {"organization_id", "organization_name", "project_name", "user_email"} if dataset == "costs" else set()
