@@ -91,3 +91,17 @@ def test_an_emptied_bucket_is_staged_as_a_day_without_rows(tmp_path: Path) -> No
     page = openai_page(openai_bucket(openai_cost("1")), openai_bucket(day=1))
     staged = stage(parse(save(tmp_path, page), CONTEXT), context=CONTEXT, work_folder=tmp_path)
     assert [(file.day, file.rows_count) for file in staged.files] == [(FIRST_DAY, 1), (FIRST_DAY + dt.timedelta(days=1), 0)]
+
+
+def test_a_download_is_staged_with_its_refused_rows_counted(tmp_path: Path) -> None:
+    columns = "start_time,end_time,amount_value,amount_currency"
+    times = "1790812800,1790899200"
+    path = tmp_path / "costs.csv"
+    path.write_text(
+        f"{columns}\n{times},1.5,usd\n{times},many,usd\n{times},1,usd,more\n1790899200,1790985600,,\n", encoding="utf-8"
+    )
+    staged = stage(parse(path, CONTEXT), context=CONTEXT, work_folder=tmp_path)
+    assert (staged.rows_read, staged.rows_staged, staged.rows_quarantined) == (3, 1, 2)
+    assert [(file.day, file.rows_count) for file in staged.files] == [(FIRST_DAY, 1), (FIRST_DAY + dt.timedelta(days=1), 0)]
+    refused = staged.quarantine["billing_charges__quarantine"].collect()
+    assert refused.select("raw_ordinal", "reasons").rows() == [(2, "billed_cost__not_a_decimal"), (3, "row__too_many_cells")]

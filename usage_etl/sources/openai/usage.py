@@ -19,8 +19,15 @@ from usage_etl.sources.reports import Bucket, Report, RowReader
 from usage_etl.sources.tags import tag_pairs
 
 _PROVIDER = "openai"
-_PROCESSINGS = {"batch": "batch", "flex": "flex", "priority": "priority"}
-"""Service tiers with a price class of their own; default, auto, scale and none stated are standard."""
+_PROCESSINGS = {
+    "batch": "batch",
+    "flex": "flex",
+    "priority": "priority",
+    "default": "standard",
+    "standard": "standard",
+    "auto": "standard",
+}
+"""Service tiers that a price class says. Others, such as ``scale`` (prepaid), count as standard and stay visible as a tag."""
 
 _MOST_NATIVE = 10**18
 """Bytes of stores go beyond any count of tokens."""
@@ -186,7 +193,7 @@ def _reader(kind: UsageReport) -> RowReader:
             "user_id": cells.text(result.get("user_id"), "user_id"),
             "api_key_id": cells.text(result.get("api_key_id"), "api_key_id"),
             "project_id": cells.text(result.get("project_id"), "project_id"),
-            "tag_set": tag_pairs({name: cells.text(result.get(name), "tag_set") for name in _TAGGED if name in kind.dimensions}),
+            "tag_set": _tag_set(kind, result, cells),
             **_counts(kind, result, cells),
         }
 
@@ -247,6 +254,13 @@ def _check_parts(read: Mapping[str, Any], cells: Cells) -> None:
         cells.fault("cache_read_audio_tokens", "more_than_cache_read")
     if known["output_audio_tokens"] + known["output_image_tokens"] > known["reported_output_tokens"]:
         cells.fault("output_audio_tokens", "more_than_output")
+
+
+def _tag_set(kind: UsageReport, result: Mapping[str, Any], cells: Cells) -> str | None:
+    """Dimensions without a column, and a service tier that no price class says."""
+    tagged = {name: cells.text(result.get(name), "tag_set") for name in _TAGGED if name in kind.dimensions}
+    tier = cells.text(result.get("service_tier"), "processing")
+    return tag_pairs(tagged | {"service_tier": None if tier in _PROCESSINGS else tier})
 
 
 def _exact(count: int | None) -> Decimal | None:
