@@ -166,6 +166,19 @@ def test_usage_that_cannot_be_is_quarantined(tmp_path: Path, fields: dict[str, o
     assert parsed.usage.height == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "user_id"),
+    [
+        ({"account_id": "user_1", "service_account_id": None}, "user_1"),
+        ({"account_id": None, "service_account_id": "svac_1"}, "svac_1"),
+        ({}, None),
+    ],
+)
+def test_the_account_that_signed_in_is_the_user(tmp_path: Path, fields: dict[str, object], user_id: str | None) -> None:
+    usage = read(parse, save(tmp_path, anthropic_page(anthropic_bucket(anthropic_usage(**fields))))).usage
+    assert usage["user_id"].to_list() == [user_id]
+
+
 @pytest.mark.parametrize("absent", [None, {}])
 def test_usage_without_cache_writes_wrote_none(tmp_path: Path, absent: object) -> None:
     usage = read(parse, save(tmp_path, anthropic_page(anthropic_bucket(anthropic_usage(cache_creation=absent))))).usage

@@ -139,6 +139,11 @@ def test_rows_that_cannot_be_read_are_quarantined_beside_good_ones(tmp_path: Pat
     assert parsed.charges["billed_cost"].to_list() == [2]
 
 
+def test_the_tail_of_a_printed_float_is_rounded_as_in_the_api(tmp_path: Path) -> None:
+    path = csv(tmp_path, f"{TIMES},amount_value,amount_currency", f"{times()},0.1308043834030752601234,usd")
+    assert read(parse, path).charges["billed_cost"].to_list() == [Decimal("0.130804383403075260")]
+
+
 def test_a_row_of_totals_is_refused_not_dropped(tmp_path: Path) -> None:
     parsed = read(parse, csv(tmp_path, f"{TIMES},amount_value,amount_currency", f"{times()},2,usd", "Total,,,,,"))
     assert "start_time__not_a_number" in parsed.reasons[0]

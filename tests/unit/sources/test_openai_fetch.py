@@ -120,6 +120,9 @@ def test_an_organization_without_decisions_is_pulled_all_the_same(server: PageSe
         datasets = {found.dataset for found in fetched(server)}
     assert datasets == {endpoint.dataset for endpoint in ENDPOINTS} - {"usage_decisions"}
     assert "dataset=usage_decisions is_absent=1" in caplog.text
+    server.answer = lambda path, query: Reply(403) if path.endswith("/decisions") else pages(path, query)
+    with pytest.raises(SourceError, match="may not read usage"):
+        fetched(server)
     server.answer = lambda path, query: Reply(404) if path.endswith("/embeddings") else pages(path, query)
     with pytest.raises(SourceError, match="there is no such report"):
         fetched(server)

@@ -1,10 +1,15 @@
 """The rule that reads OpenAI line items knows model usage and nothing else."""
 
+import logging
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.sources.report_pages import number, openai_bucket, openai_cost, openai_page, read, save
 from usage_etl.sources.openai.line_items import UNKNOWN, LineItem, read_line_item
+from usage_etl.sources.openai.parse import parse
 from usage_etl.units import TOKEN_CLASSES
 
 KNOWN = {
@@ -94,3 +99,27 @@ def test_a_line_is_read_whole_or_not_at_all(text: str) -> None:
         line == UNKNOWN or line.meter_mapping == "not_usage" or line.model_raw == "whisper" or line.token_class in TOKEN_CLASSES
     )
     assert (line == UNKNOWN) == (line == LineItem())
+
+
+@pytest.mark.parametrize(
+    ("result", "mapping"),
+    [
+        (openai_cost("1", "gpt-5.2, output"), "mapped"),
+        (openai_cost("-1", "gpt-5.2, output"), "mapped"),
+        (openai_cost("1", "Goodwill"), "unmapped"),
+        (openai_cost("-1", "Goodwill"), "not_usage"),
+        (openai_cost("1", "Object shelf", quantity=number("3"), quantity_unit="gibibyte_hours"), "not_usage"),
+        (openai_cost("1", "dall-e-9, images", quantity=number("3"), quantity_unit="images"), "unmapped"),
+        (openai_cost("1", None), "unmapped"),
+    ],
+)
+def test_every_line_says_whether_its_meter_is_known(tmp_path: Path, result: dict[str, object], mapping: str) -> None:
+    charges = read(parse, save(tmp_path, openai_page(openai_bucket(result)))).charges
+    assert charges["meter_mapping"].to_list() == [mapping]
+
+
+def test_meters_that_nobody_knows_are_counted_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines = ["gpt-5.2, output", "Goodwill", "gpt-9, dreams", "Goodwill"]
+    with caplog.at_level(logging.WARNING):
+        read(parse, save(tmp_path, openai_page(openai_bucket(*(openai_cost("1", line) for line in lines)))))
+    assert "unmapped_meters_count=2 unmapped_meters=Goodwill; gpt-9, dreams" in caplog.text

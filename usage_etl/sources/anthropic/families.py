@@ -41,7 +41,12 @@ DOWNLOAD = "download"
 MOST_GROUPS = 100
 """Groups that a bucket of the enterprise family lists."""
 
-_ADMIN_DIMENSIONS = ("api_key_id", "workspace_id", "model", "service_tier", "context_window", "inference_geo", "speed")
+ADMIN_DIMENSIONS = (
+    *("api_key_id", "workspace_id", "model", "service_tier", "context_window", "inference_geo", "speed"),
+    *("account_id", "service_account_id"),
+)
+"""What the messages report may be grouped by."""
+
 _ENTERPRISE_DIMENSIONS = (
     *("claude_tag_category", "claude_tag_user_id", "context_window", "inference_geo", "model", "product"),
     *("rbac_group_id", "slack_channel_id", "speed"),
@@ -54,7 +59,7 @@ _COUNTS = ("uncached_input_tokens", "cache_read_input_tokens", "cache_creation",
 _AMOUNTS = ("amount", "list_amount", "currency", "requests", "cost_type", "token_type")
 _PERIOD = ("starting_at", "ending_at")
 
-OWN_FIELDS = frozenset({"list_amount", "requests", *_ENTERPRISE_DIMENSIONS}) - frozenset(_ADMIN_DIMENSIONS)
+OWN_FIELDS = frozenset({"list_amount", "requests", *_ENTERPRISE_DIMENSIONS}) - frozenset(ADMIN_DIMENSIONS)
 """Fields that the enterprise family has and the admin family has not."""
 
 
@@ -92,7 +97,7 @@ _REPORTS = (
         *("amount", "currency", "description", "cost_type", "token_type", "context_window", "model", "service_tier"),
         *("workspace_id", "inference_geo", "speed"),
     ),
-    _usage(MESSAGES_USAGE, *_COUNTS, dimensions=_ADMIN_DIMENSIONS),
+    _usage(MESSAGES_USAGE, *_COUNTS, dimensions=ADMIN_DIMENSIONS),
     _cost(ENTERPRISE_COST, *_AMOUNTS, *_ENTERPRISE_DIMENSIONS, bucket_rule=_may_lack_groups),
     _usage(ENTERPRISE_USAGE, *_COUNTS, "requests", dimensions=_ENTERPRISE_DIMENSIONS, bucket_rule=_may_lack_groups),
     _cost(USER_COST, *_AMOUNTS, *_PERIOD, "actor", *_ENTERPRISE_DIMENSIONS, is_flat=True),

@@ -14,6 +14,7 @@ from typing import Any
 
 from usage_etl.errors import RefusedRequestError
 from usage_etl.sources.anthropic.families import (
+    ADMIN_DIMENSIONS,
     ANALYTICS_COST,
     ANALYTICS_USAGE,
     COST_REPORT,
@@ -35,6 +36,9 @@ _log = logging.getLogger(__name__)
 
 ANALYTICS_BETA = (("anthropic-beta", "analytics-usage-cost-2026-08-24"),)
 """Header that the analytics family asks for."""
+
+SPEED_BETA = (("anthropic-beta", "fast-mode-2026-02-01"),)
+"""Header without which the messages report is not grouped by speed."""
 
 ANALYTICS_BEGINNING = dt.date(2026, 1, 1)
 ANALYTICS_WINDOW_DAYS = 364
@@ -99,10 +103,10 @@ def _last_older_day(dataset: str, beginning: dt.date, context: FetchContext) -> 
 
 
 def _admin(last_cost_day: dt.date, last_usage_day: dt.date) -> tuple[Endpoint, ...]:
-    dimensions = ("api_key_id", "workspace_id", "model", "service_tier", "context_window")
+    usage = _daily(31, *ADMIN_DIMENSIONS)
     return (
         _endpoint(COST_REPORT, "cost_report", _daily(31, "description", "workspace_id"), last_day=last_cost_day),
-        _endpoint(MESSAGES_USAGE, "usage_report/messages", _daily(31, *dimensions), last_day=last_usage_day),
+        _endpoint(MESSAGES_USAGE, "usage_report/messages", usage, last_day=last_usage_day, headers=SPEED_BETA),
     )
 
 

@@ -64,7 +64,11 @@ def region(result: Mapping[str, Any], cells: Cells, column: str) -> str | None:
 
 def identity(result: Mapping[str, Any], cells: Cells) -> dict[str, str | None]:
     """``user_id`` and ``api_key_id`` of the row. The key of the request wins over a key that is the actor itself."""
-    found = {"user_id": None, "api_key_id": cells.text(result.get("api_key_id"), "api_key_id")}
+    accounts = [cells.text(result.get(name), "user_id") for name in ("account_id", "service_account_id")]
+    found = {
+        "user_id": next((account for account in accounts if account), None),
+        "api_key_id": cells.text(result.get("api_key_id"), "api_key_id"),
+    }
     actor = result.get("actor")
     if actor is None:
         return found
