@@ -43,12 +43,14 @@ class Pulled:
     def of(cls, facts: Mapping[str, Any]) -> Pulled:
         """From the facts of the line."""
         asked = facts.get("parameters")
-        widths = [pair[1] for pair in asked if pair[0] in _WIDTH_PARAMETERS] if isinstance(asked, list) else []
+        pairs = [pair for pair in asked if isinstance(pair, list) and len(pair) == 2] if isinstance(asked, list) else []
+        widths = [str(text) for name, text in pairs if name in _WIDTH_PARAMETERS]
+        pulled_at = _read(dt.datetime.fromisoformat, facts.get("pulled_at"))
         return cls(
             dataset=str(facts["dataset"]) if facts.get("dataset") is not None else None,
             first_day=_read(dt.date.fromisoformat, facts.get("first_day")),
             last_day=_read(dt.date.fromisoformat, facts.get("last_day")),
-            pulled_at=_read(dt.datetime.fromisoformat, facts.get("pulled_at")),
+            pulled_at=pulled_at.astimezone(dt.UTC) if pulled_at is not None and pulled_at.tzinfo else None,
             width=next(iter(widths), None),
             facts=facts,
         )

@@ -32,6 +32,8 @@ WIDTHS = {"1m": dt.timedelta(minutes=1), "1h": dt.timedelta(hours=1), "1d": dt.t
 
 _CLOCK_SKEW = dt.timedelta(hours=1)
 _LISTED_NAMES = 50
+_PULLED_DAYS = 31
+"""Most days of one pull: a calendar month."""
 
 
 def parse_reports(path: Path, context: ParseContext, *, dialect: Dialect) -> Iterator[ParsedBatch]:
@@ -204,6 +206,9 @@ class ReportDelivery:
         pulled = page.pulled
         if not read.report.is_flat or pulled.first_day is None or pulled.last_day is None or read.width != "1d":
             return
+        days_count = (pulled.last_day - pulled.first_day).days + 1
+        if not 0 < days_count <= _PULLED_DAYS or pulled.last_day > self.context.received_at.date():
+            raise self._refusal(f"the first line says a pull of {pulled.first_day} to {pulled.last_day}, which none of ours is")
         for day in days_between(pulled.first_day, pulled.last_day + dt.timedelta(days=1)):
             self._cover(Bucket(day_start(day), day_start(day) + WIDTHS["1d"], self._key(read, day_start(day))), read, staging)
 

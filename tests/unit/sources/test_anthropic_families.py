@@ -172,6 +172,20 @@ def test_a_pull_answers_for_days_without_rows_and_says_when_its_data_was_made(tm
     assert [bucket.version_at for bucket in empty.covered] == [dt.datetime(2026, 10, 31, 6, tzinfo=dt.UTC)] * 3
 
 
+@pytest.mark.parametrize(
+    ("first_day", "last_day"), [("2026-10-02", "2026-10-01"), ("0001-01-01", "9999-12-31"), ("2026-10-01", "2026-12-01")]
+)
+def test_a_first_line_that_no_pull_of_ours_wrote_is_refused(tmp_path: Path, first_day: str, last_day: str) -> None:
+    asked = {
+        "dataset": "analytics_cost",
+        "first_day": first_day,
+        "last_day": last_day,
+        "parameters": [["x"], "y", 5, ["bucket_width", 7]],
+    }
+    with pytest.raises(UnreadableDeliveryError, match="none of ours"):
+        read(parse, save(tmp_path, {"usage_etl_pull": asked}, flat_page()))
+
+
 def test_a_pull_of_buckets_answers_for_those_that_it_names_only(tmp_path: Path) -> None:
     asked = {"dataset": "cost_report", "first_day": "2026-10-01", "last_day": "2026-10-03"}
     assert read(parse, save(tmp_path, {"usage_etl_pull": asked}, anthropic_page())).covered == []
