@@ -86,6 +86,14 @@ class TransientSourceError(SourceError):
     is_permanent = False
 
 
+class RefusedRequestError(SourceError):
+    """A source answered that the request may not be made, or that there is nothing of the kind. ``status`` is HTTP's."""
+
+    def __init__(self, source: str, message: str, status: int) -> None:
+        self.status = status
+        super().__init__(source, message)
+
+
 class UnreadableDeliveryError(SourceError):
     """A landed file is not what its source says; the file is quarantined whole, others go on."""
 

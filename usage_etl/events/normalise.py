@@ -15,8 +15,8 @@ def normalise(staged: pl.LazyFrame) -> pl.LazyFrame:
     """Staged rows with the disjoint token classes, error and cache-hit counts and ``rating``; one row stays one row.
 
     ``rating``: ``free`` where nothing was billable (answered by the gateway's cache, or not a success and without
-    tokens), ``usage_missing`` where a success reported no tokens, else ``rate``. input_uncached + cache_read +
-    cache_write_5m + cache_write_1h is the row's whole input; output includes reasoning.
+    tokens), ``usage_missing`` where a success reported neither tokens nor a quantity, else ``rate``. input_uncached +
+    cache_read + cache_write_5m + cache_write_1h is the row's whole input; output includes reasoning.
     """
     read, write, write_1h = _known("cache_read_tokens"), _known("cache_write_tokens"), _known("cache_write_1h_tokens")
     reported_input, reported_output = _known("reported_input_tokens"), _known("reported_output_tokens")
@@ -24,7 +24,8 @@ def normalise(staged: pl.LazyFrame) -> pl.LazyFrame:
     convention = pl.col("token_convention")
     is_cache_inside = convention != "cache_beside_input"
     is_reasoning_beside = convention == "cache_in_input_reasoning_beside_output"
-    is_silent = (reported_input == 0) & (reported_output == 0) & (pl.col("quantity").fill_null(0) == 0)
+    counted = pl.sum_horizontal(pl.col("quantity", "native_quantity").fill_null(0) != 0)
+    is_silent = (reported_input == 0) & (reported_output == 0) & (counted == 0)
     is_success = pl.col("status").is_in(["success", "unknown"])
     is_hit = pl.col("is_cache_hit")
     is_missing = is_silent & is_success & ~is_hit

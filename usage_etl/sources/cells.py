@@ -64,8 +64,8 @@ class Cells:
             return None
         return _at_scale(quantity)
 
-    def whole(self, cell: Any, column: str, *, is_required: bool = False) -> int | None:
-        """Count from 0 to the accepted maximum; ``10.0`` is 10. Null where an optional cell is null."""
+    def whole(self, cell: Any, column: str, *, is_required: bool = False, most: int = MAX_TOKENS) -> int | None:
+        """Count from 0 to ``most``; ``10.0`` is 10. Null where an optional cell is null."""
         if cell is None:
             if is_required:
                 self.fault(column, "missing")
@@ -73,7 +73,7 @@ class Cells:
         exact = _decimal(cell)
         if exact is None:
             self.fault(column, "not_a_number")
-        elif abs(exact) > MAX_TOKENS:
+        elif abs(exact) > most:
             self.fault(column, "out_of_range")
         elif exact != int(exact):
             self.fault(column, "not_whole")
@@ -94,6 +94,16 @@ class Cells:
             self.fault(column, "unreadable_text")
             return None
         return cell if cell.strip() else None
+
+    def flag(self, cell: Any, column: str) -> bool | None:
+        """True or false, also as a word in any case; null where it is null or blank."""
+        if cell is None or isinstance(cell, bool):
+            return cell
+        word = cell.strip().lower() if isinstance(cell, str) else ""
+        if word in ("true", "false", ""):
+            return word == "true" if word else None
+        self.fault(column, "not_true_or_false")
+        return None
 
     def currency(self, cell: Any, column: str) -> str:
         """ISO 4217 code in upper case."""

@@ -16,7 +16,7 @@ import httpx
 import stamina
 
 from usage_etl import __version__
-from usage_etl.errors import SourceError, TransientSourceError
+from usage_etl.errors import RefusedRequestError, SourceError, TransientSourceError
 from usage_etl.sources.exact_json import loads
 from usage_etl.sources.pages import PAGE_BYTES_LIMIT
 
@@ -98,8 +98,11 @@ class JsonApi:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._client.close()
 
-    def get(self, path: str, parameters: Sequence[tuple[str, str]]) -> Answer:
-        """One page. Raises TransientSourceError when retries did not help, SourceError for a permanent answer."""
+    def get(self, path: str, parameters: Sequence[tuple[str, str]], headers: Sequence[tuple[str, str]] = ()) -> Answer:
+        """One page. Raises TransientSourceError when retries did not help, SourceError for a permanent answer.
+
+        ``headers`` are sent besides those of the client. A refusal by status is a RefusedRequestError.
+        """
         policy = self._policy
         for attempt in stamina.retry_context(
             on=self._backoff,
@@ -110,7 +113,7 @@ class JsonApi:
             wait_jitter=policy.wait_initial_s,
         ):
             with attempt:
-                return self._get_once(path, parameters)
+                return self._get_once(path, parameters, headers)
         raise AssertionError("the last attempt returns or raises")
 
     def _backoff(self, error: Exception) -> bool | float:
@@ -122,9 +125,9 @@ class JsonApi:
             return error.wait_s if error.wait_s <= self._policy.patience_s else False
         return True
 
-    def _get_once(self, path: str, parameters: Sequence[tuple[str, str]]) -> Answer:
+    def _get_once(self, path: str, parameters: Sequence[tuple[str, str]], headers: Sequence[tuple[str, str]]) -> Answer:
         try:
-            with self._client.stream("GET", self._base_url + path, params=list(parameters)) as response:
+            with self._client.stream("GET", self._base_url + path, params=list(parameters), headers=dict(headers)) as response:
                 body = self._body(response, path)
         except (httpx.TransportError, httpx.DecodingError) as error:
             fault = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -175,7 +178,7 @@ class JsonApi:
             advice = "it redirects elsewhere; set base_url to the API's own address"
         if advice is None:
             advice = self._quoted(body) or "the request is not one that the API knows; check base_url"
-        return SourceError(self._source, f"{what}: {advice}")
+        return RefusedRequestError(self._source, f"{what}: {advice}", status)
 
     def _quoted(self, body: bytes) -> str:
         """The provider's own words, on one line and without the key."""

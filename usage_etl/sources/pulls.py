@@ -15,7 +15,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from usage_etl.errors import SourceError
+import httpx
+
+from usage_etl.errors import RefusedRequestError, SourceError
 from usage_etl.keys import sha256_hex
 from usage_etl.periods import Month, days_between
 from usage_etl.sources.exact_json import dumps
@@ -52,7 +54,17 @@ class Endpoint:
     window: Callable[[dt.date, dt.date], tuple[tuple[str, str], ...]]
     """Parameters that ask for the days from the first, included, to the second, excluded."""
     bucket_day: Callable[[Mapping[str, Any]], dt.date | None]
-    """Day that a bucket of the answer begins on."""
+    """Day that a bucket, or a flat row's bucket, of the answer begins on."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Request headers besides those of every request."""
+    has_empty_buckets: bool = True
+    """Whether the answer names days without data too; one of flat rows does not."""
+    first_day: dt.date = dt.date.min
+    """Earlier days cannot be asked for."""
+    last_day: dt.date = dt.date.max
+    """Later days are asked of another report."""
+    may_be_absent: bool = False
+    """Whether some accounts do not have the report: then a 404 is noted, and the other reports are pulled."""
 
 
 def pull(
@@ -71,34 +83,66 @@ def pull(
     ``known`` has the (origin key, origin version) of everything landed before. The running day is pulled too.
     """
     for endpoint in endpoints:
-        landed = _landed_versions(endpoint, known)
-        for chunk in chunks_to_pull(landed, start_date=start_date, trailing_days=trailing_days, today=today):
-            asked = Chunk(max(chunk.first_day, start_date), min(chunk.last_day, today))
-            pages = list(_pages(api, endpoint, source, asked))
-            _log_missing_days(endpoint, source, pages, asked)
-            content_mark = _content_mark(pages)
-            if landed.get(chunk, "").endswith(content_mark):
-                _log.info("source=%s dataset=%s chunk=%s unchanged=1", source, endpoint.dataset, chunk)
-                continue
-            yield FetchedObject(
-                dataset=endpoint.dataset,
-                origin_key=f"{_ORIGIN}/{endpoint.dataset}/{chunk}",
-                origin_version=f"{_instant(pulled_at)}-{content_mark}",
-                content=_envelope(endpoint, asked, pulled_at, pages),
-            )
+        first_day, last_day = max(start_date, endpoint.first_day), min(today, endpoint.last_day)
+        landed = landed_versions(endpoint.dataset, known)
+        chunks = chunks_to_pull(
+            landed, start_date=first_day, trailing_days=trailing_days, today=today, last_day=endpoint.last_day
+        )
+        try:
+            for chunk in chunks:
+                asked = Chunk(max(chunk.first_day, first_day), min(chunk.last_day, last_day))
+                yield from _changed(api, endpoint, asked, source=source, chunk=chunk, landed=landed, pulled_at=pulled_at)
+        except RefusedRequestError as error:
+            if not (endpoint.may_be_absent and error.status == httpx.codes.NOT_FOUND):
+                raise
+            _log.warning("source=%s dataset=%s is_absent=1 answer=%r", source, endpoint.dataset, str(error))
 
 
-def chunks_to_pull(landed: Mapping[Chunk, str], *, start_date: dt.date, trailing_days: int, today: dt.date) -> list[Chunk]:
-    """Chunks with a day never pulled, or one of the ``trailing_days`` before the last pull or after it, up to ``today``.
+def _changed(
+    api: JsonApi,
+    endpoint: Endpoint,
+    asked: Chunk,
+    *,
+    source: str,
+    chunk: Chunk,
+    landed: Mapping[Chunk, str],
+    pulled_at: dt.datetime,
+) -> Iterator[FetchedObject]:
+    """The answer for the days ``asked`` of ``chunk``, unless it says what the last landed one said."""
+    pages = list(_pages(api, endpoint, source, asked))
+    if endpoint.has_empty_buckets:
+        _log_missing_days(endpoint, source, pages, asked)
+    content_mark = _content_mark(pages)
+    if landed.get(chunk, "").endswith(content_mark):
+        _log.info("source=%s dataset=%s chunk=%s unchanged=1", source, endpoint.dataset, chunk)
+        return
+    yield FetchedObject(
+        dataset=endpoint.dataset,
+        origin_key=f"{_ORIGIN}/{endpoint.dataset}/{chunk}",
+        origin_version=f"{_instant(pulled_at)}-{content_mark}",
+        content=_envelope(endpoint, asked, pulled_at, pages),
+    )
 
-    ``landed`` has the newest landed version of each chunk.
+
+def chunks_to_pull(
+    landed: Mapping[Chunk, str],
+    *,
+    start_date: dt.date,
+    trailing_days: int,
+    today: dt.date,
+    last_day: dt.date = dt.date.max,
+) -> list[Chunk]:
+    """Chunks with a day never pulled, or one of the ``trailing_days`` before the last pull or after it.
+
+    Days run up to ``today``, or ``last_day`` where that is earlier. ``landed`` has the newest landed version of each chunk.
     """
     trailing = dt.timedelta(days=trailing_days)
     last_pull = min(today, max(map(_version_day, landed.values()), default=today))
     seen = {
         day for chunk, version in landed.items() for day in _days(chunk.first_day, min(chunk.last_day, _version_day(version)))
     }
-    wanted = {day for day in _days(start_date, today) if day >= last_pull - trailing or day not in seen}
+    days = _days(start_date, min(today, last_day))
+    wanted = {day for day in days if day >= last_pull - trailing or day not in seen}
     return sorted({_chunk_of(day, is_settled=Month.of(day).last_day < today - trailing) for day in wanted})
 
 
@@ -115,12 +159,12 @@ def _days(first_day: dt.date, last_day: dt.date) -> Iterator[dt.date]:
     return days_between(first_day, last_day + dt.timedelta(days=1))
 
 
-def _landed_versions(endpoint: Endpoint, known: Collection[tuple[str, str]]) -> dict[Chunk, str]:
-    """Newest landed version of each chunk of one report."""
+def landed_versions(dataset: str, known: Collection[tuple[str, str]]) -> dict[Chunk, str]:
+    """Newest landed version of each pulled chunk of one report."""
     newest: dict[Chunk, str] = {}
     for origin_key, version in known:
         place, _, name = origin_key.rpartition("/")
-        if place == f"{_ORIGIN}/{endpoint.dataset}":
+        if place == f"{_ORIGIN}/{dataset}":
             first_day, _, last_day = name.partition("..")
             chunk = Chunk(dt.date.fromisoformat(first_day), dt.date.fromisoformat(last_day))
             newest[chunk] = max(version, newest.get(chunk, ""))
@@ -137,18 +181,26 @@ def _pages(api: JsonApi, endpoint: Endpoint, source: str, asked: Chunk) -> Itera
     parameters = (*endpoint.parameters, *endpoint.window(asked.first_day, asked.last_day + dt.timedelta(days=1)))
     tokens: list[str] = []
     while len(tokens) < PAGES_LIMIT:
-        answer = api.get(endpoint.path, [*parameters, *(("page", token) for token in tokens[-1:])])
-        if not isinstance(answer.document.get("data"), list) or not isinstance(answer.document.get("has_more"), bool):
+        answer = api.get(endpoint.path, [*parameters, *(("page", token) for token in tokens[-1:])], endpoint.headers)
+        has_more, token = _more(answer.document)
+        if not isinstance(answer.document.get("data"), list) or has_more is None:
             raise SourceError(source, f"GET {endpoint.path} answered no page of buckets; base_url must be the provider's API")
         yield answer
-        if not answer.document["has_more"]:
+        if not has_more:
             return
-        token = answer.document.get("next_page")
         if not isinstance(token, str) or not token or token in tokens:
             fault = "names no next page" if not token else "names a page again that it gave before"
             raise SourceError(source, f"GET {endpoint.path} for {asked} says that it has more and {fault}; nothing was landed")
         tokens.append(token)
     raise SourceError(source, f"GET {endpoint.path} for {asked} gave {PAGES_LIMIT} pages and still has more; nothing was landed")
+
+
+def _more(page: Mapping[str, Any]) -> tuple[bool | None, Any]:
+    """Whether the page has a next one, null where it does not say, and that one's token. Some reports give the token only."""
+    has_more, token = page.get("has_more"), page.get("next_page")
+    if isinstance(has_more, bool):
+        return has_more, token
+    return (token is not None if has_more is None and "next_page" in page else None), token
 
 
 def _log_missing_days(endpoint: Endpoint, source: str, pages: Sequence[Answer], asked: Chunk) -> None:

@@ -15,10 +15,10 @@ from usage_etl.sources.source import FetchContext, fetch_folder
 
 
 class ReportApiSettings(SourceSettings):
-    """A provider's report API: asked with a key, or read from pages that were saved."""
+    """A provider's report API: asked with a key, or read from pages and downloads that were saved."""
 
-    pattern: str = "**/*.json*"
-    """Which files below ``location`` are read."""
+    pattern: str = "**/*.[jct]s*"
+    """Which files below ``location`` are read: saved pages (.json, .jsonl) and downloads (.csv, .tsv), also compressed."""
     api_key: SecretRef | None = None
     """Admin key of the API; needed when ``location`` is null."""
     base_url: str
@@ -44,12 +44,13 @@ def fetch_reports(
     *,
     headers: Callable[[str], Mapping[str, str]],
     advice: Mapping[int, str],
-    endpoints: Iterable[Endpoint],
+    endpoints: Callable[[JsonApi], Iterable[Endpoint]],
     policy: RetryPolicy,
 ) -> Iterator[FetchedObject]:
     """Saved pages of the folder, or answers of the API that changed since they were last landed.
 
-    ``headers`` makes the request headers from the key. Raises SourceError, or TransientSourceError after retries.
+    ``headers`` makes the request headers from the key; ``endpoints`` says what to ask, if need be by asking the API.
+    Raises SourceError, or TransientSourceError after retries.
     """
     if settings.location is not None:
         yield from fetch_folder(settings, context)
@@ -66,7 +67,7 @@ def fetch_reports(
     ) as api:
         yield from pull(
             api,
-            endpoints,
+            endpoints(api),
             source=settings.name,
             known=context.known,
             start_date=settings.start_date or context.start_date,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 
 import polars as pl
@@ -39,6 +40,17 @@ def read_tags(flat: str | None, rules: TagMapping) -> tuple[str | None, str | No
             return None, None, None, False
     kept = {_pair(tag) for tag in tags if tag.startswith(rules.keep)}
     return _first(tags, rules.feature), _first(tags, rules.investigation), ",".join(sorted(kept)) or None, True
+
+
+def tag_pairs(named: Mapping[str, str | None]) -> str | None:
+    """A tag set of the tags that have a value: sorted ``key=value`` pairs, encoded as in ``read_tags``; null without any."""
+    return ",".join(sorted(_pair(f"{name}:{found}") for name, found in named.items() if found)) or None
+
+
+def tag_object(named: Mapping[str, str | None]) -> str | None:
+    """A JSON object, in order of name, of the tags that have a value; null without any."""
+    kept = {name: found for name, found in sorted(named.items()) if found}
+    return json.dumps(kept, ensure_ascii=False) if kept else None
 
 
 def _first(tags: list[str], prefix: str) -> str | None:

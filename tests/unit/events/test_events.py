@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import polars as pl
 import pytest
@@ -26,6 +27,21 @@ def test_token_classes_are_a_disjoint_partition(convention: str, input_tokens: i
     assert sum(row[name] for name in INPUT_TOKEN_CLASSES) == input_tokens
     assert (row["cache_write_5m_tokens"], row["cache_write_1h_tokens"]) == (150, 50)
     assert row["output_tokens"] == output_tokens
+
+
+@pytest.mark.parametrize(
+    ("change", "is_missing"),
+    [
+        ({}, True),
+        ({"quantity": Decimal(0), "native_quantity": Decimal(0)}, True),
+        ({"quantity": Decimal(3)}, False),
+        ({"native_unit": "characters", "native_quantity": Decimal(1200)}, False),
+    ],
+)
+def test_a_success_with_a_quantity_but_no_tokens_misses_nothing(change: dict[str, object], is_missing: bool) -> None:
+    silent = {"reported_input_tokens": None, "reported_output_tokens": None}
+    row = normalise(staged(silent | change).lazy()).collect().row(0, named=True)
+    assert (row["is_usage_missing"], row["rating"]) == (is_missing, "usage_missing" if is_missing else "rate")
 
 
 def counted(*changes: dict[str, object]) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -51,6 +51,7 @@ def fetched(server: PageServer) -> list[FetchedObject]:
         base_url=server.url,
         api_key=SecretRef(env="KEY"),
         start_date=dt.date(2026, 10, 1),
+        family="admin",
     )
     return list(
         fetch(
@@ -72,7 +73,12 @@ def test_both_reports_are_asked_with_all_their_dimensions(server: PageServer) ->
         "starting_at": ["2026-10-01T00:00:00Z"],
         "ending_at": ["2026-10-05T00:00:00Z"],
     }
-    assert usage.query["group_by[]"] == ["api_key_id", "workspace_id", "model", "service_tier", "context_window"]
+    assert usage.query["group_by[]"] == [
+        *("api_key_id", "workspace_id", "model", "service_tier", "context_window", "inference_geo", "speed"),
+        *("account_id", "service_account_id"),
+    ]
+    assert usage.headers["anthropic-beta"] == "fast-mode-2026-02-01"
+    assert "anthropic-beta" not in costs.headers
     assert costs.headers["x-api-key"] == KEY
     assert costs.headers["anthropic-version"] == "2023-06-01"
 

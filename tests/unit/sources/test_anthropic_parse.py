@@ -26,7 +26,6 @@ from usage_etl.sources.anthropic.parse import parse
 
 COSTS = RECORDED / "anthropic" / "cost_report_page.json"
 USAGE = RECORDED / "anthropic" / "usage_messages_page.json"
-ANALYTICS = RECORDED / "anthropic" / "analytics_cost_report_page.json"
 
 
 def test_cents_become_dollars_with_every_digit() -> None:
@@ -107,11 +106,6 @@ def test_usage_counts_cache_beside_input() -> None:
     assert (second["processing"], second["project_id"], second["api_key_id"]) == ("priority", None, None)
 
 
-def test_an_analytics_report_is_refused_because_its_groups_overlap() -> None:
-    with pytest.raises(UnreadableDeliveryError, match="analytics report"):
-        read(parse, ANALYTICS)
-
-
 @pytest.mark.parametrize(
     ("amount", "reason"),
     [
@@ -172,6 +166,19 @@ def test_usage_that_cannot_be_is_quarantined(tmp_path: Path, fields: dict[str, o
     assert parsed.usage.height == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "user_id"),
+    [
+        ({"account_id": "user_1", "service_account_id": None}, "user_1"),
+        ({"account_id": None, "service_account_id": "svac_1"}, "svac_1"),
+        ({}, None),
+    ],
+)
+def test_the_account_that_signed_in_is_the_user(tmp_path: Path, fields: dict[str, object], user_id: str | None) -> None:
+    usage = read(parse, save(tmp_path, anthropic_page(anthropic_bucket(anthropic_usage(**fields))))).usage
+    assert usage["user_id"].to_list() == [user_id]
+
+
 @pytest.mark.parametrize("absent", [None, {}])
 def test_usage_without_cache_writes_wrote_none(tmp_path: Path, absent: object) -> None:
     usage = read(parse, save(tmp_path, anthropic_page(anthropic_bucket(anthropic_usage(cache_creation=absent))))).usage
@@ -197,11 +204,18 @@ def test_rows_that_differ_only_in_context_window_are_two_events(tmp_path: Path) 
         anthropic_page(anthropic_bucket(anthropic_cost("1"), anthropic_usage())),
         anthropic_page(anthropic_bucket({**anthropic_cost("1"), **anthropic_usage()})),
         anthropic_page(anthropic_bucket({"spent": "1"})),
-        anthropic_page({"starting_at": "2026-10-01T00:00:00Z", "group": {}, "cost": {"amount": "1"}}),
+        anthropic_page({"starting_at": "2026-10-01T00:00:00Z", "group": {}, "cost": {"amount": "1"}, "usage": {}}),
         {"data": {}, "has_more": False},
         {"type": "error", "error": {"type": "authentication_error"}},
     ],
-    ids=["two reports", "a result of two reports", "unknown results", "flat analytics rows", "data is no list", "error answer"],
+    ids=[
+        "two reports",
+        "a result of two reports",
+        "unknown results",
+        "flat row of two reports",
+        "data is no list",
+        "error answer",
+    ],
 )
 def test_what_is_no_page_of_a_known_report_is_refused_whole(tmp_path: Path, page: object) -> None:
     with pytest.raises(UnreadableDeliveryError):

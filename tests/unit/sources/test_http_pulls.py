@@ -1,5 +1,6 @@
 """A pull asks for what is missing and for the trailing window, follows pages to the end, and lands changes only."""
 
+import dataclasses
 import datetime as dt
 import json
 import logging
@@ -293,3 +294,25 @@ def test_chunks_before_a_failure_were_handed_over(server: PageServer) -> None:
         server.queue.append(Reply(403, dumps({"error": "no"}).encode()))
         with pytest.raises(SourceError):
             next(objects)
+
+
+def test_a_report_that_names_only_its_next_page_is_followed_to_the_end(server: PageServer) -> None:
+    server.queue.append(json_reply({"data": [{"day": "2026-11-18", "results": []}], "next_page": "b"}))
+    server.queue.append(json_reply({"data": [{"day": "2026-11-19", "results": []}], "next_page": None}))
+    found = pulled(server, start_date=day("2026-11-18"))
+    assert [len(page["data"]) for page in lines(found[0])[1:]] == [1, 1]
+    assert [request.query.get("page") for request in server.requests] == [None, ["b"]]
+
+
+def test_days_beyond_the_bounds_of_a_report_are_not_asked(server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounded = dataclasses.replace(ENDPOINT, first_day=day("2026-11-04"), last_day=day("2026-11-12"), headers=(("x-beta", "1"),))
+    monkeypatch.setitem(globals(), "ENDPOINT", bounded)
+    found = pulled(server)
+    assert [request.query["from"] + request.query["to"] for request in server.requests if "page" not in request.query] == [
+        ["2026-11-04", "2026-11-09"],
+        ["2026-11-09", "2026-11-13"],
+    ]
+    assert {request.headers["x-beta"] for request in server.requests} == {"1"}
+    server.requests.clear()
+    assert pulled(server, remembered(found), today=day("2026-12-20"), trailing_days=3) == []
+    assert server.requests == []

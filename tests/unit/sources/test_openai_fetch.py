@@ -1,6 +1,7 @@
 """OpenAI's reports are asked as its reference says, landed as received, and read back by the parser."""
 
 import datetime as dt
+import logging
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +17,8 @@ from usage_etl.errors import SourceError
 from usage_etl.money import exact_sum
 from usage_etl.periods import day_start
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.openai.fetch import fetch
-from usage_etl.sources.openai.parse import COMPLETIONS_USAGE, COSTS, parse
+from usage_etl.sources.openai.fetch import ENDPOINTS, fetch
+from usage_etl.sources.openai.parse import parse
 from usage_etl.sources.openai.settings import OpenAISettings
 
 KEY = "sk-admin-test"
@@ -33,7 +34,9 @@ def rows(path: str, on: dt.date) -> list[Any]:
         return []
     if path.endswith("/costs"):
         return [openai_cost(f"0.{on.day:02d}0000000000000001"), openai_cost("-1e-06", "Credit")]
-    return [openai_usage(), openai_usage(model="gpt-6-astra")]
+    if path.endswith("/completions"):
+        return [openai_usage(), openai_usage(model="gpt-6-astra")]
+    return []
 
 
 def bucket(on: dt.date, results: list[Any]) -> dict[str, Any]:
@@ -52,8 +55,10 @@ def server() -> Iterator[PageServer]:
         yield found
 
 
-def fetched(server: PageServer, known: frozenset[tuple[str, str]] = frozenset()) -> list[FetchedObject]:
-    settings = OpenAISettings(name="openai", kind="openai", base_url=server.url, api_key=SecretRef(env="KEY"), trailing_days=3)
+def fetched(server: PageServer, known: frozenset[tuple[str, str]] = frozenset(), **fields: Any) -> list[FetchedObject]:
+    settings = OpenAISettings(
+        name="openai", kind="openai", base_url=server.url, api_key=SecretRef(env="KEY"), trailing_days=3, **fields
+    )
     return list(
         fetch(
             settings,
@@ -65,19 +70,22 @@ def fetched(server: PageServer, known: frozenset[tuple[str, str]] = frozenset())
     )
 
 
-def test_both_reports_are_asked_with_all_their_dimensions(server: PageServer) -> None:
+def test_all_reports_are_asked_with_all_their_dimensions(server: PageServer) -> None:
     fetched(server)
     asked = {request.path: request for request in reversed(server.requests)}
     costs, usage = asked["/v1/organization/costs"], asked["/v1/organization/usage/completions"]
     assert costs.query == {
         "bucket_width": ["1d"],
         "limit": ["180"],
-        "group_by[]": ["project_id", "line_item"],
+        "group_by[]": ["project_id", "line_item", "api_key_id"],
         "start_time": [str(int(day_start(dt.date(2026, 9, 1)).timestamp()))],
         "end_time": [str(int(day_start(dt.date(2026, 10, 1)).timestamp()))],
     }
     assert usage.query["limit"] == ["31"]
-    assert usage.query["group_by[]"] == ["project_id", "user_id", "api_key_id", "model", "batch", "service_tier"]
+    assert usage.query["group_by[]"] == ["project_id", "user_id", "api_key_id", "model", "batch", "service_tier", "api_source"]
+    assert asked["/v1/organization/usage/images"].query["group_by[]"][-2:] == ["size", "source"]
+    assert set(asked) == {endpoint.path for endpoint in ENDPOINTS}
+    assert len(asked) == 12
     assert costs.headers["authorization"] == f"Bearer {KEY}"
 
 
@@ -95,7 +103,29 @@ def test_what_is_fetched_parses_to_the_last_digit(server: PageServer, tmp_path: 
     working = [on for on in september if on.weekday() != 6]
     assert charged == sum((Decimal(f"0.{on.day:02d}0000000000000001") - Decimal("0.000001") for on in working), Decimal(0))
     assert requests_count == 16 * len(working)
-    assert days == {(dataset, on) for dataset in (COSTS, COMPLETIONS_USAGE) for on in september}
+    assert days == {(endpoint.dataset, on) for endpoint in ENDPOINTS for on in september}
+
+
+def test_reports_that_are_left_out_are_not_asked(server: PageServer) -> None:
+    left_out = ("usage_vector_stores", "usage_decisions", "costs")
+    assert {found.dataset for found in fetched(server, leave_out=left_out)} == {
+        endpoint.dataset for endpoint in ENDPOINTS if endpoint.dataset not in left_out
+    }
+
+
+def test_an_organization_without_decisions_is_pulled_all_the_same(server: PageServer, caplog: pytest.LogCaptureFixture) -> None:
+    pages = server.answer
+    server.answer = lambda path, query: Reply(404) if path.endswith("/decisions") else pages(path, query)
+    with caplog.at_level(logging.WARNING):
+        datasets = {found.dataset for found in fetched(server)}
+    assert datasets == {endpoint.dataset for endpoint in ENDPOINTS} - {"usage_decisions"}
+    assert "dataset=usage_decisions is_absent=1" in caplog.text
+    server.answer = lambda path, query: Reply(403) if path.endswith("/decisions") else pages(path, query)
+    with pytest.raises(SourceError, match="may not read usage"):
+        fetched(server)
+    server.answer = lambda path, query: Reply(404) if path.endswith("/embeddings") else pages(path, query)
+    with pytest.raises(SourceError, match="there is no such report"):
+        fetched(server)
 
 
 def test_a_second_fetch_without_changes_lands_nothing(server: PageServer) -> None:

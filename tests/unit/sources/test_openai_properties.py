@@ -71,11 +71,12 @@ def usage_results(draw: st.DrawFn) -> dict[str, object]:
         "output_tokens": draw(counts),
         "num_model_requests": draw(counts),
     }
-    splits = {
-        f"{side}_{modality}_tokens": number(str(draw(counts)))
-        for side in ("input", "input_cached", "output")
-        for modality in ("text", "audio", "image")
-    }
+    splits = {}
+    for side, whole in (("input", fresh), ("input_cached", cached), ("output", measures["output_tokens"])):
+        audio = draw(st.integers(0, whole))
+        image = draw(st.integers(0, whole - audio))
+        parts = {"text": whole - audio - image, "audio": audio, "image": image}
+        splits |= {f"{side}_{modality}_tokens": number(str(count)) for modality, count in parts.items()}
     dimensions = {name: draw(st.sampled_from([None, "", "a", "b"])) for name in ("project_id", "user_id", "api_key_id", "model")}
     return {
         "object": "organization.usage.completions.result",
@@ -98,5 +99,11 @@ def test_usage_tokens_are_conserved_and_events_stay_apart(
     page = openai_page(openai_bucket(*results))
     usage = read(parse, save(tmp_path_factory.mktemp("pages"), {"usage_etl_pull": {"dataset": "usage_completions"}}, page)).usage
     assert usage["event_id"].n_unique() == usage.height == len(results)
-    for column, field in (("reported_input_tokens", "input_tokens"), ("requests_count", "num_model_requests")):
+    for column, field in (
+        ("reported_input_tokens", "input_tokens"),
+        ("requests_count", "num_model_requests"),
+        ("input_audio_tokens", "input_audio_tokens"),
+        ("cache_read_image_tokens", "input_cached_image_tokens"),
+        ("output_audio_tokens", "output_audio_tokens"),
+    ):
         assert usage[column].to_list() == [int(str(result[field])) for result in results]

@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.unit.sources.report_pages import (
@@ -49,7 +50,7 @@ def test_fields_that_are_not_read_are_named_in_the_log(tmp_path: Path, caplog: p
 
 REFUSED = {
     "an error answer": {"error": {"message": "Incorrect API key"}},
-    "another report": openai_page(openai_bucket({"object": "organization.usage.embeddings.result", "input_tokens": number("1")})),
+    "another report": openai_page(openai_bucket({"object": "organization.usage.dreams.result", "input_tokens": number("1")})),
     "a page without results": openai_page({"object": "bucket", "start_time": number("1")}),
     "an object without data": {"object": "page"},
     "a bare list of buckets": [openai_bucket(openai_cost("1"))],
@@ -91,3 +92,17 @@ def test_an_emptied_bucket_is_staged_as_a_day_without_rows(tmp_path: Path) -> No
     page = openai_page(openai_bucket(openai_cost("1")), openai_bucket(day=1))
     staged = stage(parse(save(tmp_path, page), CONTEXT), context=CONTEXT, work_folder=tmp_path)
     assert [(file.day, file.rows_count) for file in staged.files] == [(FIRST_DAY, 1), (FIRST_DAY + dt.timedelta(days=1), 0)]
+
+
+def test_a_download_is_staged_with_its_refused_rows_counted(tmp_path: Path) -> None:
+    columns = "start_time,end_time,amount_value,amount_currency"
+    times = "1790812800,1790899200"
+    path = tmp_path / "costs.csv"
+    path.write_text(
+        f"{columns}\n{times},1.5,usd\n{times},many,usd\n{times},1,usd,more\n1790899200,1790985600,,\n", encoding="utf-8"
+    )
+    staged = stage(parse(path, CONTEXT), context=CONTEXT, work_folder=tmp_path)
+    assert (staged.rows_read, staged.rows_staged, staged.rows_quarantined) == (3, 1, 2)
+    assert [(file.day, file.rows_count) for file in staged.files] == [(FIRST_DAY, 1), (FIRST_DAY + dt.timedelta(days=1), 0)]
+    refused = pl.read_parquet(staged.quarantine["billing_charges__quarantine"])
+    assert refused.select("raw_ordinal", "reasons").rows() == [(2, "billed_cost__not_a_decimal"), (3, "row__too_many_cells")]

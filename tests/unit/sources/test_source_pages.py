@@ -52,9 +52,9 @@ def test_an_empty_file_has_no_pages(tmp_path: Path, content: bytes) -> None:
     [
         (dumps(PAGE).encode()[:-5], "may be cut"),
         (dumps(PAGE).encode() + b"\n" + dumps(PAGE).encode()[:-5], "may be cut"),
-        (gzip.compress(dumps(PAGE).encode())[:-9], "cut or damaged gzip"),
-        (gzip.compress(dumps(PAGE).encode())[:-4] + b"\0\0\0\0", "cut or damaged gzip"),
-        (b"\x1f\x8bno gzip at all", "cut or damaged gzip"),
+        (gzip.compress(dumps(PAGE).encode())[:-9], "is cut or damaged"),
+        (gzip.compress(dumps(PAGE).encode())[:-4] + b"\0\0\0\0", "is cut or damaged"),
+        (b"\x1f\x8bno gzip at all", "is cut or damaged"),
         (dumps(PAGE).encode("utf-16"), "not UTF-8"),
         (b'{"data": "\xe4"}', "not UTF-8"),
         (b"start_time,end_time,amount_value\n1,2,3\n", "not JSON pages"),

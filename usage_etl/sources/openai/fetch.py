@@ -1,4 +1,4 @@
-"""Pulls OpenAI's organization costs and completions usage with an Admin key, bytes landed as received."""
+"""Pulls OpenAI's organization costs and usage with an Admin key, bytes landed as received."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from usage_etl.periods import day_start
 from usage_etl.sources.cells import Cells
 from usage_etl.sources.fetched import FetchedObject
 from usage_etl.sources.http import DEFAULT_POLICY, RetryPolicy
-from usage_etl.sources.openai.parse import COMPLETIONS_USAGE, COSTS
+from usage_etl.sources.openai.costs import COST_DIMENSIONS, COSTS
 from usage_etl.sources.openai.settings import OpenAISettings
+from usage_etl.sources.openai.usage import USAGE_REPORTS
 from usage_etl.sources.pulls import Endpoint
 from usage_etl.sources.report_api import fetch_reports
 from usage_etl.sources.source import FetchContext
@@ -31,7 +32,7 @@ def fetch(settings: OpenAISettings, context: FetchContext, *, policy: RetryPolic
         context,
         headers=lambda key: {"authorization": f"Bearer {key}"},
         advice=_ADVICE,
-        endpoints=_ENDPOINTS,
+        endpoints=lambda _: [endpoint for endpoint in ENDPOINTS if endpoint.dataset not in settings.leave_out],
         policy=policy,
     )
 
@@ -45,23 +46,22 @@ def _bucket_day(bucket: Mapping[str, Any]) -> dt.date | None:
     return None if cells.faults else started_at.date()
 
 
-def _parameters(limit: int, *group_by: str) -> tuple[tuple[str, str], ...]:
-    return (("bucket_width", "1d"), ("limit", str(limit)), *(("group_by[]", name) for name in group_by))
-
-
-_ENDPOINTS = (
-    Endpoint(
-        dataset=COSTS,
-        path="/v1/organization/costs",
-        parameters=_parameters(180, "project_id", "line_item"),
+def _endpoint(dataset: str, path: str, limit: int, group_by: tuple[str, ...], *, may_be_absent: bool = False) -> Endpoint:
+    return Endpoint(
+        dataset=dataset,
+        path=f"/v1/organization/{path}",
+        parameters=(("bucket_width", "1d"), ("limit", str(limit)), *(("group_by[]", name) for name in group_by)),
         window=_window,
         bucket_day=_bucket_day,
-    ),
-    Endpoint(
-        dataset=COMPLETIONS_USAGE,
-        path="/v1/organization/usage/completions",
-        parameters=_parameters(31, "project_id", "user_id", "api_key_id", "model", "batch", "service_tier"),
-        window=_window,
-        bucket_day=_bucket_day,
+        may_be_absent=may_be_absent,
+    )
+
+
+ENDPOINTS = (
+    _endpoint(COSTS, "costs", 180, COST_DIMENSIONS),
+    *(
+        _endpoint(kind.dataset, f"usage/{kind.name}", 31, kind.dimensions, may_be_absent=kind.may_be_absent)
+        for kind in USAGE_REPORTS
     ),
 )
+"""Every report of the API, costs first."""

@@ -185,8 +185,8 @@ class _Reader:
 
 def _asked_days(page: Page) -> Iterator[dt.date]:
     """The day that our own fetch asked for: it is answered for also where the answer is empty."""
-    if page.pulled is not None and isinstance(page.pulled.get("day"), str):
-        yield dt.date.fromisoformat(page.pulled["day"])
+    if isinstance(page.pulled.facts.get("day"), str):
+        yield dt.date.fromisoformat(page.pulled.facts["day"])
 
 
 def _day(cell: Any, cells: Cells) -> dt.date:
