@@ -9,7 +9,7 @@ by line with Python's json: only lines that are bad themselves are refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -37,6 +37,18 @@ class FlatRecords:
     refused: list[Refusal]
     lines: pl.DataFrame
     """``raw_ordinal`` and ``line`` of every readable line, for quoting."""
+
+
+def joined_records(blocks: Sequence[FlatRecords]) -> FlatRecords:
+    """Records of consecutive blocks as if they were one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return FlatRecords(
+        lines_count=sum(block.lines_count for block in blocks),
+        flat=pl.concat([block.flat for block in blocks], rechunk=True),
+        refused=[refusal for block in blocks for refusal in block.refused],
+        lines=pl.concat([block.lines for block in blocks]),
+    )
 
 
 class LineReader:
