@@ -22,6 +22,19 @@ _SLICE_LINES = 256
 _BLANK = " \t\r"
 _LOOKS_WHOLE = pl.col("line").str.starts_with("{") & pl.col("line").str.ends_with("}")
 
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Lines whose records have another shape, with columns of the same names."""
+
+    told_by: str
+    """Regular expression that is found in such a line. Where it misleads the line is read with patience, or refused."""
+    shape: RecordShape
+    rewritten: tuple[str, str] | None = None
+    """Regular expression and what replaces it before a line is read fast."""
+
+
 Refusal = tuple[int, str, str]
 """Ordinal, text and rule name of a refused line."""
 
@@ -54,10 +67,15 @@ def joined_records(blocks: Sequence[FlatRecords]) -> FlatRecords:
 class LineReader:
     """Reads the blocks of one file; remembers in which form its opened objects came last."""
 
-    def __init__(self, shape: RecordShape) -> None:
+    def __init__(self, shape: RecordShape, variants: Sequence[Variant] = ()) -> None:
+        names = dict.fromkeys(name for each in (shape, *(variant.shape for variant in variants)) for name in each.schema)
+        self._schema = pl.Schema({"raw_ordinal": pl.Int64(), **dict.fromkeys(names, pl.String())})
         self._shape = shape
-        self._schema = pl.Schema({"raw_ordinal": pl.Int64(), **shape.schema})
+        self._rewritten: tuple[str, str] | None = None
         self._forms = tuple(shape.json_types)
+        self._variants = [(variant, LineReader(variant.shape)) for variant in variants]
+        for variant, reader in self._variants:
+            reader._schema, reader._rewritten = self._schema, variant.rewritten
 
     def read(self, block: LineBlock) -> FlatRecords:
         """Flatten the records of ``block``."""
@@ -73,12 +91,21 @@ class LineReader:
                 frames += self._line_by_line([(ordinal, stripped)], refused)
             else:
                 refused.append((ordinal, text, "line__not_a_json_object"))
-        frames += self._decode(records, refused)
+        frames += self._decode_each(records, refused)
         flat = pl.concat(frames).sort("raw_ordinal") if len(frames) > 1 else (frames or [pl.DataFrame(schema=self._schema)])[0]
         lines_count = block.lines_count - blank_count
         if flat.height + len(refused) != lines_count:
             raise ConservationError(f"lines from {block.first_ordinal}", lines_count, flat.height + len(refused))
         return FlatRecords(lines_count, flat, refused, lines)
+
+    def _decode_each(self, records: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
+        """Each record by the shape that its line tells."""
+        rest = records
+        for variant, reader in self._variants:
+            is_told = rest["line"].str.contains(variant.told_by)
+            yield from reader._decode(rest.filter(is_told), refused)
+            rest = rest.filter(~is_told)
+        yield from self._decode(rest, refused)
 
     def _decode(self, records: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
         if not records.height:
@@ -92,11 +119,12 @@ class LineReader:
             yield from self._line_by_line(part.rows(), refused) if flat is None else [flat]
 
     def _fast(self, records: pl.DataFrame) -> pl.DataFrame | None:
+        lines = records if self._rewritten is None else records.with_columns(pl.col("line").str.replace(*self._rewritten))
         for form in self._forms:
-            flat = _decode_as(form, records, self._shape)
+            flat = _decode_as(form, lines, self._shape)
             if flat is not None:
                 self._forms = (form, *(other for other in self._forms if other != form))
-                return flat
+                return _aligned(flat, self._schema)
         return None
 
     def _line_by_line(self, rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> list[pl.DataFrame]:
@@ -133,6 +161,13 @@ def _split(block: LineBlock) -> tuple[pl.DataFrame, list[Refusal]]:
             except UnicodeDecodeError:
                 refused.append((ordinal, raw.decode("utf-8", "replace"), "line__not_utf8"))
         return pl.DataFrame(rows, schema=schema, orient="row"), refused
+
+
+def _aligned(flat: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """``flat`` with the columns of other shapes, null, in the order of ``schema``."""
+    if flat.schema == schema:
+        return flat
+    return flat.select(name if name in flat.columns else pl.lit(None, kind).alias(name) for name, kind in schema.items())
 
 
 def _decode_as(form: str, records: pl.DataFrame, shape: RecordShape) -> pl.DataFrame | None:

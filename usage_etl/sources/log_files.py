@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.json_lines import FlatRecords, LineReader, joined_records
+from usage_etl.sources.json_lines import FlatRecords, LineReader, Variant, joined_records
 from usage_etl.sources.lines import read_line_blocks
 from usage_etl.sources.mapping import RowMapping, RowWriter
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
@@ -32,6 +32,8 @@ class LogDialect:
     mapping: RowMapping
     recognised_by: tuple[str, ...]
     """Fields of which a record of this log has at least one; a first block in which none has is another log."""
+    variants: tuple[Variant, ...] = ()
+    """Shapes of records that are not of ``shape``, told by their lines; their columns are read beside those of ``shape``."""
 
 
 def parse_log(path: Path, context: ParseContext, *, dialect: LogDialect) -> Iterator[ParsedBatch]:
@@ -46,7 +48,7 @@ def parse_log(path: Path, context: ParseContext, *, dialect: LogDialect) -> Iter
 
 
 def _read(path: Path, source: str, dialect: LogDialect) -> Iterator[FlatRecords]:
-    reader = LineReader(dialect.shape)
+    reader = LineReader(dialect.shape, dialect.variants)
     for block in read_line_blocks(path, source):
         records = reader.read(block)
         if block.first_ordinal == 1:
