@@ -23,7 +23,6 @@ _BLANK = " \t\r"
 _LOOKS_WHOLE = pl.col("line").str.starts_with("{") & pl.col("line").str.ends_with("}")
 
 
-
 @dataclass(frozen=True)
 class Variant:
     """Lines whose records have another shape, with columns of the same names."""
@@ -70,44 +69,53 @@ class LineReader:
     def __init__(self, shape: RecordShape, variants: Sequence[Variant] = ()) -> None:
         names = dict.fromkeys(name for each in (shape, *(variant.shape for variant in variants)) for name in each.schema)
         self._schema = pl.Schema({"raw_ordinal": pl.Int64(), **dict.fromkeys(names, pl.String())})
-        self._shape = shape
-        self._rewritten: tuple[str, str] | None = None
-        self._forms = tuple(shape.json_types)
-        self._variants = [(variant, LineReader(variant.shape)) for variant in variants]
-        for variant, reader in self._variants:
-            reader._schema, reader._rewritten = self._schema, variant.rewritten
+        self._shape = _ShapeReader(shape, self._schema)
+        self._variants = [(variant.told_by, _ShapeReader(variant.shape, self._schema, variant.rewritten)) for variant in variants]
 
     def read(self, block: LineBlock) -> FlatRecords:
         """Flatten the records of ``block``."""
         lines, refused = _split(block)
         looks_whole = lines.select(_LOOKS_WHOLE).to_series()
         odd, records = (lines.clear(), lines) if looks_whole.all() else (lines.filter(~looks_whole), lines.filter(looks_whole))
-        frames, blank_count = [], 0
+        frames: list[pl.DataFrame] = []
+        trimmed: list[tuple[int, str]] = []
+        blank_count = 0
         for ordinal, text in odd.rows():
             stripped = text.strip(_BLANK)
             if not stripped:
                 blank_count += 1
             elif stripped.startswith("{") and stripped.endswith("}"):
-                frames += self._line_by_line([(ordinal, stripped)], refused)
+                trimmed.append((ordinal, stripped))
             else:
                 refused.append((ordinal, text, "line__not_a_json_object"))
-        frames += self._decode_each(records, refused)
+        for reader, part in self._told(records):
+            frames += reader.frames(part, refused)
+        for reader, part in self._told(pl.DataFrame(trimmed, schema=lines.schema, orient="row")):
+            frames += reader.line_by_line(part.rows(), refused)
         flat = pl.concat(frames).sort("raw_ordinal") if len(frames) > 1 else (frames or [pl.DataFrame(schema=self._schema)])[0]
         lines_count = block.lines_count - blank_count
         if flat.height + len(refused) != lines_count:
             raise ConservationError(f"lines from {block.first_ordinal}", lines_count, flat.height + len(refused))
         return FlatRecords(lines_count, flat, refused, lines)
 
-    def _decode_each(self, records: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
-        """Each record by the shape that its line tells."""
-        rest = records
-        for variant, reader in self._variants:
-            is_told = rest["line"].str.contains(variant.told_by)
-            yield from reader._decode(rest.filter(is_told), refused)
-            rest = rest.filter(~is_told)
-        yield from self._decode(rest, refused)
+    def _told(self, records: pl.DataFrame) -> Iterator[tuple[_ShapeReader, pl.DataFrame]]:
+        """The lines of each shape, by what they hold."""
+        for told_by, reader in self._variants:
+            is_told = records["line"].str.contains(told_by)
+            yield reader, records.filter(is_told)
+            records = records.filter(~is_told)
+        yield self._shape, records
 
-    def _decode(self, records: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
+
+class _ShapeReader:
+    """Reads lines whose records are of one shape into the columns of ``schema``."""
+
+    def __init__(self, shape: RecordShape, schema: pl.Schema, rewritten: tuple[str, str] | None = None) -> None:
+        self._shape, self._schema, self._rewritten = shape, schema, rewritten
+        self._forms = tuple(shape.json_types)
+
+    def frames(self, records: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
+        """Flat frames of the lines that read; the others are added to ``refused``."""
         if not records.height:
             return
         whole = self._fast(records)
@@ -116,7 +124,7 @@ class LineReader:
             return
         for part in records.iter_slices(_SLICE_LINES):
             flat = self._fast(part)
-            yield from self._line_by_line(part.rows(), refused) if flat is None else [flat]
+            yield from self.line_by_line(part.rows(), refused) if flat is None else [flat]
 
     def _fast(self, records: pl.DataFrame) -> pl.DataFrame | None:
         lines = records if self._rewritten is None else records.with_columns(pl.col("line").str.replace(*self._rewritten))
@@ -127,7 +135,7 @@ class LineReader:
                 return _aligned(flat, self._schema)
         return None
 
-    def _line_by_line(self, rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> list[pl.DataFrame]:
+    def line_by_line(self, rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> list[pl.DataFrame]:
         """Flat frame of the lines that read one by one; the others are added to ``refused``."""
         flat = []
         for ordinal, text in rows:

@@ -30,11 +30,19 @@ PackOf = Callable[[str], str | None]
 
 
 def list_packed(
-    store: ReadableStore, *, pattern: str, known: Collection[tuple[str, str]], dataset: str, pack_of: PackOf
+    store: ReadableStore,
+    *,
+    pattern: str,
+    known: Collection[tuple[str, str]],
+    dataset: str,
+    pack_of: PackOf,
+    is_wanted: Callable[[str], bool],
 ) -> Iterator[FetchedObject]:
-    """Objects that match ``pattern`` and are not landed yet, and the packs with an object that is not, in order of key."""
+    """Wanted objects that match ``pattern`` and are not landed yet, then the packs with one that is not, by key each."""
     packs: dict[str, list[tuple[str, str]]] = {}
     for found in list_objects(store, pattern=pattern, known=(), dataset=dataset):
+        if not is_wanted(found.origin_key):
+            continue
         pack = pack_of(found.origin_key)
         if pack is not None:
             packs.setdefault(pack, []).append((found.origin_key, found.origin_version))

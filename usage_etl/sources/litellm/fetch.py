@@ -26,14 +26,14 @@ def fetch(settings: LiteLLMSettings, context: FetchContext) -> Iterator[FetchedO
         yield from fetch_database(settings, context)
         return
     assert settings.location is not None, "the settings demand a location or a database"
-    listed = list_packed(
+    yield from list_packed(
         context.open_store(settings.location),
         pattern=settings.pattern,
         known=context.known,
         dataset=OBJECTS,
         pack_of=pack_of if settings.pack else _by_itself,
+        is_wanted=lambda key: _AUDIT_LOGS not in key,
     )
-    yield from (found for found in listed if _AUDIT_LOGS not in found.origin_key)
 
 
 def pack_of(key: str) -> str | None:
