@@ -93,11 +93,15 @@ def _spend_logs(folder: Path, *, rows: int, form: str, packing: str) -> Path:
 
 
 def _run(engine: str, file: Path) -> Run:
+    from usage_etl.schemas.staged import STAGED_USAGE  # noqa: PLC0415 - not in the engines' processes
+
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-m", "benchmarks.bench_staging", "--child", engine, "--file", str(file), "--out", out]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         measured = json.loads(answer.splitlines()[-1])
         staged = pl.scan_parquet(f"{out}/**/*.parquet", hive_partitioning=False)
+        if set(staged.collect_schema()) != set(STAGED_USAGE.columns):
+            raise SystemExit(f"{engine} stages other columns: {set(staged.collect_schema()) ^ set(STAGED_USAGE.columns)}")
         rows, tokens = staged.select(pl.len(), pl.col("reported_input_tokens").sum()).collect().row(0)
     return Run(rows, tokens, **measured)
 

@@ -27,9 +27,14 @@ _COLUMNS = {
     "spend": "DOUBLE",
 }
 
+_MODAL_NULLS = ", ".join(
+    f"NULL::BIGINT AS {part}_{media}_tokens" for media in ("audio", "image") for part in ("input", "cache_read", "output")
+)
+
 _ROWS = """
 SELECT 'gateway' AS source, 'default' AS source_account, 'usage' AS source_role, '{delivery}' AS delivery_id,
-    1::BIGINT AS delivery_sequence, raw_ordinal, request_id AS event_id, nullif(litellm_call_id, '') AS call_id,
+    1::BIGINT AS delivery_sequence, raw_ordinal, NULL::VARCHAR AS bucket_key, request_id AS event_id,
+    nullif(litellm_call_id, '') AS call_id,
     updated_at AS record_version_at, startTime::DATE AS usage_date, startTime AS started_at, endTime AS ended_at,
     'request' AS grain, 1::BIGINT AS requests_count,
     CASE WHEN coalesce(nullif(status, ''), m.status) = 'success' THEN 'success'
@@ -38,17 +43,19 @@ SELECT 'gateway' AS source, 'default' AS source_account, 'usage' AS source_role,
         WHEN coalesce(nullif(status, ''), m.status) IN ('failure', 'failed', 'error')
             OR m.error_information.error_class IS NOT NULL THEN 'error' ELSE 'unknown' END AS status,
     TRY_CAST(m.error_information.error_code AS BIGINT) AS http_status, nullif(m.error_information.error_class, '') AS error_type,
+    NULL::VARCHAR AS operation_name,
     CASE WHEN reasoning > 0 AND total_tokens = prompt_tokens + completion_tokens + reasoning
         THEN 'cache_in_input_reasoning_beside_output' ELSE 'cache_in_input' END AS token_convention,
     prompt_tokens AS reported_input_tokens, completion_tokens AS reported_output_tokens, total_tokens AS reported_total_tokens,
     cache_read AS cache_read_tokens, cache_write AS cache_write_tokens, cache_write_1h AS cache_write_1h_tokens,
-    reasoning AS reasoning_tokens,
+    reasoning AS reasoning_tokens, {nulls},
     CASE WHEN call_type IN ('embedding', 'aembedding') THEN 'ai.embed'
         WHEN call_type IN ('image_generation', 'aimage_generation', 'image_edit', 'aimage_edit') THEN 'ai.image'
         WHEN call_type IN ('moderation', 'amoderation') THEN 'safety.moderate' ELSE 'ai.chat' END AS primitive,
-    CASE WHEN call_type IN ('moderation', 'amoderation') THEN 1::BIGINT END AS units_count,
+    CASE WHEN call_type IN ('moderation', 'amoderation') THEN 1::DECIMAL(38, 18) END AS quantity,
     nullif(custom_llm_provider, '') AS host_raw, nullif(model, '') AS model_raw, nullif(model_group, '') AS deployment,
-    NULL::VARCHAR AS region,
+    NULL::VARCHAR AS native_unit, NULL::DECIMAL(38, 18) AS native_quantity, NULL::VARCHAR AS region,
+    NULL::BIGINT AS context_min_tokens,
     CASE WHEN contains(call_type, 'batch') OR len(m.batch_models) > 0 THEN 'batch'
         WHEN lower(m.usage_object.service_tier) IN ('batch', 'flex', 'priority') THEN lower(m.usage_object.service_tier)
         ELSE 'standard' END AS processing,
@@ -63,6 +70,7 @@ SELECT 'gateway' AS source, 'default' AS source_account, 'usage' AS source_role,
         m.spend_logs_metadata.feature) AS feature_id,
     nullif(session_id, '') AS session_id, nullif(end_user, '') AS end_user_id,
     replace(array_to_string(list_sort(list_filter(tags, lambda tag: starts_with(tag, 'env:'))), ','), ':', '=') AS tag_set,
+    NULL::VARCHAR AS client_ip, NULL::VARCHAR AS prompt_excerpt,
     CASE WHEN request_duration_ms >= 0 THEN request_duration_ms END AS latency_ms,
     CASE WHEN completionStartTime >= startTime THEN date_diff('millisecond', startTime, completionStartTime) END AS ttft_ms,
     spend AS source_cost_usd
@@ -102,7 +110,7 @@ def staging_sql(source: Path, target: Path, *, form: str) -> str:
                 '["VARCHAR"]') AS tags
         FROM {reader}"""
     return (
-        f"COPY (WITH raw AS ({raw}) {_ROWS.format(delivery='d' * 32)}) TO '{target}' "
+        f"COPY (WITH raw AS ({raw}) {_ROWS.format(delivery='d' * 32, nulls=_MODAL_NULLS)}) TO '{target}' "
         "(FORMAT parquet, COMPRESSION zstd, PARTITION_BY (usage_date), WRITE_PARTITION_COLUMNS true)"
     )
 

@@ -9,7 +9,7 @@ by line with Python's json: only lines that are bad themselves are refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -21,6 +21,18 @@ from usage_etl.sources.records import RecordShape
 _SLICE_LINES = 256
 _BLANK = " \t\r"
 _LOOKS_WHOLE = pl.col("line").str.starts_with("{") & pl.col("line").str.ends_with("}")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Lines whose records have another shape, with columns of the same names."""
+
+    told_by: str
+    """Regular expression that is found in such a line. Where it misleads the line is read with patience, or refused."""
+    shape: RecordShape
+    rewritten: tuple[str, str] | None = None
+    """Regular expression and what replaces it before a line is read fast."""
+
 
 Refusal = tuple[int, str, str]
 """Ordinal, text and rule name of a refused line."""
@@ -39,36 +51,71 @@ class FlatRecords:
     """``raw_ordinal`` and ``line`` of every readable line, for quoting."""
 
 
+def joined_records(blocks: Sequence[FlatRecords]) -> FlatRecords:
+    """Records of consecutive blocks as if they were one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return FlatRecords(
+        lines_count=sum(block.lines_count for block in blocks),
+        flat=pl.concat([block.flat for block in blocks], rechunk=True),
+        refused=[refusal for block in blocks for refusal in block.refused],
+        lines=pl.concat([block.lines for block in blocks]),
+    )
+
+
 class LineReader:
     """Reads the blocks of one file; remembers in which form its opened objects came last."""
 
-    def __init__(self, shape: RecordShape) -> None:
-        self._shape = shape
-        self._schema = pl.Schema({"raw_ordinal": pl.Int64(), **shape.schema})
-        self._forms = tuple(shape.json_types)
+    def __init__(self, shape: RecordShape, variants: Sequence[Variant] = ()) -> None:
+        names = dict.fromkeys(name for each in (shape, *(variant.shape for variant in variants)) for name in each.schema)
+        self._schema = pl.Schema({"raw_ordinal": pl.Int64(), **dict.fromkeys(names, pl.String())})
+        self._shape = _ShapeReader(shape, self._schema)
+        self._variants = [(variant.told_by, _ShapeReader(variant.shape, self._schema, variant.rewritten)) for variant in variants]
 
     def read(self, block: LineBlock) -> FlatRecords:
         """Flatten the records of ``block``."""
         lines, refused = _split(block)
         looks_whole = lines.select(_LOOKS_WHOLE).to_series()
         odd, records = (lines.clear(), lines) if looks_whole.all() else (lines.filter(~looks_whole), lines.filter(looks_whole))
-        frames, blank_count = [], 0
+        frames: list[pl.DataFrame] = []
+        trimmed: list[tuple[int, str]] = []
+        blank_count = 0
         for ordinal, text in odd.rows():
             stripped = text.strip(_BLANK)
             if not stripped:
                 blank_count += 1
             elif stripped.startswith("{") and stripped.endswith("}"):
-                frames += self._line_by_line([(ordinal, stripped)], refused)
+                trimmed.append((ordinal, stripped))
             else:
                 refused.append((ordinal, text, "line__not_a_json_object"))
-        frames += self._decode(records, refused)
+        for reader, part in self._told(records):
+            frames += reader.frames(part, refused)
+        for reader, part in self._told(pl.DataFrame(trimmed, schema=lines.schema, orient="row")):
+            frames += reader.line_by_line(part.rows(), refused)
         flat = pl.concat(frames).sort("raw_ordinal") if len(frames) > 1 else (frames or [pl.DataFrame(schema=self._schema)])[0]
         lines_count = block.lines_count - blank_count
         if flat.height + len(refused) != lines_count:
             raise ConservationError(f"lines from {block.first_ordinal}", lines_count, flat.height + len(refused))
         return FlatRecords(lines_count, flat, refused, lines)
 
-    def _decode(self, records: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
+    def _told(self, records: pl.DataFrame) -> Iterator[tuple[_ShapeReader, pl.DataFrame]]:
+        """The lines of each shape, by what they hold."""
+        for told_by, reader in self._variants:
+            is_told = records["line"].str.contains(told_by)
+            yield reader, records.filter(is_told)
+            records = records.filter(~is_told)
+        yield self._shape, records
+
+
+class _ShapeReader:
+    """Reads lines whose records are of one shape into the columns of ``schema``."""
+
+    def __init__(self, shape: RecordShape, schema: pl.Schema, rewritten: tuple[str, str] | None = None) -> None:
+        self._shape, self._schema, self._rewritten = shape, schema, rewritten
+        self._forms = tuple(shape.json_types)
+
+    def frames(self, records: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
+        """Flat frames of the lines that read; the others are added to ``refused``."""
         if not records.height:
             return
         whole = self._fast(records)
@@ -77,17 +124,18 @@ class LineReader:
             return
         for part in records.iter_slices(_SLICE_LINES):
             flat = self._fast(part)
-            yield from self._line_by_line(part.rows(), refused) if flat is None else [flat]
+            yield from self.line_by_line(part.rows(), refused) if flat is None else [flat]
 
     def _fast(self, records: pl.DataFrame) -> pl.DataFrame | None:
+        lines = records if self._rewritten is None else records.with_columns(pl.col("line").str.replace(*self._rewritten))
         for form in self._forms:
-            flat = _decode_as(form, records, self._shape)
+            flat = _decode_as(form, lines, self._shape)
             if flat is not None:
                 self._forms = (form, *(other for other in self._forms if other != form))
-                return flat
+                return _aligned(flat, self._schema)
         return None
 
-    def _line_by_line(self, rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> list[pl.DataFrame]:
+    def line_by_line(self, rows: Iterable[tuple[int, str]], refused: list[Refusal]) -> list[pl.DataFrame]:
         """Flat frame of the lines that read one by one; the others are added to ``refused``."""
         flat = []
         for ordinal, text in rows:
@@ -121,6 +169,13 @@ def _split(block: LineBlock) -> tuple[pl.DataFrame, list[Refusal]]:
             except UnicodeDecodeError:
                 refused.append((ordinal, raw.decode("utf-8", "replace"), "line__not_utf8"))
         return pl.DataFrame(rows, schema=schema, orient="row"), refused
+
+
+def _aligned(flat: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """``flat`` with the columns of other shapes, null, in the order of ``schema``."""
+    if flat.schema == schema:
+        return flat
+    return flat.select(name if name in flat.columns else pl.lit(None, kind).alias(name) for name, kind in schema.items())
 
 
 def _decode_as(form: str, records: pl.DataFrame, shape: RecordShape) -> pl.DataFrame | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,18 +93,18 @@ class FieldTypes:
 
     def patient(self, flat: pl.DataFrame, *, is_second_reading: bool = True) -> list[pl.Series]:
         """Conversions that read every accepted spelling. Without a second reading only those that ``quick`` leaves out."""
-        again = [
-            *(counts(flat[name]).alias(typed(name)) for name in self.counts),
-            *(instants(flat[name], self.spellings, self.zone).alias(typed(name)) for name in self.instants),
-            *(milliseconds(flat[name]).alias(typed(name)) for name in self.milliseconds),
-            *(numbers(flat[name]).alias(typed(name)) for name in self.numbers),
-        ]
-        always = [
-            *(epochs(flat[name], unit).alias(typed(name)) for name, unit in (self.epochs or {}).items()),
-            *(milliseconds(flat[name], factor=1000).alias(typed(name)) for name in self.seconds),
-            *(decimals(flat[name]).alias(typed(name)) for name in self.decimals),
-        ]
-        return [*(again if is_second_reading else []), *always]
+        return [*(self._again(flat) if is_second_reading else ()), *self._always(flat)]
+
+    def _again(self, flat: pl.DataFrame) -> Iterator[pl.Series]:
+        yield from (counts(flat[name]).alias(typed(name)) for name in self.counts)
+        yield from (instants(flat[name], self.spellings, self.zone).alias(typed(name)) for name in self.instants)
+        yield from (milliseconds(flat[name]).alias(typed(name)) for name in self.milliseconds)
+        yield from (numbers(flat[name]).alias(typed(name)) for name in self.numbers)
+
+    def _always(self, flat: pl.DataFrame) -> Iterator[pl.Series]:
+        yield from (epochs(flat[name], unit).alias(typed(name)) for name, unit in (self.epochs or {}).items())
+        yield from (milliseconds(flat[name], factor=1000).alias(typed(name)) for name in self.seconds)
+        yield from (decimals(flat[name]).alias(typed(name)) for name in self.decimals)
 
     def spelling_of(self, flat: pl.DataFrame) -> str | None:
         """The first spelling that reads most of the first instant field's texts."""

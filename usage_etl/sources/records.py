@@ -17,6 +17,9 @@ import polars as pl
 LIST_SEPARATOR = "\x1f"
 """Between the elements of a list once flattened; a control character that none of them holds."""
 
+ELEMENTS = "*"
+"""Step of a place from a list of objects to its objects."""
+
 _Tree = dict[str, Any]
 """Name to the tree below it; None at a leaf."""
 
@@ -26,11 +29,17 @@ class RecordShape:
     """The fields of one kind of record."""
 
     fields: Mapping[str, tuple[str, ...]]
-    """Flat text column to the field's place in the record. No field's place is a part of another's."""
+    """Flat text column to the field's place in the record. No field's place is a part of another's.
+
+    A place may lead through one list of objects by the step ``ELEMENTS``: the column then holds what its objects have there,
+    joined by ``LIST_SEPARATOR``.
+    """
     lists: frozenset[str] = frozenset()
     """Columns that hold a list of texts, flattened by ``LIST_SEPARATOR``. A text in place of a list becomes its element."""
     opened: tuple[str, ...] = ()
     """Top-level objects that some versions of the writer send as JSON in text."""
+    optional: tuple[tuple[str, ...], ...] = ()
+    """Places below which a part of another type than ours counts as absent: bodies that each model writes as it likes."""
 
     @cached_property
     def tree(self) -> _Tree:
@@ -69,10 +78,17 @@ class RecordShape:
         Raises ValueError with a rule name when a part that must be an object is something else.
         """
         whole = {**record, **{name: _opened(record.get(name), name) for name in self.opened}}
-        return {
-            name: _joined(_find(whole, path), name) if name in self.lists else _text(_find(whole, path), name)
-            for name, path in self.fields.items()
-        }
+        return {name: self._flat(whole, path, name) for name, path in self.fields.items()}
+
+    def _flat(self, record: Any, path: tuple[str, ...], name: str) -> str | None:
+        try:
+            found = _find(record, path)
+            is_list = name in self.lists or ELEMENTS in path
+            return _joined(found, name) if is_list else _text(found, name)
+        except ValueError:
+            if any(path[: len(place)] == place for place in self.optional):
+                return None
+            raise
 
     @cached_property
     def _names(self) -> Mapping[tuple[str, ...], str]:
@@ -86,12 +102,14 @@ class RecordShape:
                 yield from self._leaf_names(inner, (*above, name))
 
     def _struct(self, tree: _Tree, above: tuple[str, ...]) -> pl.Struct:
-        return pl.Struct(
-            {
-                name: self._leaf_type((*above, name)) if inner is None else self._struct(inner, (*above, name))
-                for name, inner in tree.items()
-            }
-        )
+        return pl.Struct({name: self._type(inner, (*above, name)) for name, inner in tree.items()})
+
+    def _type(self, tree: _Tree | None, place: tuple[str, ...]) -> pl.DataType:
+        if tree is None:
+            return self._leaf_type(place)
+        if ELEMENTS in tree:
+            return pl.List(self._struct(tree[ELEMENTS], (*place, ELEMENTS)))
+        return self._struct(tree, place)
 
     def _leaf_type(self, path: tuple[str, ...]) -> pl.DataType:
         return pl.List(pl.String) if self._names.get(path) in self.lists else pl.String()
@@ -100,12 +118,22 @@ class RecordShape:
         """Leaf by leaf in the order of the tree. Whole levels are unnested: far cheaper than reaching for single leaves."""
         for name, inner in tree.items():
             column = frame[name]
-            if inner is not None:
+            if inner is not None and ELEMENTS in inner:
+                yield from self._element_leaves(column, inner[ELEMENTS], (*above, name, ELEMENTS))
+            elif inner is not None:
                 yield from self._leaves(column.struct.unnest(), inner, (*above, name))
             else:
                 flat_name = self._names[*above, name]
                 flat = column.list.join(LIST_SEPARATOR) if flat_name in self.lists else column
                 yield flat.alias(flat_name)
+
+    def _element_leaves(self, lists: pl.Series, tree: _Tree, above: tuple[str, ...]) -> Iterator[pl.Series]:
+        """Leaves of the objects in a list, joined row by row: most objects have none of them."""
+        rows = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "element": lists}).explode("element")
+        for leaf in self._leaves(rows["element"].struct.unnest(), tree, above):
+            found = rows.select("row", leaf.alias("text")).filter(pl.col("text").is_not_null())
+            joined = found.group_by("row", maintain_order=True).agg(pl.col("text").str.join(LIST_SEPARATOR))
+            yield pl.Series(leaf.name, [None], pl.String).new_from_index(0, len(lists)).scatter(joined["row"], joined["text"])
 
 
 def _opened(found: Any, name: str) -> Any:
@@ -125,10 +153,19 @@ def _find(record: Any, path: tuple[str, ...]) -> Any:
     for depth, name in enumerate(path):
         if found is None or found == "":
             return None
+        if name == ELEMENTS:
+            return _find_in_elements(found, path, depth)
         if not isinstance(found, dict):
             raise ValueError(f"{path[depth - 1]}__not_an_object")
         found = found.get(name)
     return found
+
+
+def _find_in_elements(elements: Any, path: tuple[str, ...], depth: int) -> list[Any]:
+    """What the objects of a list have at the rest of the path; elements of another type have nothing."""
+    if not isinstance(elements, list):
+        raise ValueError(f"{path[depth - 1]}__not_a_list")
+    return [_find(element, path[depth + 1 :]) for element in elements if isinstance(element, dict)]
 
 
 def _text(found: Any, name: str) -> str | None:

@@ -39,8 +39,8 @@ def instants(text: pl.Series, spellings: Sequence[str] = INSTANT_FORMATS, zone: 
 def instant_text(text: pl.Expr, spelling: str, zone: str) -> pl.Expr:
     """UTC instants from texts in one spelling; null where one is written otherwise."""
     if zone == "UTC" or "%z" in spelling or "%#z" in spelling:
-        return text.str.to_datetime(spelling, time_unit="us", time_zone="UTC", strict=False)
-    local = text.str.to_datetime(spelling, time_unit="us", strict=False)
+        return text.str.to_datetime(spelling, time_unit="us", time_zone="UTC", strict=False, cache=False)
+    local = text.str.to_datetime(spelling, time_unit="us", strict=False, cache=False)
     return local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
 
 

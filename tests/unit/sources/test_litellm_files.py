@@ -228,6 +228,8 @@ def test_the_role_and_account_of_the_source_stand_on_every_row() -> None:
 def test_parsing_yields_as_it_reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(lines, "BLOCK_BYTES", 4096)
     path = tmp_path / "log"
-    path.write_text(THREE * 10)
+    path.write_text(THREE * 30)
+    batches = list(parse(path, CONTEXT))
 
-    assert len(list(parse(path, CONTEXT))) > 3
+    assert len(batches) > 3
+    assert sum(batch.rows_read for batch in batches) == 90

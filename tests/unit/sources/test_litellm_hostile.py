@@ -88,7 +88,8 @@ def test_every_line_is_staged_or_quarantined_under_its_own_number(found: list[st
     ordinals = sorted([*outcome.usage["raw_ordinal"], *outcome.quarantine["raw_ordinal"]])
     assert ordinals == [number for number, text in enumerate(written, start=1) if text.strip(" \t")]
     for ordinal, event_id in outcome.usage.select("raw_ordinal", "event_id").rows():
-        assert json.loads(written[ordinal - 1])["request_id"] in (event_id, json.loads(event_id) if event_id.isdigit() else None)
+        sent = json.loads(written[ordinal - 1])["request_id"]
+        assert sent == event_id or (not isinstance(sent, str) and sent == json.loads(event_id))
     for ordinal, text in outcome.quarantine.select("raw_ordinal", "raw_text").rows():
         assert written[ordinal - 1].strip() == text.strip()
 

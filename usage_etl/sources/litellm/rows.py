@@ -38,13 +38,16 @@ CANCELLED_CLASSES = ("CancelledError", "ClientDisconnect", "ClientDisconnectedEr
 _PROCESSINGS = ("batch", "flex", "priority")
 
 
-def _prepared(flat: pl.DataFrame, context: ParseContext) -> pl.DataFrame:
+def prepared(flat: pl.DataFrame, context: ParseContext) -> pl.DataFrame:
     """With tags read, and a key logged in clear replaced by the hash that LiteLLM itself would have logged."""
     return with_hashed_secrets(flat, "api_key").hstack(tag_columns(flat["request_tags"], context.tags))
 
 
-def _derived() -> list[pl.Expr]:
-    """Token parts from wherever a version of the gateway puts them, and how the record counts reasoning."""
+def token_parts(*cached_elsewhere: str) -> list[pl.Expr]:
+    """Token parts from wherever a version of the gateway puts them, and how the record counts reasoning.
+
+    ``cached_elsewhere``: further fields that hold cache reads.
+    """
     lifetimes = [
         value(f"{place}ephemeral_5m_input_tokens") + value(f"{place}ephemeral_1h_input_tokens") for place in ("", "prompt_")
     ]
@@ -52,7 +55,9 @@ def _derived() -> list[pl.Expr]:
     counted = value("prompt_tokens") + value("completion_tokens") + reasoning
     is_beside = (reasoning > 0) & (value("total_tokens") == counted)
     return [
-        _largest("cache_read_input_tokens", "cached_tokens", "added_cache_read_input_tokens").alias("cache_read"),
+        _largest("cache_read_input_tokens", "cached_tokens", "added_cache_read_input_tokens", *cached_elsewhere).alias(
+            "cache_read"
+        ),
         pl.max_horizontal(
             _largest("cache_creation_input_tokens", "cache_creation_tokens", "added_cache_creation_input_tokens"), *lifetimes
         ).alias("cache_write"),
@@ -67,16 +72,34 @@ def _largest(*names: str) -> pl.Expr:
 
 def _columns(_: ParseContext) -> dict[str, pl.Expr]:
     """The columns of STAGED_USAGE that the log fills."""
-    return {**request_columns(value("startTime")), **_measures(), **_words()}
+    return {**request_columns(value("startTime")), **token_columns(), **word_columns(), **_own_columns()}
 
 
-def _measures() -> dict[str, pl.Expr]:
+def _own_columns() -> dict[str, pl.Expr]:
+    """What only rows of the table say, or say in their own place."""
     started_at, ended_at = value("startTime"), value("endTime")
     latency = pl.coalesce(value("request_duration_ms"), (ended_at - started_at).dt.total_milliseconds())
     ttft = (value("completionStartTime") - started_at).dt.total_milliseconds()
     return {
+        "event_id": pl.col("request_id"),
+        "call_id": word("litellm_call_id"),
         "record_version_at": value("updated_at"),
         "ended_at": ended_at,
+        "status": status_of(pl.coalesce(word("status"), word("metadata_status"))),
+        "source_cost_usd": value("spend"),
+        "user_id": pl.coalesce(word("user"), word("key_user_id")),
+        "team_id": pl.coalesce(word("team_id"), word("key_team_id")),
+        "api_key_id": word("api_key"),
+        "session_id": word("session_id"),
+        "end_user_id": word("end_user"),
+        "latency_ms": pl.when(latency >= 0).then(latency),
+        "ttft_ms": pl.when(ttft >= 0).then(ttft),
+    }
+
+
+def token_columns() -> dict[str, pl.Expr]:
+    """Tokens as every shape of the log spells them, from ``token_parts``."""
+    return {
         "reported_input_tokens": value("prompt_tokens"),
         "reported_output_tokens": value("completion_tokens"),
         "reported_total_tokens": value("total_tokens"),
@@ -85,14 +108,12 @@ def _measures() -> dict[str, pl.Expr]:
         "cache_write_1h_tokens": pl.col("cache_write_1h"),
         "reasoning_tokens": value("reasoning_tokens"),
         "quantity": pl.when(pl.col("call_type").is_in(["moderation", "amoderation"])).then(pl.lit(1)),
-        "latency_ms": pl.when(latency >= 0).then(latency),
-        "ttft_ms": pl.when(ttft >= 0).then(ttft),
-        "source_cost_usd": value("spend"),
         "is_cache_hit": (pl.col("cache_hit").str.to_lowercase() == "true").fill_null(value=False),
     }
 
 
-def _words() -> dict[str, pl.Expr]:
+def word_columns() -> dict[str, pl.Expr]:
+    """Words as every shape of the log spells them."""
     tier = pl.col("service_tier").str.to_lowercase()
     is_batch = pl.col("call_type").str.contains("batch", literal=True) | (
         (pl.col("batch_models") != "") & ~pl.col("batch_models").is_in(["[]", "null"])
@@ -100,9 +121,6 @@ def _words() -> dict[str, pl.Expr]:
     http_status = pl.col("error_code").cast(pl.Int64, strict=False)
     is_http = http_status.is_between(100, 599).fill_null(value=False)
     return {
-        "event_id": pl.col("request_id"),
-        "call_id": word("litellm_call_id"),
-        "status": _status(),
         "http_status": pl.when(is_http).then(http_status),
         "error_type": pl.coalesce(word("error_class"), pl.when(~is_http).then(word("error_code"))),
         "token_convention": pl.col("token_convention"),
@@ -112,20 +130,15 @@ def _words() -> dict[str, pl.Expr]:
         "host_raw": word("custom_llm_provider"),
         "model_raw": word("model"),
         "deployment": word("model_group"),
-        "user_id": pl.coalesce(word("user"), word("key_user_id")),
-        "team_id": pl.coalesce(word("team_id"), word("key_team_id")),
-        "api_key_id": word("api_key"),
         "project_id": word("project_id"),
         "investigation_id": pl.coalesce("tag_investigation", word("noted_investigation")),
         "feature_id": pl.coalesce("tag_feature", word("noted_feature")),
-        "session_id": word("session_id"),
-        "end_user_id": word("end_user"),
         "tag_set": pl.col("tag_set"),
     }  # fmt: skip
 
 
-def _status() -> pl.Expr:
-    said = pl.coalesce(word("status"), word("metadata_status"))
+def status_of(said: pl.Expr) -> pl.Expr:
+    """Outcome from LiteLLM's own word and the class of the error."""
     error_class = word("error_class")
     failed = said.is_in(["failure", "failed", "error"]) | error_class.is_not_null() | word("error_code").is_not_null()
     return (
@@ -137,5 +150,5 @@ def _status() -> pl.Expr:
     )  # fmt: skip
 
 
-MAPPING = RowMapping(types=TYPES, columns=_columns, rules=record_rules, derived=_derived(), prepare=_prepared)
+MAPPING = RowMapping(types=TYPES, columns=_columns, rules=record_rules, derived=token_parts(), prepare=prepared)
 """SpendLogs records to rows of STAGED_USAGE."""
