@@ -1,12 +1,26 @@
-"""What a token costs: the dated price book, and the rating of usage by it.
+"""What usage costs: the dated price book, and the rating of usage by it.
 
-Owns dim_price, the model catalog and the one multiplication of tokens by price. Owns no usage and reads no files.
+Owns dim_price, the model catalog and the one multiplication of tokens by price. Owns no usage; of files it reads its own
+bundled price data only.
 """
 
 from __future__ import annotations
 
-from usage_etl.pricing.book import ListPrices, price_book
-from usage_etl.pricing.catalog import ModelCatalog
-from usage_etl.pricing.rating import DayPrices, day_prices, rate
+from usage_etl.pricing.book import price_book
+from usage_etl.pricing.catalog import LOGGED_COLUMNS, ModelCatalog
+from usage_etl.pricing.imports import parse_price_file, with_files
+from usage_etl.pricing.lists import ListPrices
+from usage_etl.pricing.rating import rate
+from usage_etl.pricing.slots import DayPrices, day_prices
 
-__all__ = ["DayPrices", "ListPrices", "ModelCatalog", "day_prices", "price_book", "rate"]
+__all__ = [
+    "LOGGED_COLUMNS",
+    "DayPrices",
+    "ListPrices",
+    "ModelCatalog",
+    "day_prices",
+    "parse_price_file",
+    "price_book",
+    "rate",
+    "with_files",
+]

@@ -38,6 +38,8 @@ def in_force(book: pl.DataFrame, provider: str, model: str, instant: dt.datetime
         pl.col("provider") == provider,
         pl.col("model_id") == model,
         pl.col("processing") == processing,
+        pl.col("region").is_null(),
+        pl.col("unit").is_null(),
         pl.col("valid_from") <= instant,
         pl.col("valid_to").is_null() | (pl.col("valid_to") > instant),
     )
@@ -46,7 +48,7 @@ def in_force(book: pl.DataFrame, provider: str, model: str, instant: dt.datetime
 def test_every_token_priced_model_has_exactly_one_base_price_at_any_instant(book: pl.DataFrame) -> None:
     for instant in (dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime(2026, 11, 1, tzinfo=dt.UTC)):
         active = book.filter(pl.col("valid_from") <= instant, pl.col("valid_to").is_null() | (pl.col("valid_to") > instant))
-        key = ["provider", "model_id", "processing", "context_min_tokens"]
+        key = ["provider", "model_id", "processing", "region", "unit", "context_min_tokens", "from_minute"]
         assert active.height == active.select(key).unique().height
 
 
@@ -66,7 +68,12 @@ def test_rates_equal_the_reference_calculator(book: pl.DataFrame, processing: st
             rows = rows.filter((pl.col("context_min_tokens") < input_tokens) | (pl.col("context_min_tokens") == 0)).sort(
                 "context_min_tokens"
             )
-            if rows.is_empty() or rows["output_per_mtok"][-1] is None or rows["input_uncached_per_mtok"][-1] is None:
+            if (
+                rows.is_empty()
+                or rows["price_source"][0] != "genai-prices"
+                or rows["output_per_mtok"][-1] is None
+                or rows["input_uncached_per_mtok"][-1] is None
+            ):
                 continue
             row = rows.row(-1, named=True)
             ours = (
