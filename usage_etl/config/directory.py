@@ -50,6 +50,7 @@ CONTRACT_COLUMNS = (
     "output_image_per_mtok",
     "per_request",
     "per_unit",
+    "unit_count",
     "currency",
     "note",
 )

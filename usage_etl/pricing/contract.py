@@ -66,7 +66,7 @@ def _price(row: Mapping[str, str | None], price_source: str) -> Price:
         provider=_required(row, "provider"),
         model_id=_required(row, "model_id"),
         processing=processing,
-        context_min_tokens=_whole(row.get("context_min_tokens") or "0"),
+        context_min_tokens=_whole(row, "context_min_tokens", "0"),
         valid_from=valid_from,
         valid_to=valid_to,
         rates=rates,
@@ -76,6 +76,7 @@ def _price(row: Mapping[str, str | None], price_source: str) -> Price:
         region=row.get("region"),
         unit=unit,
         per_unit=per_unit,
+        unit_count=_whole(row, "unit_count", "1"),
         from_minute=from_minute,
         to_minute=to_minute,
         provenance=row.get("note"),
@@ -122,9 +123,10 @@ def _rate(cell: str | None) -> Decimal | None:
     return rate
 
 
-def _whole(cell: str) -> int:
-    if not cell.isascii() or not cell.isdigit():
-        raise ValueError(f"context_min_tokens {cell!r} is not a whole number")
+def _whole(row: Mapping[str, str | None], name: str, default: str) -> int:
+    cell = row.get(name) or default
+    if not cell.isascii() or not cell.isdigit() or len(cell) > 12 or (name == "unit_count" and not int(cell)):
+        raise ValueError(f"{name} {cell!r} is not a whole number of up to 12 digits")
     return int(cell)
 
 

@@ -143,4 +143,4 @@ def _units(base: Price, price: ModelPrice) -> Iterator[Price]:
     for unit, (key, per) in _UNIT_KEYS.items():
         listed = getattr(price, key, None)
         if isinstance(listed, Decimal):
-            yield replace(base, unit=unit, per_unit=clean_rate(listed / per), rates=(None,) * len(RATE_COLUMNS))
+            yield replace(base, unit=unit, per_unit=clean_rate(listed), unit_count=per, rates=(None,) * len(RATE_COLUMNS))

@@ -52,7 +52,7 @@ def _with_unit(price: Price, fee: Price) -> Price:
     provenance = price.provenance
     if fee.price_source != price.price_source:
         provenance = f"{price.provenance or price.price_source}; {fee.unit}: {fee.price_source} {fee.price_source_version}"
-    return replace(price, unit=fee.unit, per_unit=fee.per_unit, provenance=provenance)
+    return replace(price, unit=fee.unit, per_unit=fee.per_unit, unit_count=fee.unit_count, provenance=provenance)
 
 
 class _Cell(NamedTuple):

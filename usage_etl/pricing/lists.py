@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
@@ -16,7 +16,7 @@ from genai_prices.types import Provider
 
 from usage_etl.pricing.catalog import ModelCatalog
 from usage_etl.pricing.genai_list import genai_prices
-from usage_etl.pricing.price import BEGINNING, RATE_COLUMNS, Price, rates_of
+from usage_etl.pricing.price import BEGINNING, RATE_COLUMNS, SUBSET_RATES, Price, rates_of
 from usage_etl.pricing.surcharges import Surcharge
 
 LIST_SOURCES = ("genai-prices", "litellm")
@@ -144,7 +144,7 @@ class ListPrices:
 
     @property
     def prices(self) -> tuple[Price, ...]:
-        """Prices of every model by the strongest list that has it, and price classes that only a weaker list has."""
+        """Prices of every model by the strongest list that has it, filled by weaker ones where they agree with it."""
         return tuple(self._merged())
 
     @property
@@ -168,20 +168,43 @@ class ListPrices:
             for price in one.prices:
                 by_model.setdefault((price.provider, price.model_id), []).append(price)
             for key, prices in by_model.items():
-                if key in taken:
-                    yield from _further_classes(prices, taken[key])
-                else:
-                    taken[key] = prices
-                    yield from prices
+                taken[key] = _filled(taken[key], prices) if key in taken else prices
+        for prices in taken.values():
+            yield from prices
 
 
-def _further_classes(weaker: Iterable[Price], stronger: Sequence[Price]) -> Iterator[Price]:
-    """Price classes that only the weaker list names, where both agree on today's standard rates of input and output."""
+def _filled(stronger: Sequence[Price], weaker: Sequence[Price]) -> list[Price]:
+    """A model's prices with what only the weaker list names: further price classes, and rates of audio, images, thinking.
+
+    Taken only where both lists agree on what the model's other tokens cost, so that an outdated list fills nothing.
+    """
     of_tokens = [price for price in weaker if price.unit is None]
     if _standard_rates(of_tokens) != _standard_rates(stronger):
-        return
+        return list(stronger)
     named = {price.processing for price in stronger if price.unit is None}
-    yield from (price for price in of_tokens if price.processing not in named)
+    filled = [_with_parts(price, of_tokens) for price in stronger]
+    return [*filled, *(price for price in of_tokens if price.processing not in named)]
+
+
+def _with_parts(price: Price, weaker: Sequence[Price]) -> Price:
+    """``price`` with the weaker list's rates of parts that it names none for, where their classes cost the same."""
+    if price.unit is not None or price.is_processing_assumed:
+        return price
+    key = (price.processing, price.context_min_tokens)
+    other = next((one for one in weaker if (one.processing, one.context_min_tokens) == key), None)
+    parts = {
+        part: rate
+        for part, whole in SUBSET_RATES.items()
+        if other is not None
+        and price.rate(part) is None
+        and (rate := other.rate(part)) is not None
+        and other.rate(whole) == price.rate(whole) != rate
+    }
+    if other is None or not parts:
+        return price
+    rates = tuple(parts.get(column, rate) for column, rate in zip(RATE_COLUMNS, price.rates, strict=True))
+    note = f"{price.provenance or price.price_source}; {', '.join(parts)}: {other.price_source} {other.price_source_version}"
+    return replace(price, rates=rates, provenance=note)
 
 
 def _standard_rates(prices: Iterable[Price]) -> set[tuple[int, Decimal | None, Decimal | None]]:

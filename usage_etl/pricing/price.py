@@ -75,6 +75,8 @@ class Price:
     region: str | None = None
     unit: str | None = None
     per_unit: Decimal | None = None
+    unit_count: int = 1
+    """How many of ``unit`` the price buys."""
     from_minute: int = 0
     to_minute: int = WHOLE_DAY
     provenance: str | None = None
@@ -97,7 +99,7 @@ class Price:
         rates = self._effective_rates()
         content = fingerprint({
             "rates": rates, "from": self.valid_from, "currency": self.currency, "by": self.price_source,
-            "unit": self.unit, "per_unit": self.per_unit,
+            "unit": self.unit, "per_unit": self.per_unit, "unit_count": self.unit_count,
         })  # fmt: skip
         name = f"{self.price_source}:{self.provider}/{self.model_id}:{self.processing}:{self.context_min_tokens}"
         hour = "" if (self.from_minute, self.to_minute) == (0, WHOLE_DAY) else f"T{clock(self.from_minute)}"
@@ -116,6 +118,7 @@ class Price:
             "valid_to": self.valid_to,
             **dict(zip(RATE_COLUMNS, rates, strict=True)),
             "per_unit": self.per_unit,
+            "unit_count": None if self.unit is None else self.unit_count,
             "currency": self.currency,
             "price_source": self.price_source,
             "price_source_version": self.price_source_version,

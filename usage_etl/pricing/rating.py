@@ -49,13 +49,14 @@ def rate(frame: pl.LazyFrame, *, prices: DayPrices) -> pl.LazyFrame:
         currency=pl.when(is_priced | free).then(pl.col("currency").fill_null(pl.lit("USD"))),
     )
     labelled = with_amounts.with_columns(pl.col(_LABELS).cast(pl.Categorical))
-    return labelled.drop(*RATE_COLUMNS, "per_unit", *PRICE_KEYS, "is_ambiguous", *SLOT_COLUMNS)
+    return labelled.drop(*RATE_COLUMNS, "per_unit", "unit_count", *PRICE_KEYS, "is_ambiguous", *SLOT_COLUMNS)
 
 
 def _amount(prices: DayPrices) -> pl.Expr:
     """Σ tokens x rate / 1,000,000, and what requests and units cost; null where something used has no rate.
 
-    Exact: rates have at most 12 decimals. A unit is either the row's own or the one of its primitive.
+    Exact: rates have at most 12 decimals. Only what is priced by the hour and counted in seconds may need more than 18
+    decimals; it is cut there. A unit is either the row's own or the one of its primitive.
     """
     zero = pl.lit(Decimal(0)).cast(MONEY)
     parts = [
@@ -68,7 +69,10 @@ def _amount(prices: DayPrices) -> pl.Expr:
     by_token = (total * pl.lit(_PER_MTOK).cast(MONEY)).cast(MONEY)
     per_request = (pl.col("requests_count") * pl.col("per_request")).fill_null(zero)
     quantity = _priced_quantity(prices)
-    per_unit = (quantity * pl.col("per_unit")).cast(MONEY)
+    by_unit = (quantity * pl.col("per_unit")).cast(MONEY)
+    per_unit = (
+        pl.when(pl.col("unit_count") == 1).then(by_unit).otherwise((by_unit / pl.col("unit_count").cast(MONEY)).cast(MONEY))
+    )
     has_tokens = pl.col("class_slot") > 0
     beside = pl.when(pl.col("price_unit").is_null()).then(zero).otherwise(per_unit.fill_null(zero))
     is_known = has_tokens | (pl.col("price_unit").is_not_null() & (quantity > 0))

@@ -26,16 +26,16 @@ UNKNOWN_SLOT = 255
 """A bucket that may lie on both sides of a change or of a band."""
 
 ANY_MODEL = "*"
-_SUBSET_TOKENS: Mapping[str, tuple[str, str]] = {
-    "output_reasoning_per_mtok": ("reasoning_tokens", "output_tokens"),
-    "input_audio_per_mtok": ("input_audio_tokens", "input_uncached_tokens"),
-    "cache_read_audio_per_mtok": ("cache_read_audio_tokens", "cache_read_tokens"),
-    "output_audio_per_mtok": ("output_audio_tokens", "output_tokens"),
-    "input_image_per_mtok": ("input_image_tokens", "input_uncached_tokens"),
-    "cache_read_image_per_mtok": ("cache_read_image_tokens", "cache_read_tokens"),
-    "output_image_per_mtok": ("output_image_tokens", "output_tokens"),
+SUBSET_TOKENS: Mapping[str, str] = {
+    "output_reasoning_per_mtok": "reasoning_tokens",
+    "input_audio_per_mtok": "input_audio_tokens",
+    "cache_read_audio_per_mtok": "cache_read_audio_tokens",
+    "output_audio_per_mtok": "output_audio_tokens",
+    "input_image_per_mtok": "input_image_tokens",
+    "cache_read_image_per_mtok": "cache_read_image_tokens",
+    "output_image_per_mtok": "output_image_tokens",
 }
-"""Rate of a part to its tokens and to the class that contains them."""
+"""Rate of a part of a class to its tokens."""
 
 PRICE_KEYS = ("price_provider", "price_model", "price_region", "price_unit")
 """What the logged names of a request come to in the price book."""
@@ -79,9 +79,8 @@ class DayPrices:
         """Rate column to the tokens that it prices: classes without those parts that have rates of their own."""
         tokens = {rate: pl.col(name) for rate, name in zip(TOKEN_RATES, TOKEN_CLASSES, strict=True)}
         for part in self.parts:
-            name, _ = _SUBSET_TOKENS[part]
-            tokens[SUBSET_RATES[part]] = tokens[SUBSET_RATES[part]] - pl.col(name)
-            tokens[part] = pl.col(name)
+            tokens[SUBSET_RATES[part]] = tokens[SUBSET_RATES[part]] - pl.col(SUBSET_TOKENS[part])
+            tokens[part] = pl.col(SUBSET_TOKENS[part])
         return tokens
 
     def _time_slot(self) -> pl.Expr:
@@ -194,6 +193,7 @@ def _band_rows(in_force: pl.DataFrame, instant: dt.datetime, time_slot: int, thr
             "currency",
             *RATE_COLUMNS,
             "per_unit",
+            "unit_count",
         )
         for band_slot, threshold in enumerate(thresholds)
     )

@@ -64,7 +64,7 @@ def test_the_recorded_shapes_differ_and_the_oracle_knows_many_more() -> None:
 
 
 def shape_of(name: str) -> str:
-    provider, extractor = EXTRACTORS[name]
+    _, extractor = EXTRACTORS[name]
     return f"{extractor.root} {[(mapping.path, mapping.dest) for mapping in extractor.mappings]}"
 
 
