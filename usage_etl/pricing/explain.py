@@ -105,6 +105,8 @@ def _request(
 
 def _rows_in_force(book: pl.DataFrame, provider: str | None, model: str | None, at: dt.datetime) -> pl.DataFrame:
     minute = at.hour * 60 + at.minute
+    if provider is None or model is None:
+        return book.clear()
     return book.filter(
         (pl.col("provider") == provider)
         & (pl.col("model_id") == model)

@@ -33,6 +33,15 @@ SUBSET_RATES: Mapping[str, str] = {
 }
 """Rates of parts of a class, with the rate of the whole class, which holds where the part has none of its own."""
 
+_CACHE_FALLBACKS: Mapping[str, str] = {
+    "cache_read_audio_per_mtok": "input_audio_per_mtok",
+    "cache_read_image_per_mtok": "input_image_per_mtok",
+    "cache_read_per_mtok": "input_uncached_per_mtok",
+    "cache_write_5m_per_mtok": "input_uncached_per_mtok",
+    "cache_write_1h_per_mtok": "cache_write_5m_per_mtok",
+}
+"""Where a list that names no cache price means the price of the input, of each kind; in the order of application."""
+
 RATE_COLUMNS = (*TOKEN_RATES, *SUBSET_RATES, "per_request")
 RATE_DECIMALS = 12
 """So that tokens times a rate per million is exact at the lake's 18 decimals."""
@@ -131,9 +140,10 @@ class Price:
         """Rates with what the list means by naming none for the cache."""
         if not self.is_cache_at_input_rate:
             return self.rates
-        fresh, read, write, write_1h, *others = self.rates
-        write = fresh if write is None else write
-        return (fresh, fresh if read is None else read, write, write if write_1h is None else write_1h, *others)
+        rates = dict(zip(RATE_COLUMNS, self.rates, strict=True))
+        for column, wider in _CACHE_FALLBACKS.items():
+            rates[column] = rates[wider] if rates[column] is None else rates[column]
+        return tuple(rates.values())
 
 
 def clock(minute: int) -> str:
