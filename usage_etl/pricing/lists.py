@@ -168,7 +168,10 @@ class ListPrices:
             for price in one.prices:
                 by_model.setdefault((price.provider, price.model_id), []).append(price)
             for key, prices in by_model.items():
-                taken[key] = _filled(taken[key], prices) if key in taken else prices
+                if key not in taken:
+                    taken[key] = prices
+                elif taken[key][0].price_source != one.source:  # an older copy of the same list has nothing to add
+                    taken[key] = _filled(taken[key], prices)
         for prices in taken.values():
             yield from prices
 
