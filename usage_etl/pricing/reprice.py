@@ -110,6 +110,6 @@ def _summed(rated: pl.DataFrame) -> pl.DataFrame:
             no_longer_priced_count=requests.filter((was == "priced") & (will == "unpriced")).sum(),
             undecided_count=requests.filter(is_undecided).sum(),
         )
-        .select(EFFECT_SCHEMA)
+        .select(*EFFECT_SCHEMA)
         .sort(pl.col("difference").abs(), *EFFECT_KEYS, descending=[True, False, False, False])
     )
