@@ -40,7 +40,6 @@ _UNIT_KEYS: Mapping[str, str] = {
     "ocr_cost_per_page": "pages",
     "annotation_cost_per_page": "annotated_pages",
     "input_cost_per_query": "searches",
-    "code_interpreter_cost_per_session": "code_sessions",
 }
 _UNITS_OF_MODE: Mapping[str, tuple[str, ...]] = {
     "audio_transcription": ("input_cost_per_second", "output_cost_per_second"),

@@ -79,7 +79,10 @@ _RESPONSES = _Shape(
         ("input_tokens_details", "cache_read_input_tokens"),
     ),
     cache_write=(("input_tokens_details", "cache_write_tokens"), ("input_token_details", "cache_write_tokens")),
-    reasoning=(("output_tokens_details", "reasoning_tokens"), ("output_token_details", "reasoning_tokens")),
+    reasoning=(
+        ("output_tokens_details", "reasoning_tokens"), ("output_token_details", "reasoning_tokens"),
+        ("output_tokens_details", "thinking_tokens"),  # Anthropic's, where nothing was cached
+    ),
     modal={
         **{f"input_{kind}": (("input_tokens_details", f"{kind}_tokens"), ("input_token_details", f"{kind}_tokens"))
            for kind in ("audio", "image")},
