@@ -1,4 +1,4 @@
-"""Directories and price book as stored tables, read from the organisation's files and from the bundled list prices."""
+"""Directories and price book as stored tables, read from the organisation's files and from published lists."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,6 @@ from assets.resources import WorkspaceResource
 from assets.retries import retried_if_it_helps
 from usage_etl.config.directory import DIRECTORY_FILES
 from usage_etl.lake import WHOLE
-from usage_etl.pricing import ListPrices, price_book
 from usage_etl.schemas import DIM_PRICE
 
 
@@ -29,10 +28,9 @@ def dimension_assets() -> list[dg.AssetsDefinition]:
     @dg.multi_asset(name="dim_price", specs=[table_spec(DIM_PRICE)])
     def dim_price(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
-        prices = ListPrices.bundled()
         with retried_if_it_helps(context):
-            book = price_book(prices, opened.read_contract())
-        commit = opened.lake.commit(DIM_PRICE, WHOLE, book, inputs={"list_prices": prices.version})
-        yield dg.MaterializeResult(asset_key=DIM_PRICE.name, metadata={**commit_metadata(commit), "list_prices": prices.version})
+            book, version = opened.price_book(), opened.list_prices.version
+        commit = opened.lake.commit(DIM_PRICE, WHOLE, book, inputs={"list_prices": version})
+        yield dg.MaterializeResult(asset_key=DIM_PRICE.name, metadata={**commit_metadata(commit), "list_prices": version})
 
     return [directories, dim_price]

@@ -12,13 +12,14 @@ import polars as pl
 from sqlalchemy import Engine
 
 from usage_etl.config import Settings, load_settings, read_secret
-from usage_etl.config.directory import read_contract, read_directories
+from usage_etl.config.directory import read_directories
+from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
 from usage_etl.config.settings import SecretRef
 from usage_etl.delivery.ledger import SendLedger
 from usage_etl.events import Directories
-from usage_etl.keys import fingerprint
+from usage_etl.keys import fingerprint, sha256_hex
 from usage_etl.lake import WHOLE, DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
-from usage_etl.pricing import ModelCatalog
+from usage_etl.pricing import ListPrices, ModelCatalog, parse_price_file, price_book, with_files
 from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER, Table
 from usage_etl.sources.registry import SOURCE_KINDS
 
@@ -69,10 +70,15 @@ class Workspace:
         """Which content was sent to whom."""
         return SendLedger(self.engine)
 
-    @cached_property
+    @property
     def catalog(self) -> ModelCatalog:
         """Canonical models of logged names."""
-        return ModelCatalog(self.settings.prices.model_aliases)
+        return ModelCatalog(self.settings.prices.model_aliases, self.list_prices.providers)
+
+    @property
+    def list_prices(self) -> ListPrices:
+        """Published lists with the accepted price files as they lie in their folder now."""
+        return _list_prices(self.settings.prices.sources, tuple(accepted_files(self.settings).items()))
 
     @property
     def as_of_date(self) -> dt.date:
@@ -87,10 +93,9 @@ class Workspace:
         """The directory files as frames, by table name."""
         return read_directories(Path(self.settings.resolve(self.settings.directory)))
 
-    def read_contract(self) -> pl.DataFrame:
-        """The contract price file as text cells."""
-        file = self.settings.prices.contract_file
-        return read_contract(Path(self.settings.resolve(file)) if file else None)
+    def price_book(self) -> pl.DataFrame:
+        """DIM_PRICE of the lists, accepted price files, contract and surcharges."""
+        return price_book(self.list_prices, contract_of(self.settings), surcharges_of(self.settings))
 
     def table(self, table: Table) -> pl.DataFrame:
         """An unpartitioned table, whole."""
@@ -137,7 +142,9 @@ class Workspace:
         """Version of everything besides staged rows that decides a usage day: prices, owners, aliases."""
         heads = {table.name: self.lake.head(table, WHOLE) for table in (DIM_PRICE, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE)}
         versions = {name: head.sha256 if head else "absent" for name, head in heads.items()}
-        return versions | {"model_aliases": fingerprint(self.settings.prices.model_aliases)}
+        files = {name: sha256_hex(content) for name, content in accepted_files(self.settings).items()}
+        names = {"model_aliases": self.settings.prices.model_aliases, "price_files": files} if files else None
+        return versions | {"model_aliases": fingerprint(names or self.settings.prices.model_aliases)}
 
     def _open(self, location: str, *, must_exist: bool = False) -> ObjectStore:
         s3 = self.settings.s3
@@ -152,6 +159,12 @@ def state_url(settings: Settings) -> str:
     if urlsplit(text).scheme == "sqlite" and not text.startswith("sqlite:////"):
         return f"sqlite:///{settings.resolve(text.removeprefix('sqlite:///'))}"
     return text
+
+
+@lru_cache(maxsize=2)
+def _list_prices(sources: tuple[str, ...], files: tuple[tuple[str, bytes], ...]) -> ListPrices:
+    """Lists under price files, parsed once for as long as neither changes."""
+    return with_files(ListPrices.bundled(sources), [parse_price_file(name, content) for name, content in files])
 
 
 @lru_cache(maxsize=8)

@@ -16,7 +16,7 @@ from assets.staged import StagedObjects
 from usage_etl.events import Directories, delivery_counts, loser_rows, normalise, own, without_losers
 from usage_etl.facts.usage import group_for_rating, usage_daily, usage_hourly
 from usage_etl.lake import Commit
-from usage_etl.pricing import DayPrices, day_prices, rate
+from usage_etl.pricing import LOGGED_COLUMNS, DayPrices, day_prices, rate
 from usage_etl.schemas import (
     DIM_PRICE,
     FACT_DELIVERIES_DAILY,
@@ -70,7 +70,7 @@ class UsageDay:
     @cached_property
     def prices(self) -> DayPrices:
         """Prices in force on the day for the models that were logged."""
-        pairs = self.numbered.select("host_raw", "model_raw").unique().collect()
+        pairs = self.numbered.select(LOGGED_COLUMNS).unique().collect()
         models = self.workspace.catalog.resolve(pairs.cast(pl.String))
         return day_prices(self.reference.book, models, day=self.day)
 

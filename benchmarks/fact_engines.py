@@ -69,10 +69,11 @@ def _prices(reference: Reference) -> pl.DataFrame:
     """One row per logged model and processing class: names and rates of the base band, which all benchmark rows are in."""
     from usage_etl.pricing import day_prices  # noqa: PLC0415 - shared with ours, outside the measured time
 
-    slots = day_prices(reference.book, reference.models, day=DAY).slots.filter(pl.col("band_slot") == 0)
+    prices = day_prices(reference.book, reference.models, day=DAY)
+    slots = prices.slots.filter(pl.col("band_slot") == 0)
     classes = pl.DataFrame({"processing": ["standard", "batch"]})
-    asked = reference.models.join(classes, how="cross")
-    rated = asked.join(slots.cast({"processing": pl.String}), on=["price_provider", "model_id", "processing"], how="left")
+    asked = prices.models.join(classes, how="cross")
+    rated = asked.join(slots.cast({"processing": pl.String}), on=["price_provider", "price_model", "processing"], how="left")
     wanted = rated.select("host_raw", "model_raw", "processing", "provider", "host", "model_id", "price_id", *_RATES)
     return wanted.with_columns(pl.col(_RATES).cast(pl.Decimal(18, 6)))
 

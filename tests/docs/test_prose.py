@@ -53,9 +53,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_named_commands_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    commands = set(getattr(typer.main.get_command(app), "commands", {}))
-    named = set(re.findall(r"(?:^|`)usage-etl ([a-z]+)", text, flags=re.MULTILINE))
-    assert named <= commands
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    named = set(re.findall(r"(?:^|`)usage-etl ([a-z]+)(?: ([a-z]+))?", text, flags=re.MULTILINE))
+    assert {command for command, _ in named} <= set(commands)
+    in_groups = {(command, word) for command, word in named if word and hasattr(commands[command], "commands")}
+    assert {(command, word) for command, word in in_groups if word not in commands[command].commands} == set()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from pydantic import BaseModel
 
-from usage_etl.config.directory import CONTRACT_COLUMNS, DIRECTORY_FILES
+from usage_etl.config.directory import CONTRACT_COLUMNS, DIRECTORY_FILES, SURCHARGE_COLUMNS
 from usage_etl.config.settings import SecretRef, Settings
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.contract import Table
@@ -102,6 +102,8 @@ def test_every_directory_column_is_described(file_name: str) -> None:
 def test_every_contract_price_column_is_described() -> None:
     body = section(page("reference/prices.md"), "## The contract file")
     assert [name for name in CONTRACT_COLUMNS if f"| `{name}` |" not in body] == []
+    body = section(page("reference/prices.md"), "## The surcharge file")
+    assert [name for name in SURCHARGE_COLUMNS if f"| `{name}` |" not in body] == []
 
 
 @pytest.mark.parametrize("kind", SOURCES)

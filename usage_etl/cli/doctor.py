@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usage_etl.config import Settings, load_settings, require_secrets
-from usage_etl.config.directory import read_contract, read_directories
+from usage_etl.config.directory import read_directories
+from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
 from usage_etl.errors import ConfigError
 from usage_etl.keys import sha256_hex
 from usage_etl.lake import open_state, open_store
-from usage_etl.pricing import ListPrices, price_book
+from usage_etl.pricing import ListPrices, parse_price_file, price_book, with_files
 from usage_etl.schemas import DIM_PRICE
 from usage_etl.sources.registry import SOURCE_KINDS
 
@@ -99,9 +100,9 @@ def _check_directories(settings: Settings) -> tuple[str, str]:
 
 
 def _check_prices(settings: Settings) -> tuple[str, str]:
-    file = settings.prices.contract_file
-    prices = ListPrices.bundled()
-    book = price_book(prices, read_contract(Path(settings.resolve(file)) if file else None))
+    files = [parse_price_file(name, content) for name, content in accepted_files(settings).items()]
+    prices = with_files(ListPrices.bundled(settings.prices.sources), files)
+    book = price_book(prices, contract_of(settings), surcharges_of(settings))
     return f"{DIM_PRICE.name}: {book.height} prices from {prices.version}", ""
 
 

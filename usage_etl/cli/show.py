@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -44,6 +47,24 @@ def print_summary(console: Console, summary: RunSummary) -> None:
         console.print("\nHow far to trust these numbers:")
         for label, figure in summary.trust:
             console.print(f"  {escape(label):<34} {escape(figure)}", soft_wrap=True)
+
+
+def print_rows(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Aligned columns of plain text, numbers to the right; a whole column is as wide as its widest cell."""
+    cells = [*([list(titles)] if titles else []), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    is_number = [all(isinstance(value, int | Decimal | None) for value in column) for column in zip(*rows, strict=True)]
+    for line in cells:
+        parts = zip(line, widths, is_number or [False] * len(widths), strict=True)
+        typer.echo("  ".join(cell.rjust(width) if number else cell.ljust(width) for cell, width, number in parts).rstrip())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, dt.datetime):
+        return f"{value:%Y-%m-%d}"
+    return "" if value is None else str(value)
 
 
 def _size(bytes_count: int) -> str:

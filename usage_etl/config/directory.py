@@ -29,7 +29,11 @@ CONTRACT_COLUMNS = (
     "provider",
     "model_id",
     "processing",
+    "region",
+    "unit",
     "context_min_tokens",
+    "daily_from",
+    "daily_to",
     "valid_from",
     "valid_to",
     "input_uncached_per_mtok",
@@ -37,9 +41,24 @@ CONTRACT_COLUMNS = (
     "cache_write_5m_per_mtok",
     "cache_write_1h_per_mtok",
     "output_per_mtok",
+    "output_reasoning_per_mtok",
+    "input_audio_per_mtok",
+    "cache_read_audio_per_mtok",
+    "output_audio_per_mtok",
+    "input_image_per_mtok",
+    "cache_read_image_per_mtok",
+    "output_image_per_mtok",
+    "per_request",
+    "per_unit",
+    "unit_count",
     "currency",
     "note",
 )
+"""Columns of the contract file; only those of CONTRACT_KEY must be there."""
+
+CONTRACT_KEY = ("provider", "model_id", "valid_from", "currency")
+SURCHARGE_COLUMNS = ("provider", "model_id", "region", "multiplier", "valid_from", "valid_to", "note")
+SURCHARGE_KEY = ("provider", "region", "multiplier", "valid_from")
 
 
 def read_directories(folder: Path) -> dict[str, pl.DataFrame]:
@@ -65,17 +84,35 @@ def read_directories(folder: Path) -> dict[str, pl.DataFrame]:
 
 def read_contract(file: Path | None) -> pl.DataFrame:
     """The contract price file as text cells; no rows when none is configured. Raises DirectoryError."""
+    return _read_table(file, CONTRACT_COLUMNS, CONTRACT_KEY)
+
+
+def read_surcharges(file: Path | None) -> pl.DataFrame:
+    """The file of regional surcharges as text cells; no rows when none is configured. Raises DirectoryError."""
+    return _read_table(file, SURCHARGE_COLUMNS, SURCHARGE_KEY)
+
+
+def _read_table(file: Path | None, columns: tuple[str, ...], required: tuple[str, ...]) -> pl.DataFrame:
     problems: list[str] = []
-    rows = _read_rows(file, CONTRACT_COLUMNS, problems, is_required=True) if file else []
+    rows = _read_rows(file, columns, problems, is_required=True, required=required) if file else []
     if problems:
         raise DirectoryError(str(file), problems)
-    return pl.DataFrame([row for _, row in rows], schema=dict.fromkeys(CONTRACT_COLUMNS, pl.String), orient="row")
+    cells = [{name: row.get(name) for name in columns} for _, row in rows]
+    return pl.DataFrame(cells, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
 def _read_rows(
-    file: Path, columns: tuple[str, ...], problems: list[str], *, is_required: bool = False
+    file: Path,
+    columns: tuple[str, ...],
+    problems: list[str],
+    *,
+    is_required: bool = False,
+    required: tuple[str, ...] | None = None,
 ) -> list[tuple[int, dict[str, str | None]]]:
-    """(line number, cells by column) of each row; blank cells are None. Unknown, missing and repeated headers are faults."""
+    """(line number, cells by column) of each row; blank cells are None. Unknown, missing and repeated headers are faults.
+
+    Columns that are not ``required`` may be missing.
+    """
     if not file.exists():
         if is_required:
             problems.append(f"{file.name}: no such file")
@@ -87,7 +124,7 @@ def _read_rows(
         return []
     lines = list(csv.reader(content.splitlines(), strict=True))
     header = lines[0] if lines else []
-    faults = [f"column {name} is missing" for name in columns if name not in header]
+    faults = [f"column {name} is missing" for name in required or columns if name not in header]
     faults += [f"column {name!r} is not known; allowed are {', '.join(columns)}" for name in header if name not in columns]
     faults += [f"column {name} stands twice" for name in set(header) if header.count(name) > 1]
     if faults:

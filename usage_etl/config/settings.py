@@ -144,10 +144,16 @@ class ParsingSettings(_Settings):
 
 
 class PriceSettings(_Settings):
-    """Where prices come from, the later layer winning: genai-prices, then the contract file."""
+    """Where prices come from, the stronger first: the contract file, accepted price files, genai-prices, LiteLLM's list."""
 
     contract_file: str | None = None
     """CSV of negotiated prices; columns in docs/reference/prices.md."""
+    surcharges_file: str | None = None
+    """CSV of what regions cost above the list; columns in docs/reference/prices.md."""
+    folder: str = "prices"
+    """Folder of price files that ``usage-etl prices import --accept`` writes; a missing folder is an empty one."""
+    sources: tuple[Literal["genai-prices", "litellm"], ...] = ("genai-prices", "litellm")
+    """Published lists that are used. LiteLLM's fills the gaps of genai-prices; it never overrules it."""
     model_aliases: dict[str, str] = {}
     """``model as sent`` to ``provider/model`` of the price book, for deployments and fine-tunes."""
 

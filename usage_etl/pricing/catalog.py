@@ -6,10 +6,11 @@ likeness. An unknown name stays as sent and is unpriced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 from genai_prices import data_snapshot
+from genai_prices.types import Provider
 
 _TELEMETRY_HOST_IDS: Mapping[str, str] = {
     "amazon-bedrock": "aws",
@@ -38,19 +39,31 @@ _TELEMETRY_HOST_IDS: Mapping[str, str] = {
 HOST_IDS: Mapping[str, str] = {
     **_TELEMETRY_HOST_IDS,
     "azure_ai": "azure",
+    "azure_text": "azure",
     "bedrock": "aws",
     "bedrock_converse": "aws",
+    "bedrock_mantle": "aws",
+    "codestral": "mistral",
     "cohere_chat": "cohere",
     "fireworks_ai": "fireworks",
+    "fireworks_ai-embedding-models": "fireworks",
+    "github_copilot": "github-copilot",
     "gemini": "google",
     "google_genai": "google",
+    "meta_llama": "meta",
+    "moonshot": "moonshotai",
+    "text-completion-codestral": "mistral",
     "text-completion-openai": "openai",
     "together_ai": "together",
     "vertex_ai": "google",
     "vertex_ai_beta": "google",
+    "voyage": "voyageai",
     "xai": "x-ai",
 }
 """Gateway spelling of a host to its price-list id; a name that is not listed is its own id."""
+
+LOGGED_COLUMNS = ("host_raw", "model_raw", "region", "native_unit", "primitive")
+"""What is logged of a request and decides its price beside its time, price class and length."""
 
 _MAKER_PREFIXES = (
     ("claude", "anthropic"),
@@ -70,19 +83,27 @@ _RESELLERS = frozenset({"aws", "azure", "google", "openrouter", "together", "fir
 
 
 class ModelCatalog:
-    """Resolves logged (host, model) pairs; ``aliases`` maps a model as sent to ``provider/model`` of the price book."""
+    """Resolves logged (host, model) pairs; ``aliases`` maps a model as sent to ``provider/model`` of the price book.
 
-    def __init__(self, aliases: Mapping[str, str] | None = None) -> None:
+    ``providers`` are newer lists of models than the bundled ones, by whose rules names are matched first.
+    """
+
+    def __init__(self, aliases: Mapping[str, str] | None = None, providers: Iterable[Provider] = ()) -> None:
         self._aliases = dict(aliases or {})
-        self._snapshot = data_snapshot.get_snapshot()
+        newer = list(providers)
+        replaced = {provider.id for provider in newer}
+        bundled = data_snapshot.get_snapshot().providers
+        self._providers = [*newer, *(provider for provider in bundled if provider.id not in replaced)]
         self._known: dict[tuple[str | None, str | None], tuple[str, str, str, str | None]] = {}
 
     def resolve(self, pairs: pl.DataFrame) -> pl.DataFrame:
-        """One row per distinct (host_raw, model_raw): provider, host, model_id and price_provider (null: not listed)."""
-        rows = [
-            (host, model, *self.find(host, model)) for host, model in pairs.select("host_raw", "model_raw").unique().iter_rows()
-        ]
-        schema = ("host_raw", "model_raw", "provider", "host", "model_id", "price_provider")
+        """One row per distinct (host_raw, model_raw): provider, host, model_id and price_provider (null: not listed).
+
+        With LOGGED_COLUMNS in ``pairs``, one row per distinct combination of them, so that region and units decide too.
+        """
+        logged = [name for name in LOGGED_COLUMNS if name in pairs.columns]
+        rows = [(*row, *self.find(*row[:2])) for row in pairs.select(logged).unique().iter_rows()]
+        schema = (*logged, "provider", "host", "model_id", "price_provider")
         return pl.DataFrame(rows, schema=dict.fromkeys(schema, pl.String), orient="row")
 
     def find(self, host_raw: str | None, model_raw: str | None) -> tuple[str, str, str, str | None]:
@@ -110,7 +131,7 @@ class ModelCatalog:
 
     def _match(self, provider_id: str, name: str) -> tuple[str, str] | None:
         """(provider whose list has it, model_id); resellers without an own list price fall back to the maker's list."""
-        providers = self._snapshot.providers
+        providers = self._providers
         provider = next((p for p in providers if p.id == provider_id), None)
         model = provider.find_model(name.lower(), all_providers=providers) if provider else None
         if provider is None or model is None:
@@ -123,7 +144,7 @@ class ModelCatalog:
         if not host_raw:
             return None
         lowered = host_raw.lower()
-        return HOST_IDS.get(lowered, lowered)
+        return "google" if lowered.startswith("vertex_ai-") else HOST_IDS.get(lowered, lowered)
 
 
 def _maker(model: str, host: str) -> str:

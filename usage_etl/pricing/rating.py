@@ -1,90 +1,38 @@
-"""Rating: which price a request has, and tokens times price, exactly.
+"""Rating: tokens, requests and units times their price, exactly.
 
-Which price applies is decided per request (its instant, processing class and input length) and carried as two small
-slot numbers through any grouping; the multiplication then happens once per group.
+Which price applies is decided per request (see ``slots``); the multiplication happens once per group, and once per row of
+events.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
 
 import polars as pl
 
 from usage_etl.money import MONEY
-from usage_etl.periods import day_start
-from usage_etl.pricing.book import RATE_COLUMNS
-from usage_etl.units import INPUT_TOKEN_CLASSES, TOKEN_CLASSES
-
-_PRICE_SLOTS = ("time_slot", "band_slot")
-SLOT_COLUMNS = (*_PRICE_SLOTS, "class_slot")
-"""What a request says of its price: change instants passed, context bands passed, and which sides have tokens at all."""
+from usage_etl.pricing.price import RATE_COLUMNS
+from usage_etl.pricing.slots import PRICE_KEYS, SLOT_COLUMNS, DayPrices
 
 _PER_MTOK = Decimal("0.000001")
 _LABELS = ("provider", "host", "model_id", "price_id", "price_status", "currency")
 
 
-@dataclass(frozen=True)
-class DayPrices:
-    """Prices in force on one UTC day, spread over the day's price-change instants and context bands.
-
-    ``slots``: one row per (price_provider, model_id, processing, time_slot, band_slot) with its price. ``models``: one
-    row per logged (host_raw, model_raw). ``banded``: models whose price needs the single request's length.
-    """
-
-    change_instants: tuple[dt.datetime, ...]
-    band_thresholds: tuple[int, ...]
-    slots: pl.DataFrame
-    models: pl.DataFrame
-
-    def slot_columns(self) -> list[pl.Expr]:
-        """The SLOT_COLUMNS of a request, from ``started_at`` and its token classes.
-
-        ``class_slot`` keeps requests with and without input or output apart: where a price has no rate for one side,
-        those without tokens on it are priced and the others are not.
-        """
-        input_tokens = pl.sum_horizontal(INPUT_TOKEN_CLASSES)
-        return [
-            _count_true([pl.col("started_at") >= instant for instant in self.change_instants]).alias("time_slot"),
-            _count_true([input_tokens > threshold for threshold in self.band_thresholds]).alias("band_slot"),
-            ((input_tokens > 0).cast(pl.UInt8) + (pl.col("output_tokens") > 0).cast(pl.UInt8) * 2).alias("class_slot"),
-        ]
-
-
-def day_prices(book: pl.DataFrame, models: pl.DataFrame, *, day: dt.date) -> DayPrices:
-    """Prices of the models seen on ``day``. ``book`` is DIM_PRICE; ``models`` comes from ``ModelCatalog.resolve``."""
-    start, end = day_start(day), day_start(day + dt.timedelta(days=1))
-    listed = models.select("price_provider", "model_id").drop_nulls().unique()
-    in_force = book.join(listed, left_on=["provider", "model_id"], right_on=["price_provider", "model_id"], how="semi").filter(
-        (pl.col("valid_from") < end) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > start))
-    )
-    edges = {edge for name in ("valid_from", "valid_to") for edge in in_force[name].drop_nulls() if start < edge < end}
-    thresholds = tuple(sorted(set(in_force["context_min_tokens"]) - {0}))
-    instants = tuple(sorted(edges))
-    rows = [
-        row
-        for time_slot, instant in enumerate((start, *instants))
-        for row in _band_rows(in_force, instant, time_slot, (0, *thresholds))
-    ]
-    slots = pl.concat(rows) if rows else _slot_rows(in_force.clear(), 0, 0)
-    return DayPrices(instants, thresholds, _assume_standard(slots), models)
-
-
 def rate(frame: pl.LazyFrame, *, prices: DayPrices) -> pl.LazyFrame:
     """``frame`` with provider, host, model_id, price_id, price_status, effective_cost and currency.
 
-    Wants host_raw, model_raw, processing, grain, rating, the slot columns and the token classes of one request or of
-    any group of requests that agree in them. ``rating`` is rate, free or usage_missing. Rows are kept, never filtered.
+    Wants the logged names, processing, rating, quantities, requests_count, the slot columns and the token classes of one
+    request or of any group of requests that agree in them. ``rating`` is rate, free or usage_missing. Rows are kept,
+    never filtered. A cost stands only where everything that the row used has a rate.
     """
-    keys = ["price_provider", "model_id", "processing", *_PRICE_SLOTS]
-    models = prices.models.with_columns(pl.col("host_raw", "model_raw").cast(pl.Categorical))
-    rated = frame.join(models.lazy(), on=["host_raw", "model_raw"], how="left", nulls_equal=True).join(
-        prices.slots.lazy(), on=keys, how="left"
+    logged = prices.logged_columns
+    models = prices.models.with_columns(pl.col(logged).cast(pl.Categorical))
+    rated = frame.join(models.lazy(), on=logged, how="left", nulls_equal=True).join(
+        prices.slots.lazy(), on=[*PRICE_KEYS, "processing", "time_slot", "band_slot"], how="left", nulls_equal=True
     )
     is_rated = pl.col("rating") == "rate"
-    needs_request = is_rated & (pl.col("grain") == "bucket") & pl.col("is_banded").fill_null(value=False)
-    amount = _amount()
+    needs_request = is_rated & pl.col("is_ambiguous").fill_null(value=False)
+    amount = _amount(prices)
     is_priced = is_rated & pl.col("price_id").is_not_null() & ~needs_request & amount.is_not_null()
     free = pl.col("rating") == "free"
     status = (
@@ -101,61 +49,39 @@ def rate(frame: pl.LazyFrame, *, prices: DayPrices) -> pl.LazyFrame:
         currency=pl.when(is_priced | free).then(pl.col("currency").fill_null(pl.lit("USD"))),
     )
     labelled = with_amounts.with_columns(pl.col(_LABELS).cast(pl.Categorical))
-    return labelled.drop(*RATE_COLUMNS, "price_provider", "is_banded", *SLOT_COLUMNS)
+    return labelled.drop(*RATE_COLUMNS, "per_unit", "unit_count", *PRICE_KEYS, "is_ambiguous", *SLOT_COLUMNS)
 
 
-def _amount() -> pl.Expr:
-    """Σ tokens x rate / 1,000,000; null where a class has tokens but no rate. Exact: rates have at most 12 decimals."""
+def _amount(prices: DayPrices) -> pl.Expr:
+    """Σ tokens x rate / 1,000,000, and what requests and units cost; null where something used has no rate.
+
+    Exact: rates have at most 12 decimals. Only what is priced by the hour and counted in seconds may need more than 18
+    decimals; it is cut there. A unit is either the row's own or the one of its primitive.
+    """
+    zero = pl.lit(Decimal(0)).cast(MONEY)
     parts = [
-        pl.when(pl.col(tokens) > 0).then(pl.col(tokens) * pl.col(rate_column)).otherwise(pl.lit(Decimal(0)).cast(MONEY))
-        for tokens, rate_column in zip(TOKEN_CLASSES, RATE_COLUMNS, strict=True)
+        pl.when(tokens > 0).then(tokens * pl.col(rate_column)).otherwise(zero)
+        for rate_column, tokens in prices.tokens_by_rate().items()
     ]
     total = parts[0]
     for part in parts[1:]:
         total = total + part
-    return (total * pl.lit(_PER_MTOK).cast(MONEY)).cast(MONEY)
-
-
-def _band_rows(in_force: pl.DataFrame, instant: dt.datetime, time_slot: int, thresholds: tuple[int, ...]) -> list[pl.DataFrame]:
-    active = in_force.filter((pl.col("valid_from") <= instant) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > instant)))
-    return [
-        _slot_rows(
-            active.filter(pl.col("context_min_tokens") <= threshold)
-            .sort("context_min_tokens")
-            .group_by("provider", "model_id", "processing", maintain_order=True)
-            .last(),
-            time_slot,
-            band_slot,
-        )
-        for band_slot, threshold in enumerate(thresholds)
-    ]
-
-
-def _slot_rows(prices: pl.DataFrame, time_slot: int, band_slot: int) -> pl.DataFrame:
-    return prices.select(
-        pl.col("provider").alias("price_provider"),
-        "model_id",
-        pl.col("processing").cast(pl.Categorical),
-        pl.lit(time_slot, pl.UInt8).alias("time_slot"),
-        pl.lit(band_slot, pl.UInt8).alias("band_slot"),
-        "price_id",
-        "currency",
-        *RATE_COLUMNS,
+    by_token = (total * pl.lit(_PER_MTOK).cast(MONEY)).cast(MONEY)
+    per_request = (pl.col("requests_count") * pl.col("per_request")).fill_null(zero)
+    quantity = _priced_quantity(prices)
+    by_unit = (quantity * pl.col("per_unit")).cast(MONEY)
+    per_unit = (
+        pl.when(pl.col("unit_count") == 1).then(by_unit).otherwise((by_unit / pl.col("unit_count").cast(MONEY)).cast(MONEY))
     )
+    has_tokens = pl.col("class_slot") > 0
+    beside = pl.when(pl.col("price_unit").is_null()).then(zero).otherwise(per_unit.fill_null(zero))
+    is_known = has_tokens | (pl.col("price_unit").is_not_null() & (quantity > 0))
+    return pl.when(is_known).then(by_token + per_request + beside)
 
 
-def _assume_standard(slots: pl.DataFrame) -> pl.DataFrame:
-    """Adds the standard price for processing classes the list does not name, and marks models with bands."""
-    key = ["price_provider", "model_id", *_PRICE_SLOTS]
-    classes = pl.DataFrame({"processing": ["batch", "flex", "priority"]}, schema={"processing": pl.Categorical})
-    standard = slots.filter(pl.col("processing") == "standard").drop("processing").join(classes, how="cross")
-    assumed = standard.join(slots.select(*key, "processing"), on=[*key, "processing"], how="anti").select(slots.columns)
-    spread = pl.concat([slots, assumed])
-    banded = pl.col("price_id").n_unique().over("price_provider", "model_id", "processing", "time_slot") > 1
-    return spread.with_columns(is_banded=banded)
-
-
-def _count_true(conditions: list[pl.Expr]) -> pl.Expr:
-    if not conditions:
-        return pl.lit(0, pl.UInt8)
-    return pl.sum_horizontal(condition.cast(pl.UInt8) for condition in conditions).cast(pl.UInt8)
+def _priced_quantity(prices: DayPrices) -> pl.Expr:
+    """How much of ``price_unit`` the row used: its native quantity where that is the unit, else its primitive's."""
+    if "native_unit" not in prices.logged_columns:
+        return pl.lit(None, MONEY)
+    is_native = pl.col("native_unit").cast(pl.String) == pl.col("price_unit")
+    return pl.when(is_native).then("native_quantity").otherwise("quantity").cast(MONEY)

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from usage_etl.pricing.book import RATE_COLUMNS
+from usage_etl.pricing.price import TOKEN_RATES
 from usage_etl.units import TOKEN_CLASSES
 
 SOURCE_COST_REASONS = (
@@ -88,16 +88,16 @@ def _agree(one: pl.Expr, other: pl.Expr) -> pl.Expr:
 
 def _by_calculation(rows: pl.DataFrame, book: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Row numbers whose cost agrees at another tier, or with caches counted otherwise: ``_ROW`` and ``_ALTERNATIVE``."""
-    rates = book.select("price_id", "provider", "model_id", *RATE_COLUMNS, "valid_from", "valid_to").with_columns(
-        pl.col("price_id").cast(pl.String), *(pl.col(name).cast(pl.Float64) for name in RATE_COLUMNS)
+    rates = book.select("price_id", "provider", "model_id", *TOKEN_RATES, "valid_from", "valid_to").with_columns(
+        pl.col("price_id").cast(pl.String), *(pl.col(name).cast(pl.Float64) for name in TOKEN_RATES)
     )
     wanted = rows.select(_ROW, "source_cost_usd", "started_at", pl.col("price_id").cast(pl.String), *TOKEN_CLASSES)
     own = wanted.join(rates.drop("valid_from", "valid_to"), on="price_id", how="inner")
-    others = own.drop(*RATE_COLUMNS).join(rates, on=["provider", "model_id"], how="inner", suffix=" other")
+    others = own.drop(*TOKEN_RATES).join(rates, on=["provider", "model_id"], how="inner", suffix=" other")
     is_in_force = (pl.col("valid_from") <= pl.col("started_at")) & (pl.col("started_at") < pl.col("valid_to")).fill_null(
         value=True
     )
-    standard = pl.sum_horizontal(pl.col(tokens) * pl.col(rate) for tokens, rate in zip(TOKEN_CLASSES, RATE_COLUMNS, strict=True))
+    standard = pl.sum_horizontal(pl.col(tokens) * pl.col(rate) for tokens, rate in zip(TOKEN_CLASSES, TOKEN_RATES, strict=True))
     yield _matching(others.filter(is_in_force & (pl.col("price_id") != pl.col("price_id other"))), standard, "tier")
     for amount in _cache_alternatives():
         yield _matching(own, amount, "cache_semantics")
@@ -106,7 +106,7 @@ def _by_calculation(rows: pl.DataFrame, book: pl.DataFrame) -> Iterator[pl.DataF
 def _cache_alternatives() -> Iterator[pl.Expr]:
     """Σ tokens x rate with caches at the price of input, without discount of reads, with one lifetime, twice, or left out."""
     uncached, read, write, write_1h, output = map(pl.col, TOKEN_CLASSES)
-    at_input, at_read, at_write, at_1h, at_output = map(pl.col, RATE_COLUMNS)
+    at_input, at_read, at_write, at_1h, at_output = map(pl.col, TOKEN_RATES)
     rest = output * at_output
     writes = write * at_write + write_1h * at_1h
     cached = read + write + write_1h

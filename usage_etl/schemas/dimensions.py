@@ -8,7 +8,11 @@ import dataframely as dy
 import polars as pl
 
 from usage_etl.schemas.contract import Table, count, day, flag, instant, money, one_of, text
+from usage_etl.schemas.contract import quantity as exact
 from usage_etl.schemas.staged import PROCESSINGS
+
+PRICE_SOURCES = ("contract", "manual", "genai-prices", "litellm")
+"""Where a rate may come from, the strongest first."""
 
 
 def _first_day() -> dy.Date:
@@ -77,13 +81,21 @@ class DimBudget(dy.Schema):
 
 
 class DimPrice(dy.Schema):
-    """One price: a model's rates for one processing class, context band and span of time."""
+    """One price: a model's rates for one price class, region, unit, context band, time of day and span of time.
+
+    A rate of audio, images or thinking that is null is the rate of the class that contains it. Any other rate that is
+    null is not known: usage of that class is unpriced.
+    """
 
     price_id = text("stable key stamped on every priced row", nullable=False, unique=True)
     provider = text("provider whose price list it is", nullable=False)
-    model_id = text("canonical model", nullable=False)
+    model_id = text("canonical model; * is any model of the provider that has no row of its own", nullable=False)
     processing = text("price class", nullable=False, check=one_of(*PROCESSINGS))
+    region = text("region as sent, * for any that is named, or a beginning followed by *; null where the region does not matter")
+    unit = text("what is billed beside tokens: a unit of a primitive or a native unit; null bills tokens and requests only")
     context_min_tokens = count("applies to requests with more input tokens than this; 0 is the base band")
+    from_minute = count("first minute of the UTC day", unit="minutes", max=1439)
+    to_minute = count("first minute of the UTC day no longer valid", unit="minutes", max=1440)
     valid_from = instant("inclusive")
     valid_to = instant("exclusive; null is open", nullable=True)
     input_uncached_per_mtok = money("per million tokens", nullable=True, min=0)
@@ -91,10 +103,22 @@ class DimPrice(dy.Schema):
     cache_write_5m_per_mtok = money("per million tokens", nullable=True, min=0)
     cache_write_1h_per_mtok = money("per million tokens", nullable=True, min=0)
     output_per_mtok = money("per million tokens", nullable=True, min=0)
+    output_reasoning_per_mtok = money("per million thinking tokens; null: as other output", nullable=True, min=0)
+    input_audio_per_mtok = money("per million audio tokens; null: as other uncached input", nullable=True, min=0)
+    cache_read_audio_per_mtok = money("per million audio tokens; null: as other cache reads", nullable=True, min=0)
+    output_audio_per_mtok = money("per million audio tokens; null: as other output", nullable=True, min=0)
+    input_image_per_mtok = money("per million image tokens; null: as other uncached input", nullable=True, min=0)
+    cache_read_image_per_mtok = money("per million image tokens; null: as other cache reads", nullable=True, min=0)
+    output_image_per_mtok = money("per million image tokens; null: as other output", nullable=True, min=0)
+    per_request = money("per request, on top of tokens", nullable=True, min=0)
+    per_unit = money("per unit_count of unit, on top of tokens", nullable=True, min=0)
+    unit_count = count("how many of unit per_unit buys; 3600 where seconds are priced by the hour", nullable=True, min=1)
     currency = text("ISO 4217", nullable=False, regex=r"^[A-Z]{3}$")
-    price_source = text("where the rates come from", nullable=False, check=one_of("contract", "genai-prices"))
+    price_source = text("where the rates come from", nullable=False, check=one_of(*PRICE_SOURCES))
     price_source_version = text("version of that source", nullable=False)
-    is_processing_assumed = flag("the source has no rate for this processing class; the standard rate stands in")
+    provenance = text("where the source says it has the price from, and what was done to it")
+    surcharge_multiplier = exact("what the list rates were multiplied by for the region", nullable=True, unit="ratio")
+    is_processing_assumed = flag("the source has no rate for this price class; the standard rate stands in")
 
 
 def _dated(name: str, schema: type[dy.Schema], grain: str, *keys: str) -> Table:
@@ -117,9 +141,9 @@ DIM_BUDGET = _dated("dim_budget", DimBudget, "one monthly budget for one span", 
 DIM_PRICE = Table(
     name="dim_price",
     schema=DimPrice,
-    grain="one model's rates for one processing class, context band and span of time",
+    grain="one model's rates for one price class, region, unit, context band, time of day and span of time",
     partition=None,
-    sort_by=("provider", "model_id", "processing", "context_min_tokens", "valid_from"),
+    sort_by=("provider", "model_id", "processing", "region", "unit", "context_min_tokens", "valid_from", "from_minute"),
     group="1_land",
     owner="team:finops",
 )

@@ -152,3 +152,28 @@ def test_the_first_known_identifier_names_the_owner(change: dict[str, object], t
 def test_a_person_who_moves_is_owned_by_the_day() -> None:
     before = own(staged().lazy(), directories=DIRECTORIES, day=DAY - dt.timedelta(days=1)).collect()
     assert before["team_id"].to_list() == ["platform"]
+
+
+def test_parts_never_exceed_the_class_that_contains_them() -> None:
+    change = {
+        "reported_input_tokens": 1000, "cache_read_tokens": 400, "input_audio_tokens": 500, "input_image_tokens": 500,
+        "cache_read_audio_tokens": 900, "reported_output_tokens": 100, "output_audio_tokens": 30, "reasoning_tokens": 95,
+    }  # fmt: skip
+    row = normalise(staged(change).lazy()).collect().row(0, named=True)
+    assert (row["input_audio_tokens"], row["input_image_tokens"]) == (500, 100)
+    assert (row["cache_read_audio_tokens"], row["cache_read_image_tokens"]) == (400, 0)
+    assert (row["output_audio_tokens"], row["reasoning_tokens"]) == (30, 70)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"native_unit": "seconds", "native_quantity": Decimal(30)},
+        {"quantity": Decimal(1)},
+        {"token_convention": "cache_beside_input", "reported_input_tokens": 0, "cache_read_tokens": 9},
+    ],
+)
+def test_usage_beside_input_and_output_is_not_missing(change: dict[str, object]) -> None:
+    silent = {"reported_input_tokens": None, "reported_output_tokens": None}
+    row = normalise(staged(silent | change).lazy()).collect().row(0, named=True)
+    assert (row["rating"], row["is_usage_missing"]) == ("rate", False)

@@ -14,14 +14,14 @@ from tests.unit.pricing.test_rating import BOOK, CATALOG
 from tests.unit.staged_rows import DAY, staged
 from usage_etl.events import normalise, own
 from usage_etl.facts.usage import COUNTS, group_for_rating, usage_daily, usage_hourly, usage_monthly
-from usage_etl.pricing import day_prices, rate
+from usage_etl.pricing import LOGGED_COLUMNS, day_prices, rate
 from usage_etl.schemas import FACT_USAGE_DAILY, FACT_USAGE_HOURLY, FACT_USAGE_MONTHLY
 
 
 def hourly(*changes: dict[str, object]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(hourly facts, rated requests) of the same staged rows: grouped-then-rated and rated row by row."""
     frame = staged(*changes).lazy()
-    prices = day_prices(BOOK, CATALOG.resolve(frame.select("host_raw", "model_raw").unique().collect().cast(pl.String)), day=DAY)
+    prices = day_prices(BOOK, CATALOG.resolve(frame.select(LOGGED_COLUMNS).unique().collect().cast(pl.String)), day=DAY)
     requests = normalise(frame).with_columns(prices.slot_columns())
     grouped = own(rate(group_for_rating(requests), prices=prices), directories=DIRECTORIES, day=DAY)
     facts = FACT_USAGE_HOURLY.validate(FACT_USAGE_HOURLY.conform(usage_hourly(grouped)).collect())

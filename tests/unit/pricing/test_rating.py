@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.pricing.test_price_book import NO_CONTRACT, contract
 from tests.unit.staged_rows import DAY, staged
 from usage_etl.events import normalise
-from usage_etl.pricing import ListPrices, ModelCatalog, day_prices, price_book, rate
+from usage_etl.pricing import LOGGED_COLUMNS, ListPrices, ModelCatalog, day_prices, price_book, rate
 
 TOKENS = st.integers(0, 10**9)
 CATALOG = ModelCatalog({"internal-alias": "openai/gpt-5.2"})
@@ -22,7 +22,7 @@ BOOK = price_book(ListPrices.bundled(), NO_CONTRACT)
 
 def rated(*changes: dict[str, object], book: pl.DataFrame = BOOK) -> pl.DataFrame:
     frame = staged(*changes).lazy()
-    models = CATALOG.resolve(frame.select("host_raw", "model_raw").unique().collect().cast(pl.String))
+    models = CATALOG.resolve(frame.select(LOGGED_COLUMNS).unique().collect().cast(pl.String))
     prices = day_prices(book, models, day=DAY)
     return rate(normalise(frame).with_columns(prices.slot_columns()), prices=prices).sort("raw_ordinal").collect()
 
