@@ -15,7 +15,7 @@ from assets.resources import Workspace, WorkspaceResource
 from assets.staged import StagedObjects
 from assets.usage_day import Reference, UsageDay
 from usage_etl.config import Settings
-from usage_etl.facts.charges import billing_charges, charges_daily, charges_monthly, newest_buckets
+from usage_etl.facts.charges import billing_charges, charges_daily, charges_monthly
 from usage_etl.facts.usage import usage_daily, usage_monthly
 from usage_etl.lake import Commit
 from usage_etl.schemas import (
@@ -109,10 +109,10 @@ def _month(
 def _commit_charges(workspace: Workspace, day: dt.date) -> Mapping[str, Commit]:
     """Charge lines of one day from its staged objects, and their daily sums."""
     partition, staged = day.isoformat(), StagedObjects(workspace, STAGED_CHARGES, day)
-    fingerprint = workspace.index.staged_fingerprint(STAGED_CHARGES.name, day)
+    fingerprint = staged.inputs.fingerprint
 
     def lines() -> pl.LazyFrame:
-        current = newest_buckets(staged.scan())
+        current = staged.scan()
         pairs = current.select(pl.col("provider_name").alias("host_raw"), "model_raw").unique().collect()
         return billing_charges(current, models=workspace.catalog.resolve(pairs))
 

@@ -119,13 +119,14 @@ class Workspace:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def staged_rows(self) -> pl.DataFrame:
-        """One row per staged object that counts: source, delivery_id, table_name, usage_date, rows_count."""
+        """One row per staged object: source, delivery_id, table_name, usage_date, rows_count and of those lost_count."""
         schema: dict[str, pl.DataType] = {
             "source": pl.String(),
             "delivery_id": pl.String(),
             "table_name": pl.String(),
             "usage_date": pl.Date(),
             "rows_count": pl.Int64(),
+            "lost_count": pl.Int64(),
         }
         return pl.DataFrame(self.index.staged_rows(), schema=schema, orient="row")
 

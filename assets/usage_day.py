@@ -52,14 +52,14 @@ class UsageDay:
     reference: Reference
     day: dt.date
 
-    @property
+    @cached_property
     def staged(self) -> StagedObjects:
         """The objects that the day is made from."""
         return StagedObjects(self.workspace, STAGED_USAGE, self.day)
 
     @cached_property
     def numbered(self) -> pl.LazyFrame:
-        """Every staged row of the day with its row number."""
+        """Every staged row of the day that counts, with its row number; copies of one event are still among them."""
         return self.staged.scan(row_index_name=ROW)
 
     @cached_property
@@ -103,7 +103,7 @@ class UsageDay:
             FACT_DELIVERIES_DAILY.name: self.deliveries,
         }
         lake = self.workspace.lake
-        staged = self.workspace.index.staged_fingerprint(STAGED_USAGE.name, self.day)
+        staged = self.staged.inputs.fingerprint
         inputs = {STAGED_USAGE.name: staged, **self.reference.versions}
         commits: dict[str, Commit] = {}
         partition = self.day.isoformat()

@@ -23,7 +23,7 @@ deliveries = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False, index=True),
     sa.Column("bytes_count", sa.BigInteger, nullable=False),
     sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("status", sa.String(16), nullable=False, comment="landed, staged, duplicate, held or refused"),
+    sa.Column("status", sa.String(16), nullable=False, comment="landed, staged, duplicate, superseded, held or refused"),
     sa.Column("status_reason", sa.Text),
     sa.Column("rows_read_count", sa.BigInteger),
     sa.Column("rows_staged_count", sa.BigInteger),
@@ -46,6 +46,49 @@ delivery_days = sa.Table(
 )
 """One staged object: the rows of one delivery on one day."""
 
+buckets = sa.Table(
+    "usage_etl_buckets",
+    metadata,
+    sa.Column("bucket_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("source", sa.String(40), nullable=False),
+    sa.Column("table_name", sa.String(40), nullable=False, comment="staged_usage or staged_charges"),
+    sa.Column("bucket_key", sa.Text, nullable=False),
+    sa.Column("winner_sequence", sa.BigInteger, comment="delivery whose rows count; null: none that counts covers it"),
+    sa.UniqueConstraint("source", "table_name", "bucket_key", name="usage_etl_buckets_key"),
+)
+"""One replacement unit of a source, and which delivery answers for it now."""
+
+bucket_claims = sa.Table(
+    "usage_etl_bucket_claims",
+    metadata,
+    sa.Column("bucket_id", sa.BigInteger, sa.ForeignKey(buckets.c.bucket_id), primary_key=True, autoincrement=False),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False, comment="delivery, by order of arrival"),
+    sa.Column("version_at", sa.DateTime(timezone=True), comment="when the source made this version; null: arrival tells"),
+    sa.Index("usage_etl_bucket_claims_sequence", "sequence"),
+)
+"""One bucket that a delivery covers, with or without rows."""
+
+bucket_days = sa.Table(
+    "usage_etl_bucket_days",
+    metadata,
+    sa.Column("bucket_id", sa.BigInteger, sa.ForeignKey(buckets.c.bucket_id), primary_key=True, autoincrement=False),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False, comment="delivery, by order of arrival"),
+    sa.Column("usage_date", sa.Date, primary_key=True),
+    sa.Column("rows_count", sa.BigInteger, nullable=False),
+    sa.Index("usage_etl_bucket_days_day", "usage_date", "bucket_id", "sequence"),
+    sqlite_with_rowid=False,
+)
+"""The rows of one bucket, delivery and day. A day without rows has none."""
+
+day_inputs = sa.Table(
+    "usage_etl_day_inputs",
+    metadata,
+    sa.Column("table_name", sa.String(40), primary_key=True),
+    sa.Column("usage_date", sa.Date, primary_key=True),
+    sa.Column("staged_fingerprint", sa.String(64), nullable=False),
+)
+"""Fingerprint of the rows that count on a day, kept up to date by every change; a day on which none count has no row."""
+
 day_builds = sa.Table(
     "usage_etl_day_builds",
     metadata,
@@ -54,7 +97,7 @@ day_builds = sa.Table(
     sa.Column("staged_fingerprint", sa.String(64), nullable=False),
     sa.Column("built_at", sa.DateTime(timezone=True), nullable=False),
 )
-"""Which set of staged objects a day was last built from; a day is stale when the index now says another set."""
+"""Which rows a day was last built from; a day is stale when ``day_inputs`` now says others."""
 
 sends = sa.Table(
     "usage_etl_sends",

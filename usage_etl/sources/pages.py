@@ -6,6 +6,7 @@ other lines, and every line of a file that a customer saved, are page bodies wit
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
 import zlib
@@ -27,12 +28,17 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 @dataclass(frozen=True)
 class Page:
-    """One page body. ``dataset`` is what the pull asked for, or null where a customer saved the page."""
+    """One page body. ``dataset`` is what the pull asked for, and when; both null where a customer saved the page."""
 
     document: Mapping[str, Any]
     dataset: str | None
     pulled: Mapping[str, Any] | None = None
     """What the pull asked and when; null where a customer saved the page."""
+
+    @property
+    def pulled_at(self) -> dt.datetime | None:
+        """When it was pulled; null where a customer saved the page, or the pull does not say."""
+        return _instant((self.pulled or {}).get("pulled_at"))
 
 
 def pull_line(facts: Mapping[str, Any]) -> bytes:
@@ -119,6 +125,14 @@ def _pull_facts(document: Any) -> Mapping[str, Any] | None:
     """What a pull's first line says; null where the line is a page."""
     facts = document.get(PULL_KEY) if isinstance(document, dict) else None
     return facts if isinstance(facts, dict) else None
+
+
+def _instant(text: object) -> dt.datetime | None:
+    try:
+        found = dt.datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def _mapping(document: Any, source: str) -> Mapping[str, Any]:

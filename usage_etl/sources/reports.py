@@ -93,6 +93,8 @@ def parse_reports(path: Path, context: ParseContext, *, dialect: Dialect) -> Ite
 class _Staging:
     """What one page becomes."""
 
+    version_at: dt.datetime | None
+    """When the page was pulled."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     refused: list[tuple[int, str, str]] = field(default_factory=list)
     covered: list[CoveredBucket] = field(default_factory=list)
@@ -132,7 +134,7 @@ class _Delivery:
         results = [result for bucket in buckets for result in bucket["results"]]
         first = ordinal = self.results_count + 1
         self.results_count += len(results)
-        staging = _Staging()
+        staging = _Staging(page.pulled_at)
         width = "1d" if self.report.table is STAGED_CHARGES else self._grid_width(buckets)
         for document in buckets:
             self._read_bucket(document, self.report, width, ordinal, staging)
@@ -180,7 +182,8 @@ class _Delivery:
         if not cells.faults and self._stood_before(bucket, texts):
             cells.fault("bucket", "repeated")
         elif not cells.faults:
-            staging.covered.append(CoveredBucket(report.table.name, bucket.key, day=bucket.started_at.date()))
+            day, version_at = bucket.started_at.date(), staging.version_at
+            staging.covered.append(CoveredBucket(report.table.name, bucket.key, day=day, version_at=version_at))
         seen: Counter[str] = Counter()
         for ordinal, (result, text) in enumerate(zip(results, texts, strict=True), first_ordinal):
             reader = Cells(cells.faults)
@@ -188,7 +191,7 @@ class _Delivery:
             if reader.faults:
                 staging.refused.append((ordinal, text, ",".join(dict.fromkeys(reader.faults))))
             else:
-                staging.rows.append({**row, "raw_ordinal": ordinal})
+                staging.rows.append({**row, "bucket_key": bucket.key, "raw_ordinal": ordinal})
 
     def _place(self, document: Mapping[str, Any], report: Report, width: str, cells: Cells) -> Bucket:
         """The bucket's cell of the time grid. Only a bucket that begins with its cell stands for the cell."""

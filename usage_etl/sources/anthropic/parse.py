@@ -18,7 +18,7 @@ from usage_etl.sources.cells import Cells
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
 from usage_etl.sources.reports import Bucket, Dialect, Report, parse_reports
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 COST_REPORT = "cost_report"
 MESSAGES_USAGE = "usage_messages"
 

@@ -18,7 +18,7 @@ from usage_etl.sources.openai.line_items import read_line_item
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
 from usage_etl.sources.reports import Bucket, Dialect, Report, parse_reports
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 COSTS = "costs"
 COMPLETIONS_USAGE = "usage_completions"
 
