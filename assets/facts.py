@@ -12,7 +12,7 @@ from assets.describe import table_spec
 from assets.partitions import daily_partitions, monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource
-from assets.staged import StagedObjects
+from assets.staged import StagedObjects, refuse_while_restaging
 from assets.usage_day import Reference, UsageDay
 from usage_etl.config import Settings
 from usage_etl.facts.charges import billing_charges, charges_daily, charges_monthly
@@ -69,6 +69,7 @@ def _usage_day(tables: Sequence[Table], partitioning: Mapping[str, Any]) -> dg.A
     )
     def usage_day(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
+        refuse_while_restaging(opened)
         reference, selected = Reference.read(opened), {key.to_user_string() for key in context.selected_asset_keys}
 
         def build(key: str) -> Mapping[str, Commit]:
@@ -90,6 +91,7 @@ def _charge_day(partitioning: Mapping[str, Any]) -> dg.AssetsDefinition:
     @dg.multi_asset(name="charge_day", specs=[lines, sums], **partitioning)
     def charge_day(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
+        refuse_while_restaging(opened)
         yield from build_partitions(context, lambda key: _commit_charges(opened, dt.date.fromisoformat(key)))
 
     return charge_day

@@ -9,7 +9,7 @@ from functools import cached_property
 import polars as pl
 
 from assets.resources import Workspace
-from usage_etl.errors import IntegrityError
+from usage_etl.errors import IntegrityError, LakeError
 from usage_etl.lake import DayInputs, LandedDelivery
 from usage_etl.schemas import Table
 
@@ -17,6 +17,15 @@ from usage_etl.schemas import Table
 def staged_key(table_name: str, delivery: LandedDelivery, day: dt.date) -> str:
     """Key of the rows of one delivery on one day."""
     return f"staged/{table_name}/{delivery.source}/{delivery.dataset}/{day}/{delivery.delivery_id}.parquet"
+
+
+def refuse_while_restaging(workspace: Workspace) -> None:
+    """Raises LakeError while deliveries that counted before an upgrade wait to be staged anew: days would lose their rows."""
+    if waiting := workspace.index.restaging_count():
+        raise LakeError(
+            f"{waiting} deliveries wait to be staged anew after an upgrade; run the job land first (usage-etl run does). "
+            "A source that was taken out of the settings has to stand there until then"
+        )
 
 
 LOST = ("delivery_id", "bucket_key")
