@@ -12,6 +12,7 @@ from assets.describe import table_spec
 from assets.partitions import daily_partitions, monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource
+from assets.restatements import note_build, restatements_asset
 from assets.staged import StagedObjects, refuse_while_restaging
 from assets.usage_day import Reference, UsageDay
 from usage_etl.config import Settings
@@ -53,6 +54,7 @@ def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _charge_day(by_day),
         _month(FACT_USAGE_MONTHLY, FACT_USAGE_DAILY, usage_monthly, by_month),
         _month(FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, charges_monthly, by_month),
+        restatements_asset(by_month),
     ]
 
 
@@ -111,16 +113,15 @@ def _month(
 def _commit_charges(workspace: Workspace, day: dt.date) -> Mapping[str, Commit]:
     """Charge lines of one day from its staged objects, and their daily sums."""
     partition, staged = day.isoformat(), StagedObjects(workspace, STAGED_CHARGES, day)
-    fingerprint = staged.inputs.fingerprint
 
     def lines() -> pl.LazyFrame:
         current = staged.scan()
         pairs = current.select(pl.col("provider_name").alias("host_raw"), "model_raw").unique().collect()
         return billing_charges(current, models=workspace.catalog.resolve(pairs))
 
-    used = {STAGED_CHARGES.name: fingerprint, "model_aliases": workspace.settings.prices.model_aliases}
+    used = {STAGED_CHARGES.name: staged.inputs.fingerprint, "model_aliases": workspace.settings.prices.model_aliases}
     with staged.blamed():
         commits = commit_derived(workspace, BILLING_CHARGES, partition, {}, lines, settings=used)
     commits |= commit_derived(workspace, FACT_CHARGES_DAILY, partition, {BILLING_CHARGES: [partition]}, charges_daily)
-    workspace.index.mark_built(STAGED_CHARGES.name, day, fingerprint)
+    note_build(workspace, staged, BILLING_CHARGES, commits[BILLING_CHARGES.name])
     return commits

@@ -12,6 +12,7 @@ from functools import cached_property
 import polars as pl
 
 from assets.resources import Workspace
+from assets.restatements import note_build
 from assets.staged import StagedObjects
 from usage_etl.events import Directories, delivery_counts, loser_rows, normalise, own, without_losers
 from usage_etl.facts.usage import group_for_rating, usage_daily, usage_hourly
@@ -115,5 +116,5 @@ class UsageDay:
             with self.staged.blamed():
                 commits[table.name] = lake.commit(table, partition, frames[table.name](), inputs=inputs)
         if FACT_USAGE_HOURLY in tables:
-            self.workspace.index.mark_built(STAGED_USAGE.name, self.day, staged)
+            note_build(self.workspace, self.staged, FACT_USAGE_HOURLY, commits[FACT_USAGE_HOURLY.name])
         return commits

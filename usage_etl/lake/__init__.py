@@ -10,6 +10,7 @@ It does not decide when anything runs, nor whether a delivery is loaded, held or
 
 from __future__ import annotations
 
+from usage_etl.lake.builds import DayContent
 from usage_etl.lake.deliveries import CountedPart, DayInputs, LandedDelivery, StagedBucket, StagedDay, delivery_id
 from usage_etl.lake.folder import FolderStore
 from usage_etl.lake.holding import shrunk_bucket
@@ -25,6 +26,7 @@ __all__ = [
     "WHOLE",
     "Commit",
     "CountedPart",
+    "DayContent",
     "DayInputs",
     "DeliveryIndex",
     "FolderStore",

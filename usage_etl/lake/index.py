@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from usage_etl.errors import LakeError
-from usage_etl.lake import counted, counting
+from usage_etl.lake import builds, counted, counting
+from usage_etl.lake.builds import DayContent
 from usage_etl.lake.clock import Clock, utc_now
 from usage_etl.lake.counting import COUNTED, NOTHING
 from usage_etl.lake.deliveries import (
@@ -25,6 +25,7 @@ from usage_etl.lake.deliveries import (
     from_row,
 )
 from usage_etl.lake.state import RESTAGED, as_stored, writing
+from usage_etl.schemas.restatements import Restatement
 from usage_etl.schemas.state import day_builds, day_inputs, deliveries, delivery_days
 
 _ACCEPTED = ("landed", "duplicate", *COUNTED)
@@ -241,13 +242,24 @@ class DeliveryIndex:
         wrong = sorted(key for key in parts.keys() | stored.keys() if parts.get(key) != stored.get(key))
         return [f"delivery index: {table_name} {day}: the fingerprint is not that of its parts" for table_name, day in wrong]
 
-    def mark_built(self, table_name: str, day: dt.date, fingerprint: str) -> None:
-        """Notes the staged objects, by fingerprint, that ``day`` is now built from. Take it before reading them."""
-        mark = {"staged_fingerprint": fingerprint, "built_at": as_stored(self._clock())}
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        row = insert(day_builds).values(table_name=table_name, usage_date=day, **mark)
+    def is_built(self, table_name: str, day: dt.date, fingerprint: str, version: str) -> bool:
+        """Whether ``mark_built`` has noted this very content of ``day``."""
+        with self._engine.connect() as connection:
+            return builds.is_built(connection, table_name, day, fingerprint, version)
+
+    def mark_built(self, table_name: str, day: dt.date, fingerprint: str, content: DayContent | None = None) -> None:
+        """Notes what ``day`` is now built from: the fingerprint of its ``day_inputs``, taken before they were read.
+
+        With its ``content``, a build that differs from the last noted one is kept as a restatement, in one transaction.
+        """
         with writing(self._engine) as connection:
-            connection.execute(row.on_conflict_do_update(index_elements=list(day_builds.primary_key), set_=mark))
+            counting.lock(connection)
+            builds.mark(connection, {"table_name": table_name, "usage_date": day}, fingerprint, content, self._clock())
+
+    def restatements(self, days: tuple[dt.date, dt.date]) -> list[Restatement]:
+        """Rebuilds of days from the first to the last, both included, by table, day and order of building."""
+        with self._engine.connect() as connection:
+            return builds.restated(connection, days)
 
     def _record(self, delivery_id: str, fate: _Fate) -> LandedDelivery:
         with writing(self._engine) as connection:

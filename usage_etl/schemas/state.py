@@ -99,6 +99,33 @@ day_builds = sa.Table(
 )
 """Which rows a day was last built from; a day is stale when ``day_inputs`` now says others."""
 
+day_contents = sa.Table(
+    "usage_etl_day_contents",
+    metadata,
+    sa.Column("table_name", sa.String(40), primary_key=True),
+    sa.Column("usage_date", sa.Date, primary_key=True),
+    sa.Column("version", sa.String(64), nullable=False, comment="sha256 of the committed partition"),
+    sa.Column("figures", sa.Text, nullable=False, comment="JSON: currency to figures"),
+    sa.Column("deliveries", sa.LargeBinary, nullable=False, comment="ids of the deliveries that count, packed"),
+)
+"""What a built day says and of which deliveries it is made, to compare its next build with."""
+
+restatements = sa.Table(
+    "usage_etl_restatements",
+    metadata,
+    sa.Column("table_name", sa.String(40), primary_key=True),
+    sa.Column("usage_date", sa.Date, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False, comment="1 is the first rebuild of the day"),
+    sa.Column("built_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("figures_before", sa.Text, nullable=False, comment="JSON: currency to figures"),
+    sa.Column("figures_after", sa.Text, nullable=False, comment="JSON: currency to figures"),
+    sa.Column("new_deliveries", sa.LargeBinary, nullable=False, comment="ids, packed"),
+    sa.Column("stopped_deliveries", sa.LargeBinary, nullable=False, comment="ids, packed"),
+    sa.Column("has_other_rows", sa.Boolean, nullable=False, comment="whether other staged rows count than before"),
+    sa.Index("usage_etl_restatements_day", "usage_date"),
+)
+"""One rebuild of a day that was built before, from other rows or to other figures."""
+
 sends = sa.Table(
     "usage_etl_sends",
     metadata,
