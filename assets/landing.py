@@ -181,6 +181,7 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
                 days,
                 staged_buckets=buckets,
                 rows_quarantined=refused_count,
+                records_staged=result.records_staged,
                 parser_version=version,
             )
             tally.held.append(f"{delivery.origin_key}: {reason}")
@@ -191,6 +192,7 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
                 staged_buckets=buckets,
                 rows_read=result.rows_in_scope,
                 rows_quarantined=refused_count,
+                records_staged=result.records_staged,
                 parser_version=version,
             )
             tally.count(recorded, result)

@@ -37,6 +37,8 @@ class LandedDelivery:
     rows_read_count: int | None
     rows_staged_count: int | None
     rows_quarantined_count: int | None
+    records_staged_count: int | None
+    """Records that became rows; one may become several."""
     parser_version: str | None
 
     @property

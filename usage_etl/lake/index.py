@@ -130,6 +130,7 @@ class DeliveryIndex:
         staged_buckets: Sequence[StagedBucket] = (),
         rows_read: int,
         rows_quarantined: int,
+        records_staged: int | None = None,
         parser_version: str,
     ) -> LandedDelivery:
         """Makes ``days`` the delivery's staged objects, instead of any earlier ones; the delivery as it stands then.
@@ -138,7 +139,12 @@ class DeliveryIndex:
         is ``superseded`` when none count. It becomes a ``duplicate`` of an earlier delivery with the same bytes when each
         of its buckets has a version of its own: the bytes then hold that version, so they cannot be a newer one.
         """
-        counts = {"rows_read_count": rows_read, "rows_quarantined_count": rows_quarantined, "parser_version": parser_version}
+        counts = {
+            "rows_read_count": rows_read,
+            "rows_quarantined_count": rows_quarantined,
+            "records_staged_count": records_staged,
+            "parser_version": parser_version,
+        }
         return self._record(delivery_id, _Fate("staged", None, counts, days, staged_buckets))
 
     def record_held(
@@ -150,10 +156,16 @@ class DeliveryIndex:
         *,
         staged_buckets: Sequence[StagedBucket] = (),
         rows_quarantined: int | None = None,
+        records_staged: int | None = None,
         parser_version: str | None = None,
     ) -> None:
         """Keeps the delivery's rows out until ``release``. With ``days`` its staged objects are ready by then."""
-        counts = {"rows_read_count": rows_read, "rows_quarantined_count": rows_quarantined, "parser_version": parser_version}
+        counts = {
+            "rows_read_count": rows_read,
+            "rows_quarantined_count": rows_quarantined,
+            "records_staged_count": records_staged,
+            "parser_version": parser_version,
+        }
         self._record(delivery_id, _Fate("held", reason, counts, days, staged_buckets))
 
     def record_refused(self, delivery_id: str, reason: str, rows_read: int) -> None:

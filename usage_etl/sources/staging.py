@@ -65,6 +65,8 @@ class StagedDelivery:
     rows_read: int
     rows_staged: int
     rows_quarantined: int
+    records_staged: int
+    """Records that became rows; one may become several."""
     buckets: tuple[BucketRows, ...]
     """Buckets that the delivery answers for: those that its parser says it covers, and those of its rows."""
     rows_out_of_scope: int = 0
@@ -100,6 +102,7 @@ def stage(batches: Iterable[ParsedBatch], *, context: ParseContext, work_folder:
         rows_read=tally.rows_read,
         rows_staged=tally.rows_by_day.total(),
         rows_quarantined=tally.rows_quarantined,
+        records_staged=tally.records_staged,
         buckets=tally.buckets(),
         rows_out_of_scope=tally.rows_out_of_scope,
         rows_merged=tally.rows_merged,
