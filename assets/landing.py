@@ -4,6 +4,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -66,6 +67,7 @@ def fetched_objects(workspace: Workspace, source: SourceSettings) -> Iterator[Fe
         pulled_at=now(),
         read_secret=read_secret,
         open_store=workspace.open_location,
+        known_members=partial(workspace.index.members, source.name),
     )
     return SOURCES[source.kind].fetch(source, context)
 
@@ -89,6 +91,7 @@ def _land(workspace: Workspace, source: SourceSettings, item: FetchedObject) -> 
             origin_version=item.origin_version,
             content=local,
             replaces_earlier=SOURCES[source.kind].replaces_earlier,
+            members=(item.members.folder, item.members.marks) if item.members else None,
         )
 
 

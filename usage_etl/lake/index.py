@@ -26,7 +26,10 @@ from usage_etl.lake.deliveries import (
 )
 from usage_etl.lake.state import RESTAGED, as_stored, writing
 from usage_etl.schemas.restatements import Restatement
-from usage_etl.schemas.state import day_builds, day_inputs, deliveries, delivery_days
+from usage_etl.schemas.state import bundle_members, day_builds, day_inputs, deliveries, delivery_days
+
+MARK_BYTES = 12
+"""Length of the mark of a bundle's member."""
 
 _ACCEPTED = ("landed", "duplicate", *COUNTED)
 
@@ -63,7 +66,19 @@ class DeliveryIndex:
         with self._engine.connect() as connection:
             return _is_seen(connection, source, origin_key, origin_version)
 
-    def register(self, landed: Mapping[str, Any], *, replaces_earlier: bool = False) -> LandedDelivery | None:
+    def members(self, source: str, folder: str) -> frozenset[bytes]:
+        """Marks of the objects of ``folder`` that were landed within bundles."""
+        query = sa.select(bundle_members.c.marks).where(bundle_members.c.source == source, bundle_members.c.folder == folder)
+        with self._engine.connect() as connection:
+            return frozenset(mark for marks in connection.execute(query).scalars() for mark in _cut(marks))
+
+    def register(
+        self,
+        landed: Mapping[str, Any],
+        *,
+        replaces_earlier: bool = False,
+        members: tuple[str, Sequence[bytes]] | None = None,
+    ) -> LandedDelivery | None:
         """Adds a landed object and gives it the next sequence number; None when its origin is known already.
 
         ``landed`` holds the columns of a delivery up to ``received_at``, without ``sequence``. It becomes a
@@ -74,7 +89,8 @@ class DeliveryIndex:
 
         Bytes that were replaced by others under the same origin_key and now come back are no duplicate: they undo a
         restatement. With ``replaces_earlier`` (later deliveries of the source replace earlier ones across origin keys,
-        as bills do) only the bytes of the last delivery of the same source and dataset make a duplicate.
+        as bills do) only the bytes of the last delivery of the same source and dataset make a duplicate. ``members``: the
+        folder and the marks of the objects that a bundle holds.
         """
         with writing(self._engine) as connection:
             if connection.dialect.name == "postgresql":
@@ -90,6 +106,11 @@ class DeliveryIndex:
             received_at = as_stored(landed["received_at"])
             row = {**landed, **fate, "received_at": received_at, "sequence": (last or 0) + 1}
             connection.execute(deliveries.insert().values(row))
+            if members:
+                folder, marks = members
+                named = {"delivery_id": landed["delivery_id"], "source": landed["source"], "folder": folder}
+                content = {"members_count": len(marks), "marks": b"".join(marks)}
+                connection.execute(bundle_members.insert().values(**named, **content))
             return _delivery(connection, landed["delivery_id"])
 
     def deliveries(self, source: str | None = None) -> list[LandedDelivery]:
@@ -302,6 +323,10 @@ class DeliveryIndex:
         query = deliveries.select().where(*where).order_by(deliveries.c.sequence)
         with self._engine.connect() as connection:
             return [from_row(row) for row in connection.execute(query)]
+
+
+def _cut(marks: bytes) -> list[bytes]:
+    return [marks[start : start + MARK_BYTES] for start in range(0, len(marks), MARK_BYTES)]
 
 
 def _is_seen(connection: sa.Connection, source: str, origin_key: str, origin_version: str) -> bool:

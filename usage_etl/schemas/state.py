@@ -34,6 +34,18 @@ deliveries = sa.Table(
 )
 """One object received from a source. ``duplicate``: byte-identical to an earlier delivery of the same origin."""
 
+bundle_members = sa.Table(
+    "usage_etl_bundle_members",
+    metadata,
+    sa.Column("delivery_id", sa.String(64), sa.ForeignKey(deliveries.c.delivery_id), primary_key=True),
+    sa.Column("source", sa.String(40), nullable=False),
+    sa.Column("folder", sa.Text, nullable=False),
+    sa.Column("members_count", sa.BigInteger, nullable=False),
+    sa.Column("marks", sa.LargeBinary, nullable=False, comment="a hash of 12 bytes of each member's key and version"),
+    sa.Index("usage_etl_bundle_members_folder", "source", "folder"),
+)
+"""Which objects of a folder a bundle holds, so that only new ones are landed."""
+
 delivery_days = sa.Table(
     "usage_etl_delivery_days",
     metadata,

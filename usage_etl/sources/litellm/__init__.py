@@ -12,6 +12,7 @@ SOURCE = Source(
     parse=parse,
     parser_version=PARSER_VERSION,
     datasets=(SPEND_LOGS,),
+    reads_bundles=True,
     facts=Facts(
         title="LiteLLM",
         formats="SpendLogs as JSON lines, plain, gzip or zstd",
