@@ -107,8 +107,10 @@ class S3Store:
         """Key and bytes of many small objects, in order; None for one that is not there."""
         reader = self._bulk_reader()
         if reader is None:
-            return read_in_order(keys, self.read)
-        return read_in_order(keys, lambda key: reader.read(self._full(key), partial(self.read, key)))
+            yield from read_in_order(keys, self.read)
+            return
+        with contextlib.closing(reader):
+            yield from read_in_order(keys, lambda key: reader.read(self._full(key), partial(self.read, key)))
 
     def digest(self, key: str) -> str:
         """Hex SHA-256 of the stored bytes. Raises MissingObjectError when there is none."""

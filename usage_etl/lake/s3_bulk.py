@@ -49,6 +49,7 @@ class BulkReader:
         self._base, self._region, self._credentials = base, region, credentials
         self._context = ssl.create_default_context(cafile=authorities_file) if base.scheme == "https" else None
         self._local = threading.local()
+        self._opened: list[tuple[socket.socket, BufferedReader]] = []
         self._faults = _FAULTS_LIMIT if _needs_proxy(base) else 0
         self._has_md5_etags = True
 
@@ -74,6 +75,12 @@ class BulkReader:
             return again
         return data
 
+    def close(self) -> None:
+        """End every connection. No thread may be reading."""
+        while self._opened:
+            for part in self._opened.pop():
+                part.close()
+
     def _get(self, path: str) -> tuple[int, str, bytes]:
         """Status, ETag and body. Raises OSError or ValueError for anything but an answer of announced length."""
         sock, stream = self._connection()
@@ -85,6 +92,8 @@ class BulkReader:
             name, _, value = line.partition(b":")
             found[name.lower()] = value.strip()
         size = int(found[b"content-length"])
+        if size < 0:
+            raise ValueError(f"length {size}")
         data = stream.read(size)
         if len(data) < size:
             raise EOFError(f"{len(data)} of {size} bytes")
@@ -117,6 +126,7 @@ class BulkReader:
             if self._context is not None:
                 sock = self._context.wrap_socket(sock, server_hostname=host)
             found = self._local.connection = sock, sock.makefile("rb")
+            self._opened.append(found)
         return found
 
     def _drop_connection(self) -> None:

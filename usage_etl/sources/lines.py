@@ -90,12 +90,11 @@ class _Joined:
 
     def _of_member(self, raw: BufferedIOBase) -> Iterator[LineBlock]:
         with plain_stream(raw, self._source) as stream:
-            start = stream.read(BLOCK_BYTES)
-            rest = stream.read(1) if len(start) == BLOCK_BYTES else b""
-            if not rest:
-                data = start.removeprefix(_UTF8_BOM)
+            start = _read_up_to(stream, BLOCK_BYTES + 1)
+            if len(start) <= BLOCK_BYTES:
+                data = _on_one_line(start.removeprefix(_UTF8_BOM))
                 refuse_other_formats(data, self._source)
-                yield LineBlock(_on_one_line(data), 1, lines_count=0)
+                yield LineBlock(data, 1, lines_count=0)
                 return
         raw.seek(0)
         with plain_stream(raw, self._source) as stream:
@@ -117,6 +116,13 @@ class _Joined:
         """First of the next ``lines_count`` ordinals."""
         first, self._ordinal = self._ordinal, self._ordinal + lines_count
         return first
+
+
+def _read_up_to(stream: BufferedIOBase, size: int) -> bytes:
+    data = stream.read(size)
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data
 
 
 def _on_one_line(data: bytes) -> bytes:
