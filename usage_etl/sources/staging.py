@@ -75,6 +75,11 @@ class StagedDelivery:
     """Records that went into the row of another."""
 
     @property
+    def covered(self) -> tuple[CoveredBucket, ...]:
+        """The buckets without their rows."""
+        return tuple(rows.bucket for rows in self.buckets)
+
+    @property
     def rows_in_scope(self) -> int:
         """Records that had to become rows or be quarantined."""
         return self.rows_read - self.rows_out_of_scope - self.rows_merged
