@@ -13,6 +13,7 @@ from assets.landing import landing_assets, staging_assets
 from assets.marts import mart_assets
 from assets.reports import report_assets
 from assets.resources import WorkspaceResource
+from assets.restatements import restatements_check
 from assets.schedules import pipeline_schedules
 from assets.sensors import pipeline_sensors
 from usage_etl.config import load_settings
@@ -35,7 +36,7 @@ def build_definitions(config_file: Path) -> dg.Definitions:
     jobs = pipeline_jobs(daily_keys=daily, monthly_keys=monthly, report_keys=[key for asset in reports for key in asset.keys])
     stored = {key.to_user_string() for asset in [*facts, *marts] for key in asset.keys}
     contracts = [contract_check(table) for table in TABLES if table.name in stored and table.group in _CHECKED_GROUPS]
-    checks = [*contracts, *conservation_checks(has_events=settings.keep_usage_events), delivery_check()]
+    checks = [*contracts, *conservation_checks(has_events=settings.keep_usage_events), delivery_check(), restatements_check()]
     return dg.Definitions(
         assets=[*landing, *facts, *marts, *reports],
         asset_checks=checks,

@@ -71,8 +71,9 @@ def delivery_check() -> dg.AssetChecksDefinition:
 
     @dg.asset_check(asset=STAGED_USAGE.name, name="records_accounted_for", blocking=True)
     def records_accounted_for(workspace: WorkspaceResource) -> dg.AssetCheckResult:
-        deliveries = workspace.open().deliveries().filter(pl.col("status") == "staged")
-        unequal = deliveries.filter(pl.col("rows_read_count") != pl.col("rows_staged_count") + pl.col("rows_quarantined_count"))
+        deliveries = workspace.open().deliveries().filter(pl.col("status").is_in(["staged", "superseded"]))
+        accounted = pl.col("records_staged_count") + pl.col("rows_quarantined_count")
+        unequal = deliveries.filter(pl.col("rows_read_count").ne_missing(accounted))
         return dg.AssetCheckResult(
             passed=unequal.is_empty(),
             metadata={"deliveries": deliveries.height, "unequal": dg.MetadataValue.json(unequal["delivery_id"].to_list())},

@@ -12,10 +12,11 @@ from assets.describe import table_spec
 from assets.partitions import daily_partitions, monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource
-from assets.staged import StagedObjects
+from assets.restatements import note_build, restatements_asset
+from assets.staged import StagedObjects, refuse_while_restaging
 from assets.usage_day import Reference, UsageDay
 from usage_etl.config import Settings
-from usage_etl.facts.charges import billing_charges, charges_daily, charges_monthly, newest_buckets
+from usage_etl.facts.charges import billing_charges, charges_daily, charges_monthly
 from usage_etl.facts.usage import usage_daily, usage_monthly
 from usage_etl.lake import Commit
 from usage_etl.schemas import (
@@ -53,6 +54,7 @@ def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         _charge_day(by_day),
         _month(FACT_USAGE_MONTHLY, FACT_USAGE_DAILY, usage_monthly, by_month),
         _month(FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, charges_monthly, by_month),
+        restatements_asset(by_month),
     ]
 
 
@@ -69,6 +71,7 @@ def _usage_day(tables: Sequence[Table], partitioning: Mapping[str, Any]) -> dg.A
     )
     def usage_day(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
+        refuse_while_restaging(opened)
         reference, selected = Reference.read(opened), {key.to_user_string() for key in context.selected_asset_keys}
 
         def build(key: str) -> Mapping[str, Commit]:
@@ -90,6 +93,7 @@ def _charge_day(partitioning: Mapping[str, Any]) -> dg.AssetsDefinition:
     @dg.multi_asset(name="charge_day", specs=[lines, sums], **partitioning)
     def charge_day(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
         opened = workspace.open()
+        refuse_while_restaging(opened)
         yield from build_partitions(context, lambda key: _commit_charges(opened, dt.date.fromisoformat(key)))
 
     return charge_day
@@ -109,16 +113,15 @@ def _month(
 def _commit_charges(workspace: Workspace, day: dt.date) -> Mapping[str, Commit]:
     """Charge lines of one day from its staged objects, and their daily sums."""
     partition, staged = day.isoformat(), StagedObjects(workspace, STAGED_CHARGES, day)
-    fingerprint = workspace.index.staged_fingerprint(STAGED_CHARGES.name, day)
 
     def lines() -> pl.LazyFrame:
-        current = newest_buckets(staged.scan())
+        current = staged.scan()
         pairs = current.select(pl.col("provider_name").alias("host_raw"), "model_raw").unique().collect()
         return billing_charges(current, models=workspace.catalog.resolve(pairs))
 
-    used = {STAGED_CHARGES.name: fingerprint, "model_aliases": workspace.settings.prices.model_aliases}
+    used = {STAGED_CHARGES.name: staged.inputs.fingerprint, "model_aliases": workspace.settings.prices.model_aliases}
     with staged.blamed():
         commits = commit_derived(workspace, BILLING_CHARGES, partition, {}, lines, settings=used)
     commits |= commit_derived(workspace, FACT_CHARGES_DAILY, partition, {BILLING_CHARGES: [partition]}, charges_daily)
-    workspace.index.mark_built(STAGED_CHARGES.name, day, fingerprint)
+    note_build(workspace, staged, BILLING_CHARGES, commits[BILLING_CHARGES.name])
     return commits

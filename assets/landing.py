@@ -2,8 +2,9 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -15,14 +16,14 @@ from assets.retries import retried_if_it_helps, retry_or
 from assets.staged import staged_key
 from usage_etl.config import Settings, SourceSettings, read_secret
 from usage_etl.errors import SourceError, UnreadableDeliveryError
-from usage_etl.lake import LandedDelivery, StagedDay
+from usage_etl.lake import LandedDelivery, StagedBucket, StagedDay, shrunk_bucket
 from usage_etl.schemas import BILLING_CHARGES_QUARANTINE, STAGED_CHARGES, STAGED_USAGE, USAGE_EVENTS_QUARANTINE
 from usage_etl.sources.fetched import FetchedObject
 from usage_etl.sources.parsed import ParseContext, quarantine_rows
 from usage_etl.sources.registry import SOURCES
 from usage_etl.sources.sandbox import parse_child
 from usage_etl.sources.source import FetchContext, Source
-from usage_etl.sources.staging import StagedDelivery, StagedFile, quarantine_of
+from usage_etl.sources.staging import BucketRows, StagedDelivery, StagedFile, quarantine_of
 
 _QUARANTINES = {table.name: table for table in (USAGE_EVENTS_QUARANTINE, BILLING_CHARGES_QUARANTINE)}
 STAGED_TABLES = (STAGED_USAGE, STAGED_CHARGES, *_QUARANTINES.values())
@@ -66,6 +67,7 @@ def fetched_objects(workspace: Workspace, source: SourceSettings) -> Iterator[Fe
         pulled_at=now(),
         read_secret=read_secret,
         open_store=workspace.open_location,
+        known_members=partial(workspace.index.members, source.name),
     )
     return SOURCES[source.kind].fetch(source, context)
 
@@ -89,6 +91,7 @@ def _land(workspace: Workspace, source: SourceSettings, item: FetchedObject) -> 
             origin_version=item.origin_version,
             content=local,
             replaces_earlier=SOURCES[source.kind].replaces_earlier,
+            members=(item.members.folder, item.members.marks) if item.members else None,
         )
 
 
@@ -97,6 +100,8 @@ class _Tally:
     """What became of the deliveries of one staging run."""
 
     staged: int = 0
+    repeated: list[str] = field(default_factory=list)
+    """Deliveries of which no row counts, and why: duplicates, and versions older than those that count."""
     held: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     failures: dict[str, Exception] = field(default_factory=dict)
@@ -104,8 +109,11 @@ class _Tally:
     rows: Counter[str] = field(default_factory=Counter)
     """Staged rows by table, and records refused (``quarantined``) or not read because out of scope (``out_of_scope``)."""
 
-    def count(self, result: StagedDelivery) -> None:
+    def count(self, delivery: LandedDelivery, result: StagedDelivery) -> None:
         """Adds a staged delivery's rows by table; refused ones are only counted as a whole."""
+        if delivery.status != "staged":
+            self.repeated.append(f"{delivery.origin_key}: {delivery.status}: {delivery.status_reason}")
+            return
         self.staged += 1
         for part in result.files:
             self.rows[part.table_name] += part.rows_count
@@ -127,6 +135,8 @@ def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 stage_delivery(opened, delivery, tally)
             except Exception as error:  # noqa: BLE001 - one bad object must not hold up the others
                 tally.failures[f"{delivery.source} {delivery.origin_key}"] = error
+        for line in tally.repeated:
+            context.log.info(line)
         for line in [*tally.held, *tally.refused]:
             context.log.warning(line)
         if tally.failures:
@@ -139,6 +149,7 @@ def staging_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                     "quarantined": tally.rows["quarantined"],
                     "out_of_scope": tally.rows["out_of_scope"],
                     "deliveries_staged": tally.staged,
+                    "repeated": dg.MetadataValue.json(tally.repeated),
                     "held": dg.MetadataValue.json(tally.held),
                     "refused": dg.MetadataValue.json(tally.refused),
                 },
@@ -163,18 +174,32 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
         days = [_upload(workspace, delivery, part) for part in result.files]
         for name, parts in result.quarantine.items():
             workspace.lake.commit(_QUARANTINES[name], delivery.delivery_id, pl.scan_parquet(list(parts), glob=False))
+        buckets = [_bucket(found) for found in result.buckets]
         version, refused_count = SOURCES[source.kind].parser_version, result.rows_quarantined
-        reason = None if delivery.is_released else _reason_to_hold(workspace, source, delivery, result)
+        reason = None if delivery.is_released else _reason_to_hold(workspace, source, delivery, result, buckets)
         if reason:
             workspace.index.record_held(
-                delivery.delivery_id, reason, result.rows_in_scope, days, rows_quarantined=refused_count, parser_version=version
+                delivery.delivery_id,
+                reason,
+                result.rows_in_scope,
+                days,
+                staged_buckets=buckets,
+                rows_quarantined=refused_count,
+                records_staged=result.records_staged,
+                parser_version=version,
             )
             tally.held.append(f"{delivery.origin_key}: {reason}")
         else:
-            workspace.index.record_staged(
-                delivery.delivery_id, days, rows_read=result.rows_in_scope, rows_quarantined=refused_count, parser_version=version
+            recorded = workspace.index.record_staged(
+                delivery.delivery_id,
+                days,
+                staged_buckets=buckets,
+                rows_read=result.rows_in_scope,
+                rows_quarantined=refused_count,
+                records_staged=result.records_staged,
+                parser_version=version,
             )
-            tally.count(result)
+            tally.count(recorded, result)
 
 
 def _refuse(workspace: Workspace, context: ParseContext, source: Source, reason: str) -> None:
@@ -213,15 +238,33 @@ def _upload(workspace: Workspace, delivery: LandedDelivery, part: StagedFile) ->
     return StagedDay(part.table_name, part.day, key, part.sha256, part.rows_count)
 
 
-def _reason_to_hold(workspace: Workspace, source: SourceSettings, delivery: LandedDelivery, result: StagedDelivery) -> str | None:
-    """Why a re-delivery is not loaded: it is empty, or much smaller than the last good one of the same origin."""
-    last_good = workspace.index.last_good_rows(delivery.source, delivery.dataset, delivery.origin_key)
-    if not last_good:
-        return None
-    least = last_good * source.minimum_share_pct / 100
-    if result.rows_in_scope >= least and not (result.is_empty and source.minimum_share_pct):
-        return None
-    return (
-        f"{result.rows_in_scope} record(s), the last good delivery had {last_good}; fewer than {source.minimum_share_pct} % are "
-        f"held: usage-etl release {delivery.delivery_id}"
+def _bucket(found: BucketRows) -> StagedBucket:
+    covered = found.bucket
+    return StagedBucket(
+        covered.table_name, covered.bucket_key, found.rows_by_day, covered.version_at, is_within_day=covered.day is not None
     )
+
+
+def _reason_to_hold(
+    workspace: Workspace,
+    source: SourceSettings,
+    delivery: LandedDelivery,
+    result: StagedDelivery,
+    buckets: Sequence[StagedBucket],
+) -> str | None:
+    """Why a re-delivery is not loaded: it, or one of its buckets, is much smaller than the last good version."""
+    if buckets:
+        standing = workspace.index.bucket_versions(source.name, [(found.table_name, found.bucket_key) for found in buckets])
+        fault = shrunk_bucket(delivery, buckets, standing, source.minimum_share_pct)
+    else:
+        fault = _shrunk_origin(workspace, source, delivery, result)
+    if fault is None:
+        return None
+    return f"{fault}; fewer than {source.minimum_share_pct} % are held: usage-etl release {delivery.delivery_id}"
+
+
+def _shrunk_origin(workspace: Workspace, source: SourceSettings, delivery: LandedDelivery, result: StagedDelivery) -> str | None:
+    last_good = workspace.index.last_good_rows(delivery.source, delivery.dataset, delivery.origin_key)
+    if not last_good or result.rows_in_scope >= last_good * source.minimum_share_pct / 100:
+        return None
+    return f"{result.rows_in_scope} record(s), the last good delivery had {last_good}"

@@ -112,25 +112,28 @@ class Workspace:
             "rows_read_count": pl.Int64(),
             "rows_staged_count": pl.Int64(),
             "rows_quarantined_count": pl.Int64(),
+            "records_staged_count": pl.Int64(),
             "received_at": pl.Datetime("us", "UTC"),
         }
         rows = [
             (
                 delivery.source, delivery.kind, delivery.delivery_id, delivery.status, delivery.status_reason,
-                delivery.rows_read_count, delivery.rows_staged_count, delivery.rows_quarantined_count, delivery.received_at,
+                delivery.rows_read_count, delivery.rows_staged_count, delivery.rows_quarantined_count,
+                delivery.records_staged_count, delivery.received_at,
             )
             for delivery in self.index.deliveries()
         ]  # fmt: skip
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def staged_rows(self) -> pl.DataFrame:
-        """One row per staged object that counts: source, delivery_id, table_name, usage_date, rows_count."""
+        """One row per staged object: source, delivery_id, table_name, usage_date, rows_count and of those lost_count."""
         schema: dict[str, pl.DataType] = {
             "source": pl.String(),
             "delivery_id": pl.String(),
             "table_name": pl.String(),
             "usage_date": pl.Date(),
             "rows_count": pl.Int64(),
+            "lost_count": pl.Int64(),
         }
         return pl.DataFrame(self.index.staged_rows(), schema=schema, orient="row")
 

@@ -65,6 +65,8 @@ def _touched_days(jobs: Jobs) -> dg.SensorDefinition:
         opened = workspace.open()
         if _is_under_way(context, jobs.daily.name):
             return dg.SkipReason("a run of the job is under way")
+        if waiting := opened.index.restaging_count():
+            return dg.SkipReason(f"{waiting} deliveries are staged anew after an upgrade")
         days = stale_days(opened)
         if not days:
             return dg.SkipReason("every day is built from what is staged")

@@ -12,6 +12,7 @@ from functools import cached_property
 import polars as pl
 
 from assets.resources import Workspace
+from assets.restatements import note_build
 from assets.staged import StagedObjects
 from usage_etl.events import Directories, delivery_counts, loser_rows, normalise, own, without_losers
 from usage_etl.facts.usage import group_for_rating, usage_daily, usage_hourly
@@ -52,14 +53,14 @@ class UsageDay:
     reference: Reference
     day: dt.date
 
-    @property
+    @cached_property
     def staged(self) -> StagedObjects:
         """The objects that the day is made from."""
         return StagedObjects(self.workspace, STAGED_USAGE, self.day)
 
     @cached_property
     def numbered(self) -> pl.LazyFrame:
-        """Every staged row of the day with its row number."""
+        """Every staged row of the day that counts, with its row number; copies of one event are still among them."""
         return self.staged.scan(row_index_name=ROW)
 
     @cached_property
@@ -103,7 +104,7 @@ class UsageDay:
             FACT_DELIVERIES_DAILY.name: self.deliveries,
         }
         lake = self.workspace.lake
-        staged = self.workspace.index.staged_fingerprint(STAGED_USAGE.name, self.day)
+        staged = self.staged.inputs.fingerprint
         inputs = {STAGED_USAGE.name: staged, **self.reference.versions}
         commits: dict[str, Commit] = {}
         partition = self.day.isoformat()
@@ -115,5 +116,5 @@ class UsageDay:
             with self.staged.blamed():
                 commits[table.name] = lake.commit(table, partition, frames[table.name](), inputs=inputs)
         if FACT_USAGE_HOURLY in tables:
-            self.workspace.index.mark_built(STAGED_USAGE.name, self.day, staged)
+            note_build(self.workspace, self.staged, FACT_USAGE_HOURLY, commits[FACT_USAGE_HOURLY.name])
         return commits

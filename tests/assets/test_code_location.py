@@ -39,15 +39,17 @@ GROUPS = {
         "billing_charges",
         "fact_charges_daily",
         "fact_charges_monthly",
+        "fact_restatements",
     },
     "3_allocate": {"mart_reconciliation_monthly", "mart_chargeback_monthly"},
     "4_insights": {"mart_summary", "mart_spend_daily", "mart_projection", "mart_anomalies", "mart_data_quality"},
     "5_reports": {"report_executive", "report_chargeback", "mail_executive", "mail_chargeback"},
 }
+MONTHLY_FACTS = {"fact_usage_monthly", "fact_charges_monthly", "fact_restatements"}
 JOBS = {
     "land": GROUPS["1_land"],
-    "daily": {name for name in GROUPS["2_facts"] if not name.endswith("_monthly")},
-    "monthly": {name for name in GROUPS["2_facts"] if name.endswith("_monthly")} | GROUPS["3_allocate"] | GROUPS["4_insights"],
+    "daily": GROUPS["2_facts"] - MONTHLY_FACTS,
+    "monthly": MONTHLY_FACTS | GROUPS["3_allocate"] | GROUPS["4_insights"],
     "reports": GROUPS["5_reports"],
 }
 SCHEDULES = {
@@ -67,6 +69,7 @@ OTHER_CHECKS = {
     "fact_usage_monthly:equals_daily",
     "fact_charges_daily:equals_charge_lines",
     "fact_charges_monthly:equals_daily",
+    "fact_restatements:chain_ends_at_what_is_stored",
     "mart_summary:every_dimension_adds_up",
     "mart_chargeback_monthly:equals_the_bill",
 }

@@ -28,7 +28,7 @@ class SourceState:
     """``never delivered``, ``waits``, ``held``, ``refused``, ``late`` or ``fresh``: the first that holds."""
     last_delivery_at: dt.datetime | None
     newest_day: dt.date | None
-    """Newest day with staged rows."""
+    """Newest day with rows that count."""
     deliveries_count: int
     rows_staged_count: int
     rows_quarantined_count: int
@@ -41,8 +41,8 @@ def source_states(config: Path) -> list[SourceState]:
     """One per configured source, in the order of the settings. Raises ConfigError."""
     workspace = open_workspace(str(config.resolve()))
     newest: dict[str, dt.date] = {}
-    for source, _, _, day, rows_count in workspace.index.staged_rows():
-        if rows_count:
+    for source, _, _, day, rows_count, lost_count in workspace.index.staged_rows():
+        if rows_count > lost_count:
             newest[source] = max(day, newest.get(source, day))
     return [_state(workspace, source, newest.get(source.name)) for source in workspace.settings.sources]
 

@@ -100,7 +100,8 @@ class SourceSettings(_Settings):
     location: Location | None = None
     """Folder or bucket in which the files arrive."""
     pattern: str = "**/*"
-    """Which files below ``location`` are read."""
+    """Which files below ``location`` are read. ``{date}`` (2026-11-02), ``{yyyy}``, ``{mm}`` and ``{dd}`` stand for UTC days:
+    where they come before the first ``*``, only the days from ``trailing_days`` before the newest landed one are listed."""
     role: Literal["usage", "reconciliation"] = "usage"
     """usage: its requests are the ones counted. reconciliation: they are compared with what was counted, never added."""
     start_date: dt.date | None = None
@@ -123,11 +124,17 @@ class FolderSourceSettings(SourceSettings):
 
     location: Location
     """Folder or bucket in which the files arrive."""
+    bundle: Literal["none", "folder", "auto"] = "none"
+    """Whether new objects of up to 1 MiB of one folder are landed together, as one delivery. none: each on its own. folder:
+    together. auto: together where a folder holds a thousand and more, as logs of one object per request do."""
 
 
 class LogSourceSettings(FolderSourceSettings):
     """A request log whose records may carry tags."""
 
+    bundle: Literal["none", "folder", "auto"] = "auto"
+    """Whether new objects of up to 1 MiB of one folder are landed together, as one delivery. none: each on its own. folder:
+    together. auto: together where a folder holds a thousand and more, as logs of one object per request do."""
     tags: TagMapping = TagMapping()
     """How request tags fill columns."""
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import polars as pl
 
 EVENT_KEY = ("source", "source_account", "event_id")
-_BUCKET_KEY = ("source", "source_account", "started_at", "ended_at")
 ROW = "row_number"
 
 
 def loser_rows(numbered: pl.LazyFrame) -> pl.DataFrame:
     """Row numbers of the copies that do not count: columns ``row_number``, ``source``, ``delivery_id``.
 
-    ``numbered`` is one usage day's staged rows with ``row_number``. Request rows are copies when source, account and
-    event id agree. Bucket rows are replaced whole: all rows of a bucket from any but its newest delivery lose.
+    ``numbered`` is one usage day's staged rows with ``row_number``, of each bucket those of one delivery. Request rows are
+    copies when source, account and event id agree; bucket rows are never copies of each other.
     """
     requests = numbered.filter(pl.col("grain") == "request")
     suspects = _repeated_hashes(requests)
@@ -27,11 +26,7 @@ def loser_rows(numbered: pl.LazyFrame) -> pl.DataFrame:
     order = ["record_version_at", "delivery_sequence", "raw_ordinal", ROW]
     ranked = copies.sort(order, descending=True, nulls_last=True, maintain_order=True)
     winners = ranked.unique(EVENT_KEY, keep="first", maintain_order=True).select(ROW)
-    beaten = ranked.join(winners, on=ROW, how="anti").select(ROW, "source", "delivery_id")
-    buckets = numbered.filter(pl.col("grain") == "bucket")
-    newest = pl.col("delivery_sequence").max().over(_BUCKET_KEY)
-    replaced = buckets.filter(pl.col("delivery_sequence") < newest).select(ROW, "source", "delivery_id")
-    return pl.concat([beaten, replaced]).collect()
+    return ranked.join(winners, on=ROW, how="anti").select(ROW, "source", "delivery_id").collect()
 
 
 def _repeated_hashes(requests: pl.LazyFrame) -> pl.Series:

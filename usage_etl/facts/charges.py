@@ -1,4 +1,4 @@
-"""Charge lines of the newest delivery of each bucket, and their sums by day and billing month. Amounts are conserved."""
+"""Charge lines that count, and their sums by day and billing month. Amounts are conserved."""
 
 from __future__ import annotations
 
@@ -6,17 +6,9 @@ import polars as pl
 
 from usage_etl.schemas.charges import BILLING_CHARGES, CHARGE_DIMENSIONS
 
-_BUCKET = ("source", "source_account", "bucket_key")
-
-
-def newest_buckets(staged: pl.LazyFrame) -> pl.LazyFrame:
-    """The lines that count: of each bucket, all lines of its newest delivery and none of an older one."""
-    newest = pl.col("delivery_sequence").max().over(_BUCKET)
-    return staged.filter(pl.col("delivery_sequence") == newest)
-
 
 def billing_charges(current: pl.LazyFrame, *, models: pl.DataFrame) -> pl.LazyFrame:
-    """BILLING_CHARGES rows: lines with their canonical ``model_id``, null where the price book knows none.
+    """BILLING_CHARGES rows: lines that count with their canonical ``model_id``, null where the price book knows none.
 
     ``models`` has host_raw (who bills), model_raw, model_id and price_provider (null: not listed).
     """

@@ -37,8 +37,8 @@ def data_quality_month(
     """One (month, source) per row (mart_data_quality), also for configured ``sources`` (name to kind) without delivery.
 
     Inputs: ``deliveries`` with source, source_kind, delivery_id, status, rows_read_count, rows_quarantined_count and
-    received_at; ``staged_days`` with source, delivery_id, table_name, usage_date and rows_count (both from the delivery
-    index); ``daily`` is fact_deliveries_daily; ``charge_days`` has source, charge_date and rows (lines that count).
+    received_at; ``staged_days`` with source, delivery_id, table_name, usage_date, rows_count and lost_count (both from the
+    delivery index); ``daily`` is fact_deliveries_daily; ``charge_days`` has source, charge_date and rows (lines that count).
 
     A delivery belongs to the month when it staged rows of one of its days; one that staged nothing (held, refused,
     duplicate, empty) belongs to the month in which it was received. Rows read and quarantined are those of whole
@@ -90,13 +90,12 @@ def _of_deliveries(deliveries: pl.DataFrame) -> pl.DataFrame:
 
 
 def _of_rows(usage: pl.DataFrame, staged: pl.DataFrame, charges: pl.DataFrame) -> pl.DataFrame:
-    """Loaded and replaced rows; charge lines that were staged and do not count were replaced by a newer delivery."""
-    staged_charges = staged.filter(pl.col("table_name") == "staged_charges")
+    """Loaded and replaced rows: copies of an event, and rows of buckets that another delivery answers for."""
     parts = pl.concat(
         [
             usage.select("source", "loaded_count", replaced_count="duplicate_count"),
-            charges.select("source", loaded_count="rows", replaced_count=-pl.col("rows")),
-            staged_charges.select("source", loaded_count=pl.lit(0, pl.Int64), replaced_count="rows_count"),
+            charges.select("source", loaded_count="rows", replaced_count=pl.lit(0, pl.Int64)),
+            staged.select("source", loaded_count=pl.lit(0, pl.Int64), replaced_count="lost_count"),
         ]
     )
     return parts.group_by("source").agg(pl.col("loaded_count", "replaced_count").sum())

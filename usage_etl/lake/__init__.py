@@ -10,8 +10,10 @@ It does not decide when anything runs, nor whether a delivery is loaded, held or
 
 from __future__ import annotations
 
-from usage_etl.lake.deliveries import LandedDelivery, StagedDay, delivery_id
+from usage_etl.lake.builds import DayContent
+from usage_etl.lake.deliveries import CountedPart, DayInputs, LandedDelivery, StagedBucket, StagedDay, delivery_id
 from usage_etl.lake.folder import FolderStore
+from usage_etl.lake.holding import shrunk_bucket
 from usage_etl.lake.index import DeliveryIndex
 from usage_etl.lake.landing import Landing
 from usage_etl.lake.manifests import Commit
@@ -23,15 +25,20 @@ from usage_etl.lake.tables import WHOLE, TableStore
 __all__ = [
     "WHOLE",
     "Commit",
+    "CountedPart",
+    "DayContent",
+    "DayInputs",
     "DeliveryIndex",
     "FolderStore",
     "LandedDelivery",
     "Landing",
     "ObjectInfo",
     "ObjectStore",
+    "StagedBucket",
     "StagedDay",
     "TableStore",
     "delivery_id",
     "open_state",
     "open_store",
+    "shrunk_bucket",
 ]

@@ -11,11 +11,11 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from usage_etl.errors import LakeError, MissingObjectError, TransientLakeError
-from usage_etl.lake.objects import AssertHeld, ObjectInfo, check_key
+from usage_etl.lake.objects import AssertHeld, ObjectInfo, check_key, read_in_order
 
 _TEMPORARY = ".usage_etl-write-"
 _SECONDS_PER_DAY = 86_400
@@ -52,6 +52,10 @@ class FolderStore:
         """The object's bytes. Raises MissingObjectError when there is none."""
         with _as_lake_error(key):
             return self._path(key).read_bytes()
+
+    def read_many(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Key and bytes of many small objects, in order; None for one that is not there."""
+        return read_in_order(keys, self.read)
 
     def digest(self, key: str) -> str:
         """Hex SHA-256 of the stored bytes. Raises MissingObjectError when there is none."""

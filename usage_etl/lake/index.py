@@ -1,23 +1,52 @@
-"""The delivery index: what was landed, what became of it, and which days its staged rows make stale."""
+"""The delivery index: what was landed, what became of it, which rows count, and which days are stale for that."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from usage_etl.errors import LakeError
-from usage_etl.keys import sha256_hex
+from usage_etl.lake import builds, counted, counting
+from usage_etl.lake.builds import DayContent
 from usage_etl.lake.clock import Clock, utc_now
-from usage_etl.lake.deliveries import RELEASED, LandedDelivery, StagedDay, from_row
-from usage_etl.lake.state import as_stored, writing
-from usage_etl.schemas.state import day_builds, deliveries, delivery_days
+from usage_etl.lake.counting import COUNTED, NOTHING
+from usage_etl.lake.deliveries import (
+    RELEASED,
+    BucketVersion,
+    CountedPart,
+    DayInputs,
+    LandedDelivery,
+    StagedBucket,
+    StagedDay,
+    from_row,
+)
+from usage_etl.lake.state import RESTAGED, as_stored, writing
+from usage_etl.schemas.restatements import Restatement
+from usage_etl.schemas.state import bundle_members, day_builds, day_inputs, deliveries, delivery_days
 
-_ACCEPTED = ("landed", "staged", "duplicate")
-_DAYS_PER_QUERY = 500
+MARK_BYTES = 12
+"""Length of the mark of a bundle's member."""
+
+_ACCEPTED = ("landed", "duplicate", *COUNTED)
+
+
+@dataclass(frozen=True)
+class _Fate:
+    """What a delivery becomes."""
+
+    status: str
+    reason: str | None
+    counts: Mapping[str, Any]
+    days: Sequence[StagedDay] = ()
+    staged_buckets: Sequence[StagedBucket] = ()
+
+    @property
+    def rows_staged(self) -> int:
+        return sum(day.rows_count for day in self.days)
 
 
 class DeliveryIndex:
@@ -37,7 +66,19 @@ class DeliveryIndex:
         with self._engine.connect() as connection:
             return _is_seen(connection, source, origin_key, origin_version)
 
-    def register(self, landed: Mapping[str, Any], *, replaces_earlier: bool = False) -> LandedDelivery | None:
+    def members(self, source: str, folder: str) -> frozenset[bytes]:
+        """Marks of the objects of ``folder`` that were landed within bundles."""
+        query = sa.select(bundle_members.c.marks).where(bundle_members.c.source == source, bundle_members.c.folder == folder)
+        with self._engine.connect() as connection:
+            return frozenset(mark for marks in connection.execute(query).scalars() for mark in _cut(marks))
+
+    def register(
+        self,
+        landed: Mapping[str, Any],
+        *,
+        replaces_earlier: bool = False,
+        members: tuple[str, Sequence[bytes]] | None = None,
+    ) -> LandedDelivery | None:
         """Adds a landed object and gives it the next sequence number; None when its origin is known already.
 
         ``landed`` holds the columns of a delivery up to ``received_at``, without ``sequence``. It becomes a
@@ -48,7 +89,8 @@ class DeliveryIndex:
 
         Bytes that were replaced by others under the same origin_key and now come back are no duplicate: they undo a
         restatement. With ``replaces_earlier`` (later deliveries of the source replace earlier ones across origin keys,
-        as bills do) only the bytes of the last delivery of the same source and dataset make a duplicate.
+        as bills do) only the bytes of the last delivery of the same source and dataset make a duplicate. ``members``: the
+        folder and the marks of the objects that a bundle holds.
         """
         with writing(self._engine) as connection:
             if connection.dialect.name == "postgresql":
@@ -59,11 +101,16 @@ class DeliveryIndex:
             last = connection.execute(sa.select(sa.func.max(deliveries.c.sequence))).scalar()
             fate: dict[str, Any] = {"status": "landed"}
             if earlier:
-                reason = f"same bytes as delivery {earlier.delivery_id}"
-                fate = {"status": "duplicate", "status_reason": reason, "rows_read_count": earlier.rows_read_count}
+                counts = {"rows_read_count": earlier.rows_read_count}
+                fate = {"status": "duplicate", "status_reason": _same_bytes_reason(earlier), **counts}
             received_at = as_stored(landed["received_at"])
             row = {**landed, **fate, "received_at": received_at, "sequence": (last or 0) + 1}
             connection.execute(deliveries.insert().values(row))
+            if members:
+                folder, marks = members
+                named = {"delivery_id": landed["delivery_id"], "source": landed["source"], "folder": folder}
+                content = {"members_count": len(marks), "marks": b"".join(marks)}
+                connection.execute(bundle_members.insert().values(**named, **content))
             return _delivery(connection, landed["delivery_id"])
 
     def deliveries(self, source: str | None = None) -> list[LandedDelivery]:
@@ -87,7 +134,7 @@ class DeliveryIndex:
                 deliveries.c.source == source,
                 deliveries.c.dataset == dataset,
                 deliveries.c.origin_key == origin_key,
-                deliveries.c.status.in_(("staged", "duplicate")),
+                deliveries.c.status.in_(("duplicate", *COUNTED)),
                 deliveries.c.rows_read_count.is_not(None),
             )
             .order_by(deliveries.c.sequence.desc())
@@ -101,13 +148,25 @@ class DeliveryIndex:
         delivery_id: str,
         days: Sequence[StagedDay],
         *,
+        staged_buckets: Sequence[StagedBucket] = (),
         rows_read: int,
         rows_quarantined: int,
+        records_staged: int | None = None,
         parser_version: str,
-    ) -> None:
-        """Makes ``days`` the delivery's staged objects, instead of any earlier ones, and counts them from now on."""
-        counts = {"rows_read_count": rows_read, "rows_quarantined_count": rows_quarantined, "parser_version": parser_version}
-        self._record(delivery_id, "staged", None, days, counts)
+    ) -> LandedDelivery:
+        """Makes ``days`` the delivery's staged objects, instead of any earlier ones; the delivery as it stands then.
+
+        Its rows count from now on, but for those of ``staged_buckets`` that another delivery has a newer version of; it
+        is ``superseded`` when none count. It becomes a ``duplicate`` of an earlier delivery with the same bytes when each
+        of its buckets has a version of its own: the bytes then hold that version, so they cannot be a newer one.
+        """
+        counts = {
+            "rows_read_count": rows_read,
+            "rows_quarantined_count": rows_quarantined,
+            "records_staged_count": records_staged,
+            "parser_version": parser_version,
+        }
+        return self._record(delivery_id, _Fate("staged", None, counts, days, staged_buckets))
 
     def record_held(
         self,
@@ -116,16 +175,23 @@ class DeliveryIndex:
         rows_read: int,
         days: Sequence[StagedDay] = (),
         *,
+        staged_buckets: Sequence[StagedBucket] = (),
         rows_quarantined: int | None = None,
+        records_staged: int | None = None,
         parser_version: str | None = None,
     ) -> None:
         """Keeps the delivery's rows out until ``release``. With ``days`` its staged objects are ready by then."""
-        counts = {"rows_read_count": rows_read, "rows_quarantined_count": rows_quarantined, "parser_version": parser_version}
-        self._record(delivery_id, "held", reason, days, counts)
+        counts = {
+            "rows_read_count": rows_read,
+            "rows_quarantined_count": rows_quarantined,
+            "records_staged_count": records_staged,
+            "parser_version": parser_version,
+        }
+        self._record(delivery_id, _Fate("held", reason, counts, days, staged_buckets))
 
     def record_refused(self, delivery_id: str, reason: str, rows_read: int) -> None:
         """Keeps the delivery's rows out for good. The same bytes, landed again, are tried again."""
-        self._record(delivery_id, "refused", reason, (), {"rows_read_count": rows_read})
+        self._record(delivery_id, _Fate("refused", reason, {"rows_read_count": rows_read}))
 
     def release(self, delivery_id: str) -> LandedDelivery:
         """Lets a held or refused delivery through: it counts at once when its days are staged, else it waits for that.
@@ -133,95 +199,134 @@ class DeliveryIndex:
         Raises LakeError when it is neither.
         """
         with writing(self._engine) as connection:
+            counting.lock(connection)
             held = _delivery(connection, delivery_id)
             if held.status not in {"held", "refused"}:
                 raise LakeError(f"delivery {delivery_id} is {held.status}; only a held or refused one can be released")
-            mine = delivery_days.c.delivery_id == delivery_id
-            is_ready = connection.execute(sa.select(delivery_days.c.usage_date).where(mine).limit(1)).first() is not None
+            mine, claimed = delivery_days.c.delivery_id == delivery_id, counting.claimed_ids(connection, held.sequence)
+            is_ready = claimed or connection.execute(sa.select(delivery_days.c.usage_date).where(mine).limit(1)).first()
             fate = {"status": "staged" if is_ready else "landed", "status_reason": RELEASED}
-            connection.execute(deliveries.update().where(deliveries.c.delivery_id == delivery_id).values(fate))
+            with counting.recounted(connection, held, claimed):
+                connection.execute(deliveries.update().where(deliveries.c.delivery_id == delivery_id).values(fate))
             return _delivery(connection, delivery_id)
 
-    def staged_days(self, table_name: str, days: Sequence[dt.date]) -> dict[dt.date, list[StagedDay]]:
-        """The staged objects that count, of each of ``days`` that has any, in order of arrival."""
-        found: dict[dt.date, list[StagedDay]] = {}
+    def restaging_count(self) -> int:
+        """How many deliveries counted before an upgrade and wait to be staged anew: until then days lack their rows."""
+        waiting = (deliveries.c.status == "landed", deliveries.c.status_reason == RESTAGED)
         with self._engine.connect() as connection:
-            wanted = sorted(set(days))
-            for start in range(0, len(wanted), _DAYS_PER_QUERY):
-                some = wanted[start : start + _DAYS_PER_QUERY]
-                for row in connection.execute(_counted(table_name).where(delivery_days.c.usage_date.in_(some))):
-                    part = StagedDay(table_name, row.usage_date, row.staged_key, row.sha256, row.rows_count)
-                    found.setdefault(row.usage_date, []).append(part)
-        return found
+            return connection.execute(sa.select(sa.func.count()).select_from(deliveries).where(*waiting)).scalar() or 0
 
-    def staged_rows(self) -> list[tuple[str, str, str, dt.date, int]]:
-        """(source, delivery_id, table_name, usage_date, rows_count) of every staged object that counts."""
-        columns = (deliveries.c.source, delivery_days.c.delivery_id, delivery_days.c.table_name, delivery_days.c.usage_date)
-        query = (
-            sa.select(*columns, delivery_days.c.rows_count)
-            .join(deliveries, deliveries.c.delivery_id == delivery_days.c.delivery_id)
-            .where(deliveries.c.status == "staged")
-            .order_by(*columns)
-        )
+    def bucket_versions(self, source: str, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], BucketVersion]:
+        """The version that counts of each bucket of ``source``, by (table name, bucket key); none that counts is left out."""
         with self._engine.connect() as connection:
-            return [(source, key, name, day, rows) for source, key, name, day, rows in connection.execute(query)]
+            return counted.bucket_versions(connection, source, keys)
+
+    def staged_days(self, table_name: str, days: Sequence[dt.date]) -> dict[dt.date, list[CountedPart]]:
+        """The staged objects that count, of each of ``days`` that has any, in order of arrival."""
+        with self._engine.connect() as connection:
+            return counted.parts(connection, table_name, days)
+
+    def day_inputs(self, table_name: str, day: dt.date) -> DayInputs:
+        """What counts on ``day``, and its fingerprint for ``mark_built``."""
+        with self._engine.connect() as connection:
+            # In this order: what is staged in between leaves the day stale.
+            fingerprint = counted.day_fingerprint(connection, table_name, day)
+            return DayInputs(fingerprint, tuple(counted.parts(connection, table_name, [day]).get(day, [])))
+
+    def staged_rows(self) -> list[tuple[str, str, str, dt.date, int, int]]:
+        """(source, delivery_id, table_name, usage_date, rows_count, lost_count) of every staged object.
+
+        ``lost_count`` are the rows of buckets that another delivery answers for.
+        """
+        with self._engine.connect() as connection:
+            return counted.staged_rows(connection)
 
     def staged_objects(self) -> dict[str, str]:
-        """Key to sha256 of every staged object that counts."""
+        """Key to sha256 of every staged object that counts, or would if a newer one were taken out."""
         query = sa.select(delivery_days.c.staged_key, delivery_days.c.sha256).join(
             deliveries, deliveries.c.delivery_id == delivery_days.c.delivery_id
         )
         with self._engine.connect() as connection:
-            rows = connection.execute(query.where(deliveries.c.status == "staged").order_by(delivery_days.c.staged_key))
+            rows = connection.execute(query.where(deliveries.c.status.in_(COUNTED)).order_by(delivery_days.c.staged_key))
             return {row.staged_key: row.sha256 for row in rows}
 
     def staged_fingerprint(self, table_name: str, day: dt.date) -> str:
-        """Fingerprint of the staged objects that count on ``day``; a day without any has one too."""
+        """Fingerprint of the rows that count on ``day``; a day without any has one too."""
         with self._engine.connect() as connection:
-            rows = connection.execute(_counted(table_name).where(delivery_days.c.usage_date == day))
-            return _fingerprint([(row.delivery_id, row.sha256) for row in rows])
+            return counted.day_fingerprint(connection, table_name, day)
 
     def stale_days(self, table_name: str) -> set[dt.date]:
-        """Days whose staged objects are not those they were last built from, days that lost theirs included."""
-        staged: dict[dt.date, list[tuple[str, str]]] = {}
-        query = sa.select(day_builds.c.usage_date, day_builds.c.staged_fingerprint).where(day_builds.c.table_name == table_name)
+        """Days on which other rows count than those they were last built from, days that lost theirs included."""
         with self._engine.connect() as connection:
-            built = {row.usage_date: row.staged_fingerprint for row in connection.execute(query)}
-            parts = _counted(table_name).with_only_columns(
-                *(delivery_days.c[name] for name in ("usage_date", "delivery_id", "sha256"))
+            built, counted = (
+                dict(connection.execute(sa.select(table.c.usage_date, table.c.staged_fingerprint).where(of_table)).tuples().all())
+                for table, of_table in (
+                    (day_builds, day_builds.c.table_name == table_name),
+                    (day_inputs, day_inputs.c.table_name == table_name),
+                )
             )
-            for day, delivery_id, sha256 in connection.execute(parts):
-                staged.setdefault(day, []).append((delivery_id, sha256))
-        return {day for day in built.keys() | staged.keys() if built.get(day) != _fingerprint(staged.get(day, []))}
+        return {day for day in built.keys() | counted.keys() if built.get(day, NOTHING) != counted.get(day, NOTHING)}
 
-    def mark_built(self, table_name: str, day: dt.date, fingerprint: str) -> None:
-        """Notes the staged objects, by fingerprint, that ``day`` is now built from. Take it before reading them."""
-        mark = {"staged_fingerprint": fingerprint, "built_at": as_stored(self._clock())}
-        insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
-        row = insert(day_builds).values(table_name=table_name, usage_date=day, **mark)
-        with writing(self._engine) as connection:
-            connection.execute(row.on_conflict_do_update(index_elements=list(day_builds.primary_key), set_=mark))
+    def faults(self) -> list[str]:
+        """One line per day whose fingerprint is not that of its parts: none, unless the database was changed by hand."""
+        with self._engine.connect() as connection:
+            parts = counting.recompute(connection)
+            stored = {(row.table_name, row.usage_date): row.staged_fingerprint for row in connection.execute(day_inputs.select())}
+        wrong = sorted(key for key in parts.keys() | stored.keys() if parts.get(key) != stored.get(key))
+        return [f"delivery index: {table_name} {day}: the fingerprint is not that of its parts" for table_name, day in wrong]
 
-    def _record(
-        self, delivery_id: str, status: str, reason: str | None, days: Sequence[StagedDay], counts: Mapping[str, Any]
-    ) -> None:
+    def is_built(self, table_name: str, day: dt.date, fingerprint: str, version: str) -> bool:
+        """Whether ``mark_built`` has noted this very content of ``day``."""
+        with self._engine.connect() as connection:
+            return builds.is_built(connection, table_name, day, fingerprint, version)
+
+    def mark_built(self, table_name: str, day: dt.date, fingerprint: str, content: DayContent | None = None) -> None:
+        """Notes what ``day`` is now built from: the fingerprint of its ``day_inputs``, taken before they were read.
+
+        With its ``content``, a build that differs from the last noted one is kept as a restatement, in one transaction.
+        """
         with writing(self._engine) as connection:
+            counting.lock(connection)
+            builds.mark(connection, {"table_name": table_name, "usage_date": day}, fingerprint, content, self._clock())
+
+    def restatements(self, days: tuple[dt.date, dt.date]) -> list[Restatement]:
+        """Rebuilds of days from the first to the last, both included, by table, day and order of building."""
+        with self._engine.connect() as connection:
+            return builds.restated(connection, days)
+
+    def _record(self, delivery_id: str, fate: _Fate) -> LandedDelivery:
+        with writing(self._engine) as connection:
+            counting.lock(connection)
             before = _delivery(connection, delivery_id)
-            kept = RELEASED if status == "staged" and before.is_released else reason
-            fate = {"status": status, "status_reason": kept, "rows_staged_count": sum(day.rows_count for day in days), **counts}
-            connection.execute(deliveries.update().where(deliveries.c.delivery_id == delivery_id).values(fate))
+            if fate.status == "staged" and (original := _original(connection, before, fate)):
+                fate = _Fate("duplicate", _same_bytes_reason(original), fate.counts)
+            keeps_reason = fate.status == "staged" and (before.status_reason or "").startswith(RELEASED)
+            row = {
+                "status": fate.status,
+                "status_reason": RELEASED if keeps_reason else fate.reason,
+                "rows_staged_count": fate.rows_staged,
+                **fate.counts,
+            }
+            keys = [(found.table_name, found.bucket_key) for found in fate.staged_buckets]
+            ids = counting.bucket_ids(connection, before.source, keys)
+            own = {ids[found.table_name, found.bucket_key]: found for found in fate.staged_buckets}
+            with counting.recounted(connection, before, counting.claimed_ids(connection, before.sequence) | own.keys()):
+                connection.execute(deliveries.update().where(deliveries.c.delivery_id == delivery_id).values(row))
+                counting.replace_staged(connection, before, fate.days, own)
             # Copies that were landed before this delivery was read.
             same_bytes = (deliveries.c.source == before.source, deliveries.c.sha256 == before.sha256)
             copies = deliveries.update().where(*same_bytes, deliveries.c.status == "duplicate")
-            connection.execute(copies.values(rows_read_count=counts["rows_read_count"]))
-            connection.execute(delivery_days.delete().where(delivery_days.c.delivery_id == delivery_id))
-            if days:
-                connection.execute(delivery_days.insert(), [_day_row(delivery_id, day) for day in days])
+            connection.execute(copies.values(rows_read_count=fate.counts["rows_read_count"]))
+            return _delivery(connection, delivery_id)
 
     def _select(self, *where: sa.ColumnElement[bool]) -> list[LandedDelivery]:
         query = deliveries.select().where(*where).order_by(deliveries.c.sequence)
         with self._engine.connect() as connection:
             return [from_row(row) for row in connection.execute(query)]
+
+
+def _cut(marks: bytes) -> list[bytes]:
+    return [marks[start : start + MARK_BYTES] for start in range(0, len(marks), MARK_BYTES)]
 
 
 def _is_seen(connection: sa.Connection, source: str, origin_key: str, origin_version: str) -> bool:
@@ -233,14 +338,16 @@ def _is_seen(connection: sa.Connection, source: str, origin_key: str, origin_ver
     return connection.execute(query).first() is not None
 
 
-def _counted(table_name: str) -> sa.Select[Any]:
-    """Staged objects of deliveries that count, in order of arrival."""
-    return (
-        sa.select(delivery_days)
-        .join(deliveries, deliveries.c.delivery_id == delivery_days.c.delivery_id)
-        .where(delivery_days.c.table_name == table_name, deliveries.c.status == "staged")
-        .order_by(delivery_days.c.usage_date, deliveries.c.sequence)
-    )
+def _original(connection: sa.Connection, delivery: LandedDelivery, fate: _Fate) -> LandedDelivery | None:
+    """The earlier delivery whose versions of the buckets ``delivery`` only repeats: its bytes hold the versions."""
+    rows_in_buckets = sum(sum(bucket.rows_by_day.values()) for bucket in fate.staged_buckets)
+    has_versions = all(bucket.version_at for bucket in fate.staged_buckets)
+    if not fate.staged_buckets or not has_versions or rows_in_buckets != fate.rows_staged:
+        return None
+    query = deliveries.select().where(deliveries.c.sha256 == delivery.sha256)
+    same = [row for row in connection.execute(query) if row.source == delivery.source and row.status in COUNTED]
+    earlier = min((row for row in same if row.sequence < delivery.sequence), key=lambda row: row.sequence, default=None)
+    return from_row(earlier) if earlier else None
 
 
 def _same_bytes(connection: sa.Connection, landed: Mapping[str, Any], *, replaces_earlier: bool) -> LandedDelivery | None:
@@ -266,16 +373,5 @@ def _delivery(connection: sa.Connection, delivery_id: str) -> LandedDelivery:
     return from_row(row)
 
 
-def _day_row(delivery_id: str, day: StagedDay) -> dict[str, Any]:
-    return {
-        "delivery_id": delivery_id,
-        "table_name": day.table_name,
-        "usage_date": day.day,
-        "staged_key": day.staged_key,
-        "sha256": day.sha256,
-        "rows_count": day.rows_count,
-    }
-
-
-def _fingerprint(parts: Sequence[tuple[str, str]]) -> str:
-    return sha256_hex("\n".join(f"{delivery_id} {sha256}" for delivery_id, sha256 in parts).encode())
+def _same_bytes_reason(earlier: LandedDelivery) -> str:
+    return f"same bytes as delivery {earlier.delivery_id}"

@@ -7,7 +7,7 @@ import datetime as dt
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from usage_etl.errors import IntegrityError, LakeError
@@ -39,11 +39,12 @@ class Landing:
         origin_version: str,
         content: bytes | Path,
         replaces_earlier: bool = False,
+        members: tuple[str, Sequence[bytes]] | None = None,
     ) -> LandedDelivery | None:
         """Stores ``content`` and enters it in the index; None when this version of the origin is known already.
 
-        ``replaces_earlier``: see DeliveryIndex.register. The object is written before the entry, so every entry has its
-        object; an object left without one by a crash is written over or stays unread.
+        ``replaces_earlier`` and ``members``: see DeliveryIndex.register. The object is written before the entry, so every
+        entry has its object; an object left without one by a crash is written over or stays unread.
         """
         if not is_slug(source):
             raise LakeError(f"source {source!r}: not a name that may stand in a key")
@@ -69,7 +70,7 @@ class Landing:
             "bytes_count": len(content) if isinstance(content, bytes) else content.stat().st_size,
             "received_at": received_at,
         }
-        return self._index.register(landed, replaces_earlier=replaces_earlier)
+        return self._index.register(landed, replaces_earlier=replaces_earlier, members=members)
 
     @contextlib.contextmanager
     def open(self, delivery: LandedDelivery) -> Iterator[Path]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from usage_etl.errors import LakeError
+from usage_etl.errors import LakeError, MissingObjectError
+
+_READERS = 8
+_KEYS_AT_ONCE = 32
 
 MAX_KEY_BYTES = 1024
 """Longest key of S3, in UTF-8; folders keep to it too."""
@@ -54,6 +60,10 @@ class ObjectStore(Protocol):
         """The object's bytes, complete. Raises MissingObjectError when there is none."""
         ...
 
+    def read_many(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Key and bytes of many small objects, in order; None for one that is not there. Several are read at once."""
+        ...
+
     def digest(self, key: str) -> str:
         """Hex SHA-256 of the stored bytes, read now. Raises MissingObjectError when there is none."""
         ...
@@ -93,6 +103,26 @@ class ObjectStore(Protocol):
     def address(self, key: str) -> str:
         """What Polars scans: an absolute path or ``s3://bucket/key``."""
         ...
+
+
+def read_in_order(keys: Sequence[str], read: Callable[[str], bytes]) -> Iterator[tuple[str, bytes | None]]:
+    """``read`` of each key by several threads, given on in order; memory holds a few hundred objects."""
+
+    def pieces(some: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        found: list[tuple[str, bytes | None]] = []
+        for key in some:
+            try:
+                found.append((key, read(key)))
+            except MissingObjectError:
+                found.append((key, None))
+        return found
+
+    chunks = (keys[start : start + _KEYS_AT_ONCE] for start in range(0, len(keys), _KEYS_AT_ONCE))
+    with ThreadPoolExecutor(_READERS) as pool:
+        waiting = deque(pool.submit(pieces, chunk) for chunk in itertools.islice(chunks, 2 * _READERS))
+        while waiting:
+            yield from waiting.popleft().result()
+            waiting.extend(pool.submit(pieces, chunk) for chunk in itertools.islice(chunks, 1))
 
 
 def check_key(key: str) -> str:

@@ -10,12 +10,14 @@ import contextlib
 import datetime as dt
 import hashlib
 import io
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions
@@ -23,10 +25,12 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, PartialCredentialsError
+from botocore.httpsession import get_cert_path
 
 from usage_etl.errors import LakeError, MissingObjectError, TransientLakeError
 from usage_etl.lake.lease import leased
-from usage_etl.lake.objects import AssertHeld, ObjectInfo, check_key
+from usage_etl.lake.objects import AssertHeld, ObjectInfo, check_key, read_in_order
+from usage_etl.lake.s3_bulk import BulkReader, Credentials
 
 ATTEMPTS = 8
 _CHUNK_BYTES = 1 << 20
@@ -98,6 +102,15 @@ class S3Store:
     def read(self, key: str) -> bytes:
         """The object's bytes, complete. Raises MissingObjectError when there is none."""
         return self._again_when_cut(key, lambda: b"".join(self._chunks(key)))
+
+    def read_many(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Key and bytes of many small objects, in order; None for one that is not there."""
+        reader = self._bulk_reader()
+        if reader is None:
+            yield from read_in_order(keys, self.read)
+            return
+        with contextlib.closing(reader):
+            yield from read_in_order(keys, lambda key: reader.read(self._full(key), partial(self.read, key)))
 
     def digest(self, key: str) -> str:
         """Hex SHA-256 of the stored bytes. Raises MissingObjectError when there is none."""
@@ -206,6 +219,24 @@ class S3Store:
     def address(self, key: str) -> str:
         """The object's ``s3://`` address."""
         return f"s3://{self._bucket}/{self._full(key)}"
+
+    def _bulk_reader(self) -> BulkReader | None:
+        keys = self._session.get_credentials()
+        if keys is None:
+            return None  # the ordinary way says what is missing
+
+        def credentials() -> Credentials:
+            frozen = keys.get_frozen_credentials()
+            return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+        address = urlsplit(self._client.meta.endpoint_url)
+        is_host_name = ".amazonaws.com" in address.netloc and "." not in self._bucket
+        if is_host_name:
+            base = address._replace(netloc=f"{self._bucket}.{address.netloc}", path="/")
+        else:
+            base = address._replace(path=f"{address.path.rstrip('/')}/{self._bucket}/")
+        authorities = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True)
+        return BulkReader(base, region=self._region, credentials=credentials, authorities_file=authorities)
 
     def _full(self, key: str) -> str:
         return self._prefix + check_key(key)

@@ -12,7 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
 from usage_etl.errors import ConfigError
-from usage_etl.schemas.state import metadata
+from usage_etl.schemas.state import buckets, deliveries, delivery_days, metadata
+
+RESTAGED = "staged anew after an upgrade"
+"""Reason of a delivery that counted before an upgrade and waits to be staged by the new version: it is not held."""
 
 _WRITING = "usage_etl_writing"
 _CREATION_LOCK = 0x75736167
@@ -39,8 +42,24 @@ def open_state(url: str) -> sa.Engine:
     with writing(engine) as connection:
         if backend == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+        has_buckets, has_deliveries = (sa.inspect(connection).has_table(table.name) for table in (buckets, deliveries))
         metadata.create_all(connection)
+        if has_deliveries and not has_buckets:
+            _restage(connection)
     return engine
+
+
+def _restage(connection: sa.Connection) -> None:
+    """Upgrades a database from before buckets were indexed: what counted waits to be staged anew, from its landed bytes.
+
+    Rows that were staged by the earlier version do not say which bucket they belong to.
+    """
+    column = deliveries.c.records_staged_count
+    if column.name not in {found["name"] for found in sa.inspect(connection).get_columns(deliveries.name)}:
+        connection.execute(sa.text(f"ALTER TABLE {deliveries.name} ADD COLUMN {column.name} BIGINT"))
+    counted = deliveries.update().where(deliveries.c.status == "staged")
+    connection.execute(counted.values(status="landed", status_reason=RESTAGED))
+    connection.execute(delivery_days.delete())
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from usage_etl.schemas.marts import (
     MART_SPEND_DAILY,
     MART_SUMMARY,
 )
+from usage_etl.schemas.restatements import FACT_RESTATEMENTS
 from usage_etl.schemas.staged import (
     BILLING_CHARGES_QUARANTINE,
     STAGED_CHARGES,
@@ -49,6 +50,7 @@ TABLES: tuple[Table, ...] = (
     BILLING_CHARGES,
     FACT_CHARGES_DAILY,
     FACT_CHARGES_MONTHLY,
+    FACT_RESTATEMENTS,
     MART_RECONCILIATION_MONTHLY,
     MART_CHARGEBACK_MONTHLY,
     MART_SUMMARY,
@@ -71,6 +73,7 @@ __all__ = [
     "FACT_CHARGES_MONTHLY",
     "FACT_DELIVERIES_DAILY",
     "FACT_PROVIDER_USAGE_DAILY",
+    "FACT_RESTATEMENTS",
     "FACT_USAGE_DAILY",
     "FACT_USAGE_HOURLY",
     "FACT_USAGE_MONTHLY",

@@ -239,7 +239,7 @@ class FactDeliveriesDaily(dy.Schema):
     usage_date = day("UTC day")
     source = text("configured source", nullable=False)
     delivery_id = text("delivery", nullable=False)
-    staged_count = count("staged rows of the delivery on this day")
+    staged_count = count("staged rows of the delivery on this day, without buckets that another delivery answers for")
     loaded_count = count("of those, counted in the facts")
     duplicate_count = count("of those, replaced by a newer copy of the same event")
     reconciliation_count = count("of those, from a source kept for comparison only")

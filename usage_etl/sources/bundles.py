@@ -12,7 +12,9 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
+from typing import cast
 
 from usage_etl.errors import UnreadableDeliveryError
 
@@ -52,20 +54,33 @@ def open_bundle(path: Path, source: str) -> Iterator[Iterator[tuple[str, Path]]]
 
     Raises UnreadableDeliveryError when the bundle is cut or damaged.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        yield _members(path, Path(folder) / "member", source)
+    with tempfile.TemporaryDirectory() as folder, bundle_members(path, source) as members:
+        yield _saved(members, Path(folder) / "member")
 
 
-def _members(path: Path, local: Path, source: str) -> Iterator[tuple[str, Path]]:
+@contextmanager
+def bundle_members(path: Path, source: str) -> Iterator[Iterator[tuple[str, BufferedIOBase]]]:
+    """Members in order, each as (key, its bytes to read or read again). Raises UnreadableDeliveryError like open_bundle."""
     try:
         with tarfile.open(path, "r:") as archive:
-            for entry in archive:
-                if entry.name == BUNDLE_MARK or not entry.isfile():
-                    continue
-                stream = archive.extractfile(entry)
-                assert stream is not None, "a regular member has content"
-                with stream, local.open("wb") as target:
-                    shutil.copyfileobj(stream, target, 1 << 20)
-                yield entry.name, local
+            yield _members(archive)
     except tarfile.TarError as error:
         raise UnreadableDeliveryError(source, f"the bundle is cut or damaged: {error}") from error
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, BufferedIOBase]]:
+    for entry in archive:
+        if entry.name == BUNDLE_MARK or not entry.isfile():
+            continue
+        stream = archive.extractfile(entry)
+        assert stream is not None, "a regular member has content"
+        with stream:
+            yield entry.name, cast(BufferedIOBase, stream)
+        archive.members = []  # type: ignore[attr-defined]  # a tarfile remembers every member, and there may be very many
+
+
+def _saved(members: Iterator[tuple[str, BufferedIOBase]], local: Path) -> Iterator[tuple[str, Path]]:
+    for name, stream in members:
+        with local.open("wb") as target:
+            shutil.copyfileobj(stream, target, 1 << 20)
+        yield name, local

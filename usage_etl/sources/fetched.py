@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class BundleMembers:
+    """Which objects a bundle holds."""
+
+    folder: str
+    marks: tuple[bytes, ...]
+    """``member_mark`` of each."""
+
+
+def member_mark(key: str, version: str) -> bytes:
+    """Mark of 12 bytes by which an object of a bundle is known again."""
+    return hashlib.blake2b(f"{key}\n{version}".encode(), digest_size=12).digest()
 
 
 @dataclass(frozen=True)
@@ -22,6 +37,8 @@ class FetchedObject:
     origin_version: str
     """Etag, size and time, or pull time: another version of the same key is another delivery."""
     content: bytes | Callable[[Path], None]
+    members: BundleMembers | None = None
+    """Set where the object is a bundle of several of the source's objects."""
 
     def save(self, target: Path) -> None:
         """Write the object to ``target``."""

@@ -154,9 +154,9 @@ class _ShapeReader:
 def _split(block: LineBlock) -> tuple[pl.DataFrame, list[Refusal]]:
     """Readable lines with their ordinals, and those that are refused before they are read."""
     schema = {"raw_ordinal": pl.Int64, "line": pl.String}
-    if block.is_overlong:
+    if block.is_overlong or block.fault:
         text = block.data.decode("utf-8", "replace")
-        return pl.DataFrame(schema=schema), [(block.first_ordinal, text, "line__too_long")]
+        return pl.DataFrame(schema=schema), [(block.first_ordinal, text, block.fault or "line__too_long")]
     try:
         lines = pl.scan_lines(block.data, row_index_name="raw_ordinal", row_index_offset=block.first_ordinal).collect()
         return lines.with_columns(pl.col("raw_ordinal").cast(pl.Int64)), []

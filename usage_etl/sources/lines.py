@@ -5,14 +5,16 @@ A file that is not JSON lines at all, or whose compressed stream is cut or damag
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedIOBase
 from pathlib import Path
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.plain import open_plain
+from usage_etl.sources.bundles import bundle_members, is_bundle
+from usage_etl.sources.plain import open_plain, plain_stream
 
 BLOCK_BYTES = 4 << 20
 """Plain bytes handed on at a time."""
@@ -40,6 +42,8 @@ class LineBlock:
     """Physical lines by a counter of line ends, which knows nothing of JSON."""
     is_overlong: bool = False
     """``data`` is only the beginning of one line that is too long to read."""
+    fault: str = ""
+    """Rule that one record broke which could not be read as lines at all; ``data`` then says which and why."""
 
 
 def read_line_blocks(path: Path, source: str, *, max_line_bytes: int | None = None) -> Iterator[LineBlock]:
@@ -47,10 +51,93 @@ def read_line_blocks(path: Path, source: str, *, max_line_bytes: int | None = No
 
     ``max_line_bytes`` instead of the usual limit is for sources whose lines hold many records each.
 
+    A bundle is read like the one file that its members would make, each decompressed for itself. Of a member that is not
+    JSON lines, or is cut or damaged, the whole lines before the damage are read, and a block with a ``fault`` names it.
+
     Raises UnreadableDeliveryError when the file is UTF-16, a JSON array, CSV or binary, or its compression is broken.
     """
+    if is_bundle(path):
+        yield from _Joined(source, max_line_bytes or MAX_LINE_BYTES).blocks(path)
+        return
     with open_plain(path, source) as stream:
         yield from _blocks(stream, source, max_line_bytes or MAX_LINE_BYTES)
+
+
+class _Joined:
+    """The lines of a bundle's members, joined to blocks."""
+
+    def __init__(self, source: str, max_line_bytes: int) -> None:
+        self._source, self._max_line_bytes = source, max_line_bytes
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._ordinal = 1
+
+    def blocks(self, path: Path) -> Iterator[LineBlock]:
+        """Blocks of all members, in order."""
+        with bundle_members(path, self._source) as members:
+            for name, raw in members:
+                try:
+                    for block in self._of_member(raw):
+                        if block.is_overlong:
+                            yield from self._flush()
+                            yield replace(block, first_ordinal=self._next(1))
+                        else:
+                            self._hold(block.data)
+                        if self._held_bytes >= BLOCK_BYTES:
+                            yield from self._flush()
+                except UnreadableDeliveryError as error:
+                    yield from self._flush()
+                    yield LineBlock(f"{name}: {error.reason}".encode(), self._next(1), lines_count=1, fault="member__unreadable")
+        yield from self._flush()
+
+    def _of_member(self, raw: BufferedIOBase) -> Iterator[LineBlock]:
+        with plain_stream(raw, self._source) as stream:
+            start = _read_up_to(stream, BLOCK_BYTES + 1)
+            if len(start) <= BLOCK_BYTES:
+                data = _on_one_line(start.removeprefix(_UTF8_BOM))
+                refuse_other_formats(data, self._source)
+                yield LineBlock(data, 1, lines_count=0)
+                return
+        raw.seek(0)
+        with plain_stream(raw, self._source) as stream:
+            yield from _blocks(stream, self._source, self._max_line_bytes)
+
+    def _hold(self, data: bytes) -> None:
+        if data:
+            self._held += [data] if data.endswith(b"\n") else [data, b"\n"]
+            self._held_bytes += len(data)
+
+    def _flush(self) -> Iterator[LineBlock]:
+        if self._held:
+            block = _block(b"".join(self._held), self._ordinal)
+            self._next(block.lines_count)
+            self._held, self._held_bytes = [], 0
+            yield block
+
+    def _next(self, lines_count: int) -> int:
+        """First of the next ``lines_count`` ordinals."""
+        first, self._ordinal = self._ordinal, self._ordinal + lines_count
+        return first
+
+
+def _read_up_to(stream: BufferedIOBase, size: int) -> bytes:
+    data = stream.read(size)
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data
+
+
+def _on_one_line(data: bytes) -> bytes:
+    """A document that is written over several lines on one. Line ends in JSON are never inside a value."""
+    text = data.strip()
+    first_line = text.split(b"\n", 1)[0].rstrip()
+    if len(first_line) == len(text) or (first_line.endswith(b"}") and len(first_line) > 1) or not text.endswith(b"}"):
+        return data
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return data
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
 def _blocks(stream: BufferedIOBase, source: str, max_line_bytes: int) -> Iterator[LineBlock]:

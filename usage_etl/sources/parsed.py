@@ -67,7 +67,7 @@ class CoveredBucket:
     bucket_key: str
     """Replacement unit, unique within the source: an hour or day of a report, a billing period of an export."""
     day: dt.date | None = None
-    """The day of the bucket where it lies within one: staging keeps an object for it, of no rows where it was emptied."""
+    """The day of the bucket where it lies within one; null for longer ones, such as a billing period."""
     version_at: dt.datetime | None = None
     """When the source made this version of the bucket: the newest counts, whatever the order of arrival. Null where only
     the order of arrival tells."""

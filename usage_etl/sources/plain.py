@@ -28,21 +28,27 @@ def open_plain(path: Path, source: str) -> Iterator[BufferedIOBase]:
 
     Raises UnreadableDeliveryError, also while it is read inside the ``with``, when the compression is cut or damaged.
     """
+    with path.open("rb") as raw, plain_stream(raw, source) as stream:
+        yield stream
+
+
+@contextmanager
+def plain_stream(raw: BufferedIOBase, source: str) -> Iterator[BufferedIOBase]:
+    """The same of an open file that can be read from its start."""
     try:
-        with path.open("rb") as raw:
-            magic = raw.read(4)
-            raw.seek(0)
-            if magic[:2] == b"\x1f\x8b":
-                with gzip.GzipFile(fileobj=raw) as stream:
-                    yield stream
-            elif magic == b"\x28\xb5\x2f\xfd" or _SKIPPABLE_FRAME.match(magic):
-                with zstd.ZstdFile(raw) as stream:
-                    yield stream
-            elif magic == _ZIP:
-                with zipfile.ZipFile(raw) as archive, archive.open(_only_member(archive, source)) as member:
-                    yield cast(BufferedIOBase, member)
-            else:
-                yield raw
+        magic = raw.read(4)
+        raw.seek(0)
+        if magic[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield stream
+        elif magic == b"\x28\xb5\x2f\xfd" or _SKIPPABLE_FRAME.match(magic):
+            with zstd.ZstdFile(raw) as stream:
+                yield stream
+        elif magic == _ZIP:
+            with zipfile.ZipFile(raw) as archive, archive.open(_only_member(archive, source)) as member:
+                yield cast(BufferedIOBase, member)
+        else:
+            yield raw
     except _BROKEN as error:
         raise UnreadableDeliveryError(source, f"the compressed file is cut or damaged: {error}") from error
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from usage_etl.config import SecretRef, SourceSettings
+from usage_etl.periods import days_between
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.staged import STAGED_USAGE
+from usage_etl.sources.bundling import Bundler
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.folder import ReadableStore, list_objects
+from usage_etl.sources.folder import ReadableStore, matching_objects, newest_day
 from usage_etl.sources.parsed import Parser
 
 OBJECTS = "objects"
@@ -35,6 +37,8 @@ class FetchContext:
     """Raises MissingCredentialsError."""
     open_store: Callable[[str], ReadableStore]
     """Opens a folder or bucket by its location. Raises LakeError."""
+    known_members: Callable[[str], Collection[bytes]] = lambda _: ()
+    """``member_mark`` of every object of a folder that was landed within a bundle."""
 
     @property
     def today(self) -> dt.date:
@@ -48,9 +52,25 @@ Raises SourceError."""
 
 
 def fetch_folder(settings: SourceSettings, context: FetchContext) -> Iterator[FetchedObject]:
-    """Every object below ``location`` that matches ``pattern`` and is not landed yet: one delivery per object."""
+    """Every object below ``location`` that matches ``pattern`` and is not landed yet: one delivery per object or bundle."""
     assert settings.location is not None, "the settings of a folder source have a location"
-    return list_objects(context.open_store(settings.location), dataset=OBJECTS, pattern=settings.pattern, known=context.known)
+    store = context.open_store(settings.location)
+    objects = matching_objects(store, pattern=settings.pattern, days=listed_days(settings, context))
+    mode = getattr(settings, "bundle", "none")
+    bundler = Bundler(store, OBJECTS, mode, known=context.known, known_members=context.known_members)
+    return bundler.deliveries(objects)
+
+
+def listed_days(settings: SourceSettings, context: FetchContext) -> list[dt.date]:
+    """Days whose objects are looked for: from the trailing window before the newest landed day to tomorrow.
+
+    Days are landed in order, so a run that was cut short goes on where it stopped; the first one begins at the start.
+    """
+    first = settings.start_date or context.start_date
+    newest = newest_day(settings.pattern, (key for key, _ in context.known))
+    if newest is not None:
+        first = max(first, min(newest, context.today) - dt.timedelta(days=settings.trailing_days))
+    return list(days_between(first, context.today + dt.timedelta(days=2)))
 
 
 @dataclass(frozen=True)
@@ -87,5 +107,8 @@ class Source:
     fetch: Fetch = fetch_folder
     fills: tuple[Table, ...] = (STAGED_USAGE,)
     """Staged tables that its records become rows of. A file refused whole goes to the quarantine of the first."""
+    reads_bundles: bool = False
+    """Whether its parser reads a bundle of small objects itself, as those of JSON lines do. Where not, the objects of a
+    bundle that ``fetch_folder`` made are parsed one by one."""
     replaces_earlier: bool = False
     """Whether later deliveries replace the buckets of earlier ones, so that old bytes that come back count again."""

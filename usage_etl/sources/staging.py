@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,22 +42,42 @@ class StagedFile:
 
 
 @dataclass(frozen=True)
+class BucketRows:
+    """One bucket that the delivery answers for, with its staged rows by day; none where it is empty."""
+
+    bucket: CoveredBucket
+    rows_by_day: Mapping[dt.date, int]
+
+    @property
+    def rows_count(self) -> int:
+        """Its staged rows."""
+        return sum(self.rows_by_day.values())
+
+
+@dataclass(frozen=True)
 class StagedDelivery:
     """What one delivery became. Its files lie in the work folder that was given to ``stage``."""
 
     files: tuple[StagedFile, ...]
-    """By table and day; a file without rows says that the day's buckets were emptied."""
+    """By table and day; each has rows."""
     quarantine: dict[str, tuple[Path, ...]]
     """Files of refused records by the name of their quarantine table; tables without refused records are absent."""
     rows_read: int
     rows_staged: int
     rows_quarantined: int
-    covered: tuple[CoveredBucket, ...]
-    """Buckets that the delivery answers for."""
+    records_staged: int
+    """Records that became rows; one may become several."""
+    buckets: tuple[BucketRows, ...]
+    """Buckets that the delivery answers for: those that its parser says it covers, and those of its rows."""
     rows_out_of_scope: int = 0
     """Records that the source's settings leave out."""
     rows_merged: int = 0
     """Records that went into the row of another."""
+
+    @property
+    def covered(self) -> tuple[CoveredBucket, ...]:
+        """The buckets without their rows."""
+        return tuple(rows.bucket for rows in self.buckets)
 
     @property
     def rows_in_scope(self) -> int:
@@ -80,15 +100,15 @@ def stage(batches: Iterable[ParsedBatch], *, context: ParseContext, work_folder:
     write_days(STAGED_USAGE, tally.usage_frames(batches), work_folder)
     write_days(STAGED_CHARGES, tally.charge_frames(), work_folder)
     tally.close()
-    days = {(bucket.table_name, bucket.day): 0 for bucket in tally.covered if bucket.day} | tally.rows_by_day
-    files = tuple(_staged_file(name, day, rows, work_folder) for (name, day), rows in sorted(days.items()))
+    files = tuple(_staged_file(name, day, rows, work_folder) for (name, day), rows in sorted(tally.rows_by_day.items()))
     return StagedDelivery(
         files=files,
         quarantine=tally.quarantine(),
         rows_read=tally.rows_read,
-        rows_staged=sum(days.values()),
+        rows_staged=tally.rows_by_day.total(),
         rows_quarantined=tally.rows_quarantined,
-        covered=tuple(tally.covered),
+        records_staged=tally.records_staged,
+        buckets=tally.buckets(),
         rows_out_of_scope=tally.rows_out_of_scope,
         rows_merged=tally.rows_merged,
     )
@@ -106,8 +126,9 @@ class _Tally:
     rows_out_of_scope: int = 0
     rows_merged: int = 0
     rows_by_day: Counter[tuple[str, dt.date]] = field(default_factory=Counter)
-    covered: list[CoveredBucket] = field(default_factory=list)
     _charges: list[pl.DataFrame | Path] = field(default_factory=list)
+    _covered: dict[tuple[str, str], CoveredBucket] = field(default_factory=dict)
+    _bucket_rows: dict[tuple[str, str], Counter[dt.date]] = field(default_factory=dict)
     _held: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
     _parts: dict[str, list[Path]] = field(default_factory=dict)
 
@@ -122,10 +143,10 @@ class _Tally:
             self.records_staged += kept.records_count
             self.rows_out_of_scope += batch.rows_out_of_scope
             self.rows_merged += batch.rows_merged
-            self.covered += batch.covered
+            for bucket in batch.covered:
+                self._cover(bucket)
             for table, frame in kept.frames:
-                for day, count in frame[str(table.partition)].value_counts().rows():
-                    self.rows_by_day[table.name, day] += count
+                self._count(table, frame)
             self._refuse(quarantine_of(STAGED_USAGE if batch.charges is None else STAGED_CHARGES), kept.refused)
             for table, frame in kept.frames:
                 if table is STAGED_CHARGES:
@@ -144,6 +165,34 @@ class _Tally:
             path = self.work_folder / f"{STAGED_CHARGES.name}-{len(self._charges):06d}.parquet"
             pl.concat(held).write_parquet(path, compression_level=1)
             self._charges = [*(part for part in self._charges if isinstance(part, Path)), path]
+
+    def _cover(self, bucket: CoveredBucket) -> None:
+        """A bucket that is covered twice has the newer version of the two."""
+        key = (bucket.table_name, bucket.bucket_key)
+        known = self._covered.get(key)
+        if known is None or (bucket.version_at and not (known.version_at and known.version_at >= bucket.version_at)):
+            self._covered[key] = bucket
+
+    def _count(self, table: Table, frame: pl.DataFrame) -> None:
+        """Count rows by day, and those of buckets by bucket and day too. Raises ContractError for one without a bucket."""
+        day_column = str(table.partition)
+        for day, count in frame[day_column].value_counts().rows():
+            self.rows_by_day[table.name, day] += count
+        if table is STAGED_USAGE:
+            unnamed = frame.filter((pl.col("grain") == "bucket") & pl.col("bucket_key").is_null()).height
+            if unnamed:
+                raise ContractError(table.name, {"bucket_key|null in a row of grain bucket": unnamed}, unnamed)
+        if frame["bucket_key"].null_count() == frame.height:
+            return
+        in_buckets = frame.lazy().filter(pl.col("bucket_key").is_not_null()).group_by("bucket_key", day_column).len().collect()
+        for key, day, count in in_buckets.rows():
+            self._bucket_rows.setdefault((table.name, key), Counter())[day] += count
+
+    def buckets(self) -> tuple[BucketRows, ...]:
+        """Every bucket that is covered or has rows, in order."""
+        implied = {key: CoveredBucket(*key) for key in self._bucket_rows}
+        found = sorted((implied | self._covered).items())
+        return tuple(BucketRows(bucket, dict(sorted(self._bucket_rows.get(key, {}).items()))) for key, bucket in found)
 
     def _refuse(self, table: Table, refused: pl.DataFrame) -> None:
         if not refused.height:
@@ -233,10 +282,6 @@ def _reasons(rules: dict[str, str]) -> str:
 
 def _staged_file(table_name: str, day: dt.date, rows_count: int, work_folder: Path) -> StagedFile:
     path = day_path(work_folder, table_name, day)
-    if rows_count == 0:
-        path.parent.mkdir(exist_ok=True)
-        table = STAGED_USAGE if table_name == STAGED_USAGE.name else STAGED_CHARGES
-        table.empty().write_parquet(path)
     stored = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
     if stored != rows_count:
         raise ConservationError(f"{table_name} {day}: rows counted and stored", rows_count, stored)

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError, UsageEtlError
+from usage_etl.sources.member_parse import parser_of
 from usage_etl.sources.orders import Answer, Order, read_frame, write_frame
 from usage_etl.sources.registry import SOURCES
 from usage_etl.sources.staging import stage
@@ -40,7 +41,7 @@ def _serve(orders: BinaryIO, answers: BinaryIO) -> None:
 def _answer(order: Order) -> Answer:
     source = SOURCES[order.kind]
     try:
-        batches = source.parse(Path(order.path), order.context)
+        batches = parser_of(source, Path(order.path))(Path(order.path), order.context)
         return Answer(staged=stage(batches, context=order.context, work_folder=Path(order.work_folder)))
     except UnreadableDeliveryError as error:
         return Answer(refused=error.reason)

@@ -73,15 +73,11 @@ def test_the_same_id_in_another_account_is_another_event() -> None:
     assert kept.height == 3
 
 
-def test_a_bucket_is_replaced_whole() -> None:
-    bucket = {"grain": "bucket", "ended_at": dt.datetime(2026, 11, 3, tzinfo=dt.UTC)}
-    kept, counts = counted(
-        {**bucket, "event_id": "model-a", "delivery_sequence": 1},
-        {**bucket, "event_id": "model-b", "delivery_sequence": 1},
-        {**bucket, "event_id": "model-a", "delivery_sequence": 2, "delivery_id": "d2"},
-    )
-    assert kept["event_id"].to_list() == ["model-a"]
-    assert counts["duplicate_count"].sum() == 2
+def test_rows_of_a_bucket_are_never_copies_of_each_other() -> None:
+    bucket = {"grain": "bucket", "bucket_key": "b", "event_id": "model-a"}
+    kept, counts = counted(bucket, bucket, {**bucket, "delivery_id": "d2"})
+    assert kept.height == 3
+    assert counts["duplicate_count"].sum() == 0
 
 
 @settings(max_examples=30, deadline=None)

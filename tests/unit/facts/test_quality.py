@@ -38,6 +38,7 @@ STAGED = {
     "table_name": "staged_usage",
     "usage_date": dt.date(2026, 11, 1),
     "rows_count": 98,
+    "lost_count": 0,
 }
 STAGED_SCHEMA = {
     "source": pl.String,
@@ -45,6 +46,7 @@ STAGED_SCHEMA = {
     "table_name": pl.String,
     "usage_date": pl.Date,
     "rows_count": pl.Int64,
+    "lost_count": pl.Int64,
 }
 LOADED = {
     "usage_date": dt.date(2026, 11, 1),
@@ -144,13 +146,27 @@ def test_charge_lines_replaced_by_a_newer_pull_are_duplicates() -> None:
     costs = {"source": "billing", "table_name": "staged_charges", "rows_count": 10}
     rows = quality(
         [{"source": "billing", "rows_read_count": 10, "rows_quarantined_count": 0, "delivery_id": name} for name in ("c1", "c2")],
-        [costs | {"delivery_id": "c1"}, costs | {"delivery_id": "c2"}, costs | {"delivery_id": "c2", "usage_date": day(30, 10)}],
+        [
+            costs | {"delivery_id": "c1", "lost_count": 10},
+            costs | {"delivery_id": "c2"},
+            costs | {"delivery_id": "c2", "usage_date": day(30, 10)},
+        ],
         [],
         [("billing", day(1), 10), ("billing", day(30, 10), 10)],
     )
     row = rows["billing"]
     assert (row["rows_loaded_count"], row["rows_duplicate_count"], row["days_with_data_count"]) == (10, 10, 1)
     assert rows["gateway"]["rows_loaded_count"] == 0
+
+
+def test_usage_in_buckets_that_another_delivery_answers_for_is_duplicate() -> None:
+    row = quality(
+        [{"rows_read_count": 98, "rows_quarantined_count": 0}, {"delivery_id": "d2", "rows_read_count": 5}],
+        [{}, {"delivery_id": "d2", "rows_count": 5, "lost_count": 5}],
+        [{}],
+        [],
+    )["gateway"]
+    assert (row["rows_loaded_count"], row["rows_duplicate_count"]) == (90, 13)
 
 
 def test_before_the_month_begins_no_day_is_missing() -> None:

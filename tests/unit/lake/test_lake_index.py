@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from usage_etl.errors import LakeError
-from usage_etl.lake import DeliveryIndex, LandedDelivery, StagedDay
-from usage_etl.schemas.state import day_builds, deliveries, delivery_days
+from usage_etl.lake import CountedPart, DeliveryIndex, LandedDelivery, StagedDay
+from usage_etl.schemas.state import metadata
 
 USAGE, CHARGES = "staged_usage", "staged_charges"
 DAYS = [dt.date(2026, 11, number) for number in range(1, 6)]
@@ -38,6 +38,10 @@ def part(day: dt.date, *, table: str = USAGE, sha256: str = "s", rows_count: int
     return StagedDay(table, day, f"staged/{table}/{day}/{sha256}", sha256, rows_count)
 
 
+def counted(name: str, staged: StagedDay) -> CountedPart:
+    return CountedPart(f"id-{name}", staged.staged_key, staged.sha256, staged.rows_count)
+
+
 def stage(index: DeliveryIndex, name: str, *days: StagedDay, rows_read: int = 5) -> None:
     index.record_staged(f"id-{name}", days, rows_read=rows_read, rows_quarantined=1, parser_version="7")
 
@@ -63,7 +67,9 @@ def test_staging_moves_a_delivery_from_waiting_to_counted(index: DeliveryIndex) 
     assert (delivery.status, delivery.rows_read_count, delivery.rows_staged_count) == ("staged", 8, 7)
     assert (delivery.rows_quarantined_count, delivery.parser_version) == (1, "7")
     assert index.pending() == []
-    assert index.staged_days(USAGE, DAYS) == {day: [part(day, rows_count=count)] for day, count in ((DAYS[0], 3), (DAYS[1], 4))}
+    assert index.staged_days(USAGE, DAYS) == {
+        day: [counted("a", part(day, rows_count=count))] for day, count in ((DAYS[0], 3), (DAYS[1], 4))
+    }
     assert index.staged_days(CHARGES, DAYS) == {}
     assert index.staged_days(USAGE, []) == {}
 
@@ -90,7 +96,7 @@ def test_staging_again_replaces_the_delivery_s_own_parts(index: DeliveryIndex) -
     register(index, "a")
     stage(index, "a", part(DAYS[0]), part(DAYS[1]))
     stage(index, "a", part(DAYS[1], sha256="new"))
-    assert index.staged_days(USAGE, DAYS) == {DAYS[1]: [part(DAYS[1], sha256="new")]}
+    assert index.staged_days(USAGE, DAYS) == {DAYS[1]: [counted("a", part(DAYS[1], sha256="new"))]}
     assert index.staged_objects() == {part(DAYS[1], sha256="new").staged_key: "new"}
 
 
@@ -209,7 +215,7 @@ def test_staging_is_one_transaction(index: DeliveryIndex, state: sa.Engine) -> N
     stage(index, "a", part(DAYS[0]))
     with pytest.raises(sa.exc.IntegrityError):
         stage(index, "a", part(DAYS[1]), part(DAYS[1], sha256="twice the same day"), rows_read=99)
-    assert index.staged_days(USAGE, DAYS) == {DAYS[0]: [part(DAYS[0])]}
+    assert index.staged_days(USAGE, DAYS) == {DAYS[0]: [counted("a", part(DAYS[0]))]}
     assert index.delivery("id-a").rows_read_count == 5
 
 
@@ -289,7 +295,7 @@ actions = st.lists(staging | st.sampled_from(DAYS) | st.sampled_from(["hold a", 
 @given(actions=actions)
 def test_stale_days_are_those_a_model_says(index: DeliveryIndex, state: sa.Engine, actions: list[object]) -> None:
     with state.begin() as connection:
-        for table in (delivery_days, deliveries, day_builds):
+        for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())
     counted: dict[str, dict[dt.date, str]] = {}
     built: dict[dt.date, dict[str, str]] = {}
@@ -311,3 +317,4 @@ def test_stale_days_are_those_a_model_says(index: DeliveryIndex, state: sa.Engin
             index.mark_built(USAGE, action, index.staged_fingerprint(USAGE, action))
             built[action] = content(action)
     assert index.stale_days(USAGE) == {day for day in DAYS if built.get(day, {}) != content(day)}
+    assert index.faults() == []

@@ -195,3 +195,16 @@ def test_whatever_an_origin_is_called_its_object_lies_below_landing(folder_store
     assert key.startswith("landing/s/")
     assert key.count("/") == 3
     assert folder_store.read(key) == name.encode()
+
+
+def test_the_members_of_bundles_are_known_by_folder_and_source(land: Land, index: DeliveryIndex) -> None:
+    marks = [bytes([number]) * 12 for number in range(5)]
+    assert land(b"1", key="d/1.bundle", members=("d", marks[:2])) is not None
+    assert land(b"2", key="d/2.bundle", members=("d", marks[2:4])) is not None
+    assert land(b"3", key="e/1.bundle", members=("e", marks[4:])) is not None
+    assert land(b"4", key="d/1.bundle", source="other", members=("d", marks[4:])) is not None
+    assert index.members("gateway", "d") == set(marks[:4])
+    assert index.members("gateway", "e") == {marks[4]}
+    assert index.members("gateway", "f") == frozenset()
+    assert land(b"1", key="d/again.bundle", members=("d", marks[4:])).status == "duplicate"
+    assert marks[4] in index.members("gateway", "d"), "its members are landed all the same"

@@ -195,3 +195,21 @@ def test_a_listing_says_when_an_object_was_written(store: ObjectStore) -> None:
         assert found is not None
         assert found.modified_at is not None
         assert before < found.modified_at < dt.datetime.now(dt.UTC) + dt.timedelta(minutes=2)
+
+
+def test_many_objects_are_read_in_the_order_asked_for_whatever_their_keys(store: ObjectStore) -> None:
+    bodies = {key: bytes([number]) * number * 1000 for number, key in enumerate(AWKWARD_KEYS)}
+    bodies |= {f"many/{number:03d}": f"{number}".encode() for number in range(70)}
+    for key, body in bodies.items():
+        store.write(key, body)
+    keys = [*reversed(bodies), "gone/1", *bodies, "gone/2"]
+    assert list(store.read_many(keys)) == [(key, bodies.get(key)) for key in keys]
+    assert list(store.read_many([])) == []
+
+
+def test_reading_many_objects_may_be_broken_off(store: ObjectStore) -> None:
+    for number in range(100):
+        store.write(f"{number:03d}", b"x")
+    reading = store.read_many([f"{number:03d}" for number in range(100)])
+    assert next(iter(reading)) == ("000", b"x")
+    reading.close()  # type: ignore[attr-defined]  # both stores answer with a generator

@@ -1,5 +1,6 @@
 """Opening the state database."""
 
+import datetime as dt
 import threading
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from usage_etl.errors import ConfigError
-from usage_etl.lake import open_state
+from usage_etl.lake import DeliveryIndex, StagedBucket, StagedDay, open_state
 from usage_etl.lake.state import writing
 from usage_etl.schemas.state import metadata
 
@@ -64,3 +65,45 @@ def test_an_address_that_cannot_be_used_is_named_without_its_secret(url: str) ->
     with pytest.raises(ConfigError, match=r"state\.url") as caught:
         open_state(url)
     assert "s3cret" not in str(caught.value)
+
+
+OLD_TABLES = ("usage_etl_deliveries", "usage_etl_delivery_days", "usage_etl_day_builds", "usage_etl_sends")
+"""Tables of a database from before buckets were indexed."""
+
+
+def test_an_older_database_has_what_counted_staged_anew_and_keeps_every_other_fate(state: sa.Engine) -> None:
+    with state.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            if table.name not in OLD_TABLES:
+                table.drop(connection)
+        rows = (("staged", None), ("staged", "released"), ("held", "too small"), ("refused", "unreadable"), ("duplicate", "same"))
+        for number, (status, reason) in enumerate(rows, start=1):
+            landed = (
+                f"'d{number}', {number}, 'bill', 'openai', 'costs', 'k{number}', '1', 'l', 's{number}', 1, '2026-11-01 00:00:00'"
+            )
+            values = f"{landed}, '{status}', NULLIF('{reason or ''}', '')"
+            columns = "delivery_id, sequence, source, kind, dataset, origin_key, origin_version, landed_key, sha256, bytes_count"
+            statement = f"INSERT INTO usage_etl_deliveries ({columns}, received_at, status, status_reason) VALUES ({values})"
+            connection.execute(sa.text(statement))
+            if number <= 3:
+                part = f"'d{number}', 'staged_charges', '2026-10-01', 'key', 's', 5"
+                connection.execute(sa.text(f"INSERT INTO usage_etl_delivery_days VALUES ({part})"))
+        build = "'staged_charges', '2026-10-01', 'an older fingerprint', '2026-11-01 00:00:00'"
+        connection.execute(sa.text(f"INSERT INTO usage_etl_day_builds VALUES ({build})"))
+    url = state.url.render_as_string(hide_password=False)
+    upgraded = open_state(url)
+    index = DeliveryIndex(upgraded)
+    fates = [(item.delivery_id, item.status, item.is_released) for item in index.deliveries()]
+    expected = [("d1", "landed", True), ("d2", "landed", True), ("d3", "held", False), ("d4", "refused", False)]
+    assert fates == [*expected, ("d5", "duplicate", False)]
+    assert (index.restaging_count(), len(index.pending())) == (2, 2)
+    for number in (1, 2):
+        day = StagedDay("staged_charges", dt.date(2026, 10, 1), f"key {number}", "s", 5)
+        bucket = StagedBucket("staged_charges", "october", {day.day: 5})
+        index.record_staged(f"d{number}", [day], staged_buckets=[bucket], rows_read=5, rows_quarantined=0, parser_version="2")
+    assert index.restaging_count() == 0
+    assert index.stale_days("staged_charges") == {dt.date(2026, 10, 1)}, "built anew once"
+    assert (index.release("d3").status, index.delivery("d2").status) == ("landed", "staged")
+    open_state(url).dispose()
+    assert index.delivery("d2").status == "staged", "opening again changes nothing"
+    upgraded.dispose()

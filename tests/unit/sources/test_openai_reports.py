@@ -88,10 +88,30 @@ def test_results_that_are_no_objects_are_quarantined(tmp_path: Path) -> None:
     assert parsed.quarantine["raw_text"].to_list() == ["null", '"text"', "5"]
 
 
-def test_an_emptied_bucket_is_staged_as_a_day_without_rows(tmp_path: Path) -> None:
+def test_an_emptied_bucket_is_a_bucket_without_rows(tmp_path: Path) -> None:
     page = openai_page(openai_bucket(openai_cost("1")), openai_bucket(day=1))
     staged = stage(parse(save(tmp_path, page), CONTEXT), context=CONTEXT, work_folder=tmp_path)
-    assert [(file.day, file.rows_count) for file in staged.files] == [(FIRST_DAY, 1), (FIRST_DAY + dt.timedelta(days=1), 0)]
+    assert [(file.day, file.rows_count) for file in staged.files] == [(FIRST_DAY, 1)]
+    second = FIRST_DAY + dt.timedelta(days=1)
+    assert [(rows.bucket.day, rows.rows_count) for rows in staged.buckets] == [(FIRST_DAY, 1), (second, 0)]
+
+
+def test_the_buckets_of_a_pull_have_its_instant_as_version(tmp_path: Path) -> None:
+    for pulled_at, expected in {
+        "2026-11-20T06:30:00Z": dt.datetime(2026, 11, 20, 6, 30, tzinfo=dt.UTC),
+        "2026-11-20T06:30:00": None,
+        "yesterday": None,
+        None: None,
+    }.items():
+        pull = {"usage_etl_pull": {"dataset": "costs", "pulled_at": pulled_at}}
+        parsed = read(parse, save(tmp_path, pull, openai_page(openai_bucket(openai_cost("1")))))
+        assert [bucket.version_at for bucket in parsed.covered] == [expected]
+
+
+def test_usage_rows_name_their_bucket(tmp_path: Path) -> None:
+    parsed = read(parse, save(tmp_path, openai_page(openai_bucket(openai_usage()))))
+    [batch] = parsed.batches
+    assert batch.usage["bucket_key"].to_list() == [bucket.bucket_key for bucket in parsed.covered]
 
 
 def test_a_download_is_staged_with_its_refused_rows_counted(tmp_path: Path) -> None:
@@ -103,6 +123,7 @@ def test_a_download_is_staged_with_its_refused_rows_counted(tmp_path: Path) -> N
     )
     staged = stage(parse(path, CONTEXT), context=CONTEXT, work_folder=tmp_path)
     assert (staged.rows_read, staged.rows_staged, staged.rows_quarantined) == (3, 1, 2)
-    assert [(file.day, file.rows_count) for file in staged.files] == [(FIRST_DAY, 1), (FIRST_DAY + dt.timedelta(days=1), 0)]
+    assert [(file.day, file.rows_count) for file in staged.files] == [(FIRST_DAY, 1)]
+    assert [rows.rows_count for rows in staged.buckets] == [1, 0]
     refused = pl.read_parquet(staged.quarantine["billing_charges__quarantine"])
     assert refused.select("raw_ordinal", "reasons").rows() == [(2, "billed_cost__not_a_decimal"), (3, "row__too_many_cells")]

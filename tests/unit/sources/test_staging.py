@@ -133,13 +133,43 @@ def test_a_missing_required_cell_is_named(tmp_path: Path) -> None:
     assert pl.read_parquet(list(found.quarantine[USAGE_EVENTS_QUARANTINE.name]))["reasons"].to_list() == ["event_id__nullability"]
 
 
-def test_an_emptied_bucket_leaves_a_file_without_rows(tmp_path: Path) -> None:
-    emptied, filled = (CoveredBucket("staged_usage", f"bucket-{day}", day=FIRST + dt.timedelta(days=day)) for day in (4, 0))
-    found = staged(tmp_path, usage_batch(usage_row(1), covered=(filled, emptied)))
+def bucket_row(ordinal: int, key: str, **changes: Any) -> dict[str, Any]:
+    return usage_row(ordinal, grain="bucket", bucket_key=key, **changes)
 
-    assert [(file.day.day, file.rows_count) for file in found.files] == [(1, 1), (5, 0)]
-    assert pl.read_parquet(found.files[1].path).equals(STAGED_USAGE.empty())
-    assert found.covered == (filled, emptied)
+
+def test_buckets_are_told_with_and_without_rows_and_by_day(tmp_path: Path) -> None:
+    emptied, filled = (CoveredBucket("staged_usage", key, version_at=NOON) for key in ("emptied", "filled"))
+    found = staged(
+        tmp_path,
+        usage_batch(bucket_row(1, "filled"), bucket_row(2, "filled", day=3), usage_row(3), covered=(filled, emptied)),
+        usage_batch(bucket_row(4, "filled", day=3), bucket_row(5, "of its rows only")),
+    )
+
+    assert [(file.day.day, file.rows_count) for file in found.files] == [(1, 3), (4, 2)]
+    assert [(rows.bucket, dict(rows.rows_by_day)) for rows in found.buckets] == [
+        (emptied, {}),
+        (filled, {FIRST: 1, FIRST + dt.timedelta(days=3): 2}),
+        (CoveredBucket("staged_usage", "of its rows only"), {FIRST: 1}),
+    ]
+    assert [rows.rows_count for rows in found.buckets] == [0, 3, 1]
+
+
+def test_refused_rows_are_not_counted_in_their_bucket(tmp_path: Path) -> None:
+    found = staged(tmp_path, charge_batch(charge_row(1), charge_row(2, billing_currency="dollars")))
+
+    assert [dict(rows.rows_by_day) for rows in found.buckets] == [{FIRST: 1}]
+
+
+@pytest.mark.parametrize("versions", [(None, NOON), (NOON, None), (NOON, NOON - dt.timedelta(days=1))])
+def test_a_bucket_that_is_covered_twice_has_its_newest_version(tmp_path: Path, versions: tuple[Any, Any]) -> None:
+    batches = [usage_batch(covered=(CoveredBucket("staged_usage", "b", version_at=version),)) for version in versions]
+
+    assert [rows.bucket.version_at for rows in staged(tmp_path, *batches).buckets] == [NOON]
+
+
+def test_a_bucket_row_that_names_no_bucket_stops_the_delivery(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="bucket_key"):
+        staged(tmp_path, usage_batch(usage_row(1, grain="bucket")))
 
 
 def test_nothing_read_is_an_empty_delivery(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ SOURCE = Source(
     parser_version=PARSER_VERSION,
     datasets=(SPEND_LOGS, LOGGER_PAYLOADS, DAILY_SPEND),
     fetch=fetch,
+    reads_bundles=True,
     facts=Facts(
         title="LiteLLM",
         formats="SpendLogs as JSON lines or from PostgreSQL, payloads of the S3, GCS and Pub/Sub loggers, LiteLLM_Daily*Spend",
