@@ -102,7 +102,6 @@ def write_staged_day(target: Path, *, rows_count: int, users_count: int = 3000, 
         cache_write_1h_tokens=pl.lit(0, pl.Int64),
         reasoning_tokens=pl.lit(0, pl.Int64),
         primitive=pl.lit("ai.chat"),
-        units_count=pl.lit(None, pl.Int64),
         host_raw=model.replace_strict(dict(enumerate(host for host, _ in MODELS)), return_dtype=pl.String),
         model_raw=model.replace_strict(dict(enumerate(name for _, name in MODELS)), return_dtype=pl.String),
         deployment=pl.lit(None, pl.String),
@@ -122,4 +121,6 @@ def write_staged_day(target: Path, *, rows_count: int, users_count: int = 3000, 
         ttft_ms=pl.lit(None, pl.Int64),
         source_cost_usd=pl.lit(0.01),
     )
-    STAGED_USAGE.conform(frame).sink_parquet(target, row_group_size=250_000)
+    given = frame.collect_schema()
+    silent = {name: pl.lit(None, dtype) for name, dtype in STAGED_USAGE.polars_schema.items() if name not in given}
+    STAGED_USAGE.conform(frame.with_columns(**silent)).sink_parquet(target, row_group_size=250_000)
