@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -23,14 +23,20 @@ _BANDS = ("provider", "model_id", "processing")
 
 
 def repricing_effect(
-    daily: pl.DataFrame, *, old_book: pl.DataFrame, new_book: pl.DataFrame, catalog: ModelCatalog
+    daily: pl.DataFrame,
+    *,
+    old_book: pl.DataFrame,
+    new_book: pl.DataFrame,
+    catalog: ModelCatalog,
+    instead: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """One row per host, model and currency of FACT_USAGE_DAILY rows: cost before and after, and requests by what happens.
 
     before_cost is what is stored. A row keeps the context band and the time of day by which it was priced; where the new
-    book asks for more than the row tells, the row is counted in undecided_count and keeps its cost.
+    book asks for more than the row tells, the row is counted in undecided_count and keeps its cost. ``instead`` asks what
+    the same tokens would cost by another model: model_id to ``provider/model`` of the new book.
     """
-    rows = _with_old_prices(daily, old_book, new_book)
+    rows = _with_alternatives(_with_old_prices(daily, old_book, new_book), instead or {})
     days: Iterable[dt.date] = rows["usage_date"].unique().sort()
     rated = [_day_rated(rows.filter(pl.col("usage_date") == day), day, new_book, catalog) for day in days]
     if not rated:
@@ -54,6 +60,23 @@ def _with_old_prices(daily: pl.DataFrame, old_book: pl.DataFrame, new_book: pl.D
         how="left",
     )
     return known.with_columns(context_min_tokens=pl.when(pl.col("is_alike").fill_null(value=False)).then("context_min_tokens"))
+
+
+def _with_alternatives(rows: pl.DataFrame, instead: Mapping[str, str]) -> pl.DataFrame:
+    """Rows of the named models as if their alternatives had been asked; the band of another model is not known."""
+    chosen = {model: (*alternative.split("/", 1),) for model, alternative in instead.items()}
+    is_asked = pl.col("model_id").is_in(list(chosen))
+    provider, model = (
+        pl.col("model_id").replace_strict(
+            {name: pair[place] for name, pair in chosen.items()}, default=None, return_dtype=pl.String
+        )
+        for place in (0, 1)
+    )
+    return rows.with_columns(
+        price_provider=pl.when(is_asked).then(provider).otherwise("price_provider"),
+        price_model=pl.when(is_asked).then(model).otherwise("price_model"),
+        context_min_tokens=pl.when(~is_asked).then("context_min_tokens"),
+    )
 
 
 def _thresholds(book: pl.DataFrame) -> pl.DataFrame:

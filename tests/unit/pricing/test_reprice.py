@@ -113,3 +113,13 @@ def test_new_bands_cannot_be_told_from_daily_sums_and_are_counted_as_undecided()
 
 def test_no_facts_have_no_effect() -> None:
     assert effect(FACT_USAGE_DAILY.empty(), BOOK) == []
+
+
+def test_the_same_tokens_by_another_model_cost_what_that_model_costs() -> None:
+    facts = daily(BOOK, {"reported_output_tokens": 0}, {"model_raw": "gpt-5-mini", "reported_output_tokens": 0})
+    found = repricing_effect(
+        facts, old_book=BOOK, new_book=BOOK, catalog=CATALOG, instead={"gpt-5.2": "anthropic/claude-haiku-4-5"}
+    )
+    lines = {line["model_id"]: line for line in found.rows(named=True)}
+    assert (lines["gpt-5.2"]["before_cost"], lines["gpt-5.2"]["after_cost"]) == (Decimal("0.00175"), Decimal("0.001"))
+    assert lines["gpt-5-mini"]["difference"] == 0
