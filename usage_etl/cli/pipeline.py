@@ -105,9 +105,10 @@ def settle_send(config: Path, key: str, *, has_arrived: bool, reason: str) -> Se
 
 
 def verify_lake(config: Path) -> list[str]:
-    """Faults of the stored tables against their manifests."""
+    """Faults of the stored tables against their manifests, and of the delivery index in itself."""
     stored = [table for table in TABLES if not table.name.startswith("staged_")]
-    return open_workspace(str(config.resolve())).lake.verify(stored)
+    workspace = open_workspace(str(config.resolve()))
+    return [*workspace.lake.verify(stored), *workspace.index.faults()]
 
 
 def _check_days(workspace: Workspace, first: dt.date | None, last: dt.date | None) -> None:

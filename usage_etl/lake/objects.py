@@ -14,8 +14,8 @@ from typing import Protocol
 
 from usage_etl.errors import LakeError, MissingObjectError
 
-_READERS = 8
-_KEYS_AT_ONCE = 32
+_READERS = 32
+_KEYS_AT_ONCE = 16
 
 MAX_KEY_BYTES = 1024
 """Longest key of S3, in UTF-8; folders keep to it too."""

@@ -39,6 +39,8 @@ class Bundler:
     """(key, version) of every object that was landed on its own."""
     known_members: Callable[[str], Collection[bytes]]
     """Marks of the objects of a folder that were landed in bundles."""
+    is_small: Callable[[str], bool] = lambda _: False
+    """Whether a key is that of one of very many objects: with ``auto`` they are bundled from the first one on."""
 
     def deliveries(self, objects: Iterable[ListedObject]) -> Iterator[FetchedObject]:
         """The new ones of ``objects``, which come in order of key."""
@@ -60,7 +62,8 @@ class Bundler:
             if len(held) >= BUNDLE_OBJECTS or bytes_count >= BUNDLE_BYTES:
                 yield self._bundle(folder, held)
                 held, bytes_count = [], 0
-        if held and (self.mode == "folder" or members or len(held) + self._singles[folder] >= MANY_OBJECTS):
+        is_many = members or len(held) + self._singles[folder] >= MANY_OBJECTS
+        if held and (self.mode == "folder" or is_many or self.is_small(held[0].key)):
             yield self._bundle(folder, held)
         else:
             yield from (single(self.store, found, dataset=self.dataset) for found in held)

@@ -51,13 +51,24 @@ Fetch = Callable[[Any, FetchContext], Iterator[FetchedObject]]
 Raises SourceError."""
 
 
-def fetch_folder(settings: SourceSettings, context: FetchContext) -> Iterator[FetchedObject]:
-    """Every object below ``location`` that matches ``pattern`` and is not landed yet: one delivery per object or bundle."""
+def fetch_folder(
+    settings: SourceSettings,
+    context: FetchContext,
+    *,
+    is_wanted: Callable[[str], bool] = lambda _: True,
+    is_small: Callable[[str], bool] = lambda _: False,
+) -> Iterator[FetchedObject]:
+    """Every object below ``location`` that matches ``pattern`` and is not landed yet: one delivery per object or bundle.
+
+    ``is_wanted`` tells by its key whether an object is read at all; ``is_small`` whether it is one of very many, which are
+    bundled from the first one on unless the settings say ``none``.
+    """
     assert settings.location is not None, "the settings of a folder source have a location"
     store = context.open_store(settings.location)
-    objects = matching_objects(store, pattern=settings.pattern, days=listed_days(settings, context))
+    listed = matching_objects(store, pattern=settings.pattern, days=listed_days(settings, context))
+    objects = (found for found in listed if is_wanted(found.key))
     mode = getattr(settings, "bundle", "none")
-    bundler = Bundler(store, OBJECTS, mode, known=context.known, known_members=context.known_members)
+    bundler = Bundler(store, OBJECTS, mode, known=context.known, known_members=context.known_members, is_small=is_small)
     return bundler.deliveries(objects)
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.lake.test_lake_index import CHARGES, DAYS, USAGE, part, register
-from usage_etl.lake import CountedPart, DeliveryIndex, LandedDelivery, StagedBucket, shrunk_bucket
+from usage_etl.lake import CountedPart, DeliveryIndex, LandedDelivery, StagedBucket, open_state, shrunk_bucket
 from usage_etl.schemas.state import buckets, metadata
 
 RECEIVED = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
@@ -375,3 +376,38 @@ def test_statuses_are_those_of_what_counts(index: DeliveryIndex, status: str) ->
     stage(index, "b", bucket(OCTOBER, DAYS[0]), *([bucket(NOVEMBER)] if status == "superseded" else []))
     assert index.delivery("id-a").status == status
     assert isinstance(index.staged_days(CHARGES, DAYS)[DAYS[0]][0], CountedPart)
+
+
+def test_no_question_of_a_run_walks_a_table_that_grows_with_deliveries(tmp_path: Path) -> None:
+    """Statistics or none: each statement finds its rows by an index, so that it costs the same with millions of others."""
+    engine = open_state(f"sqlite:///{tmp_path}/state.sqlite")
+    index = DeliveryIndex(engine)
+    growing: tuple[str, ...] = ()
+    for number in range(100):
+        register(index, f"{number}", origin_key=f"export-{number % 30}", origin_version=str(number))
+        stage(index, f"{number}", *(bucket(f"b{number % 30}-{part}", *DAYS, at=version(1 + number % 20)) for part in range(3)))
+    walked: dict[str, str] = {}
+
+    def explain(connection: sa.Connection, _: object, statement: str, parameters: object, *__: object) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            names = [step[-1] for step in plan if step[-1].startswith("SCAN usage_etl_")]
+            walked.update({name: statement for name in names if name.endswith(growing)})
+
+    for analysed in (False, True):
+        # With statistics it may know better than to use the index of buckets: nearly all of them have rows on the day.
+        growing = ("bucket_days", "bucket_claims", "delivery_days", "deliveries", *([] if analysed else ["buckets"]))
+        if analysed:
+            with engine.begin() as connection:
+                connection.execute(sa.text("ANALYZE"))
+        sa.event.listen(engine, "before_cursor_execute", explain)
+        register(index, f"one more {analysed}", origin_key="export-1", origin_version=f"new {analysed}")
+        stage(index, f"one more {analysed}", *(bucket(f"b1-{part}", *DAYS, at=version(20)) for part in range(3)))
+        index.day_inputs(CHARGES, DAYS[0])
+        index.stale_days(CHARGES)
+        index.bucket_versions("gateway", [(CHARGES, "b1-1")])
+        index.restatements((DAYS[0], DAYS[-1]))
+        index.members("gateway", "folder")
+        sa.event.remove(engine, "before_cursor_execute", explain)
+    engine.dispose()
+    assert walked == {}

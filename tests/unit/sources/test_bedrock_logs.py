@@ -29,7 +29,7 @@ from tests.unit.sources.bedrock_records import (
 from tests.unit.sources.fetching import fetch_context
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.sources import json_lines
-from usage_etl.sources.bedrock_logs.fetch import fetch, pack_of
+from usage_etl.sources.bedrock_logs.fetch import fetch, is_of_an_hour
 from usage_etl.sources.bedrock_logs.settings import BedrockLogsSettings
 
 TOKENS = ("reported_input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reported_output_tokens")
@@ -304,15 +304,16 @@ def test_an_hour_is_one_delivery_without_its_sidecars(tmp_path: Path) -> None:
     item.save(tmp_path / "landed")
     outcome = outcome_of((tmp_path / "landed").read_bytes())
 
-    assert item.origin_key == "AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2026/11/01/22.bundle"
+    assert item.members is not None
+    assert item.members.folder == "AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2026/11/01/22"
     assert outcome.usage.height == 3
-    assert fetched(tmp_path / "logs", frozenset({(item.origin_key, item.origin_version)})) == []
-    assert len(fetched(tmp_path / "logs", pack=False)) == 3
+    assert len(fetched(tmp_path / "logs", bundle="none")) == 3
 
 
-def test_other_folders_are_not_packed() -> None:
-    assert pack_of("exports/000000.gz") is None
-    assert pack_of("2026/11/01/22/data/x_input.json.gz") is None
+def test_other_folders_are_not_of_an_hour() -> None:
+    assert is_of_an_hour("AWSLogs/1/BedrockModelInvocationLogs/us-east-1/2026/11/01/22/x.json.gz")
+    assert not is_of_an_hour("exports/000000.gz")
+    assert not is_of_an_hour("2026/11/01/22/data/x_input.json.gz")
 
 
 COUNT = st.one_of(st.integers(0, 10**9), st.integers(0, 10**9).map(str))

@@ -47,5 +47,6 @@ class BedrockLogsSettings(FolderSourceSettings):
     """Who the user of an assumed role is: the name of its session, the role, or nobody. A user of IAM is always itself."""
     profiles: dict[str, str] = Field(default_factory=dict)
     """Application inference profile, prompt router or provisioned model, by ARN or by the id at its end, to the model it runs."""
-    pack: bool = True
-    """Land the objects of one hour's folder together, not one by one."""
+    bundle: Literal["none", "folder", "auto"] = "auto"
+    """Whether new objects of up to 1 MiB of one folder are landed together, as one delivery. none: each on its own. folder:
+    together. auto: together where the folder is one of Bedrock's hours, or holds a thousand and more."""

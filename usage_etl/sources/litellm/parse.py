@@ -11,7 +11,6 @@ from usage_etl.sources.litellm import payload_fields, payload_rows, rows, spend_
 from usage_etl.sources.litellm.daily import parse_daily_spend
 from usage_etl.sources.log_files import LogDialect, parse_log
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.small_objects import lines_of
 
 SPEND_LOGS = "spend_logs"
 """Rows of LiteLLM_SpendLogs."""
@@ -42,17 +41,16 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
 
     Raises UnreadableDeliveryError.
     """
-    with lines_of(path, context.source) as lines:
-        dataset = _dataset_of(lines, context.source)
-        if dataset == DAILY_SPEND:
-            yield from parse_daily_spend(lines, context)
-        else:
-            yield from parse_log(lines, context, dialect=_PAYLOADS if dataset == LOGGER_PAYLOADS else _TABLE)
+    dataset = _dataset_of(path, context.source)
+    if dataset == DAILY_SPEND:
+        yield from parse_daily_spend(path, context)
+    else:
+        yield from parse_log(path, context, dialect=_PAYLOADS if dataset == LOGGER_PAYLOADS else _TABLE)
 
 
 def _dataset_of(path: Path, source: str) -> str:
     """What the first record that reads is; rows of the request log where none does."""
-    block = next(read_line_blocks(path, source), None)
+    block = next((block for block in read_line_blocks(path, source) if not block.fault), None)
     for line in block.data.split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES] if block else ():
         try:
             record = json.loads(line)

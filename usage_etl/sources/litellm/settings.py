@@ -18,8 +18,9 @@ class LiteLLMSettings(SourceSettings):
     """Which files below ``location`` are read: ``.json``, ``.jsonl``, ``.jsonl.gz``, ``.jsonl.zst``."""
     tags: TagMapping = TagMapping()
     """How request tags fill columns."""
-    pack: bool = True
-    """Land the objects of a logger that writes one per call by folder and ten minutes, not one by one."""
+    bundle: Literal["none", "folder", "auto"] = "auto"
+    """Whether new objects of up to 1 MiB of one folder are landed together, as one delivery. none: each on its own. folder:
+    together. auto: together where their names are those of a logger that writes one per call, or a folder holds a thousand."""
     database: SecretRef | None = None
     """Address of LiteLLM's PostgreSQL database (``DATABASE_URL``), read in place of files."""
     database_schema: Annotated[str, StringConstraints(min_length=1, max_length=63)] = "public"
