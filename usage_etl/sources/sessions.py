@@ -32,7 +32,7 @@ class SessionLogSettings(FolderSourceSettings):
     """Regular expression over the session's working folder, as in ``^/(?:home|Users)/([^/]+)``; used where the key says none."""
     project_from: Literal["folder", "path", "none"] = "folder"
     """What of the working folder is the project where ``projects`` names none. folder: its last name. path: all of it."""
-    projects: Annotated[dict[Text, Text], Field(max_length=1000)] = {}
+    projects: Annotated[dict[Text, Text], Field(max_length=1000)] = {}  # noqa: RUF012 - pydantic copies it
     """Working folder to project; it holds for everything below too, and the longest one that fits counts."""
 
     @field_validator("user_from_key", "user_from_folder")

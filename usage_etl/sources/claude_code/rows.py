@@ -97,9 +97,7 @@ def _rules(context: ParseContext) -> dict[str, pl.Expr]:
 def _derived() -> list[pl.Expr]:
     lifetimes = value("ephemeral_5m_input_tokens").fill_null(0) + value("ephemeral_1h_input_tokens").fill_null(0)
     is_split = value("ephemeral_5m_input_tokens").is_not_null() | value("ephemeral_1h_input_tokens").is_not_null()
-    return [
-        pl.max_horizontal(value("cache_creation_input_tokens"), pl.when(is_split).then(lifetimes)).alias("cache_write")
-    ]
+    return [pl.max_horizontal(value("cache_creation_input_tokens"), pl.when(is_split).then(lifetimes)).alias("cache_write")]
 
 
 def _columns(_: ParseContext) -> dict[str, pl.Expr]:

@@ -145,5 +145,3 @@ def _shared(settings: CloudflareAIGatewaySettings, instant: str, place: tuple[st
         "latency_ms": pl.when(latency >= 0).then(latency),
         "source_cost_usd": value("cost"),
     }
-
-

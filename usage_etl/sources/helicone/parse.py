@@ -50,9 +50,7 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
 
 
 def _json_dialect(settings: HeliconeSettings) -> LogDialect:
-    properties = {
-        name: place for at in PLACES for name, place in attribute_fields(settings.attributes, *at).items()
-    }
+    properties = {name: place for at in PLACES for name, place in attribute_fields(settings.attributes, *at).items()}
     return LogDialect(
         title="a Helicone export of requests",
         shape=RecordShape(fields={**FIELDS, **properties}),

@@ -71,12 +71,7 @@ def _derived(settings: HeliconeSettings) -> list[pl.Expr]:
     is_beside = {"inside": pl.lit(value=False), "beside": pl.lit(value=True)}.get(
         settings.cache_in_prompt_tokens, is_claude(pl.coalesce(word("response_model"), word("model"), word("request_model")))
     )
-    return [
-        pl.when(is_beside)
-        .then(pl.lit("cache_beside_input"))
-        .otherwise(pl.lit("cache_in_input"))
-        .alias("token_convention")
-    ]
+    return [pl.when(is_beside).then(pl.lit("cache_beside_input")).otherwise(pl.lit("cache_in_input")).alias("token_convention")]
 
 
 def _columns(settings: HeliconeSettings, id_field: str) -> dict[str, pl.Expr]:
@@ -125,9 +120,7 @@ def with_properties(flat: pl.DataFrame, settings: HeliconeSettings) -> pl.DataFr
     single = pl.when(is_doubled).then(text.str.replace_all('""', '"', literal=True)).otherwise(text)
     looks_whole = single.str.starts_with("{") & single.str.ends_with("}")
     readable = pl.when(looks_whole).then(single)
-    found = [
-        _json_text(readable, key).alias(attribute_field(key, *PLACES[0])) for key in settings.attributes.keys
-    ]
+    found = [_json_text(readable, key).alias(attribute_field(key, *PLACES[0])) for key in settings.attributes.keys]
     absent = [pl.lit(None, pl.String).alias(attribute_field(key, *PLACES[1])) for key in settings.attributes.keys]
     return flat.with_columns(found).with_columns(absent)
 

@@ -12,7 +12,7 @@ from usage_etl.sources.json_lines import FlatRecords
 from usage_etl.sources.kong.rows import calls_of, has_call, mapping, shape
 from usage_etl.sources.kong.settings import KongSettings
 from usage_etl.sources.log_files import LogDialect, flat_records, quoted
-from usage_etl.sources.mapping import RowWriter
+from usage_etl.sources.mapping import Broken, RowWriter
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
 from usage_etl.sources.table_files import merged_faults
 
@@ -44,7 +44,7 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
 def _batch(records: FlatRecords, writer: RowWriter, settings: KongSettings, context: ParseContext) -> ParsedBatch:
     """Rows of all calls of the lines; a line of which one call is refused is refused whole."""
     results = [writer.staged(calls_of(records.flat, plugin, settings)) for plugin in settings.plugins]
-    broken = reduce(merged_faults, (faults for _, faults in results), {})
+    broken: Broken = reduce(merged_faults, (faults for _, faults in results), {})
     usage = pl.concat([frame for frame, _ in results]).sort("raw_ordinal", maintain_order=True)
     refused = [*records.refused, *((ordinal, text, broken[ordinal]) for ordinal, text in quoted(records, list(broken)))]
     return ParsedBatch(

@@ -55,9 +55,7 @@ PLUGIN = "plugin"
 
 def shape(settings: KongSettings) -> RecordShape:
     """A line with the calls of every plugin that is read."""
-    calls = {
-        f"{plugin} {name}": ("ai", plugin, *place) for plugin in settings.plugins for name, place in CALL_FIELDS.items()
-    }
+    calls = {f"{plugin} {name}": ("ai", plugin, *place) for plugin in settings.plugins for name, place in CALL_FIELDS.items()}
     return RecordShape(fields={**FIELDS, **attribute_fields(settings.headers, *HEADERS), **calls})
 
 
