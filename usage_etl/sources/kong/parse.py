@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +13,6 @@ from usage_etl.sources.kong.settings import KongSettings
 from usage_etl.sources.log_files import LogDialect, flat_records, quoted
 from usage_etl.sources.mapping import Broken, RowWriter
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
-from usage_etl.sources.table_files import merged_faults
 
 ACCESS_LOG = "access_log"
 """Lines of a logging plugin."""
@@ -44,7 +42,7 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
 def _batch(records: FlatRecords, writer: RowWriter, settings: KongSettings, context: ParseContext) -> ParsedBatch:
     """Rows of all calls of the lines; a line of which one call is refused is refused whole."""
     results = [writer.staged(calls_of(records.flat, plugin, settings)) for plugin in settings.plugins]
-    broken: Broken = reduce(merged_faults, (faults for _, faults in results), {})
+    broken = _merged([faults for _, faults in results])
     usage = pl.concat([frame for frame, _ in results]).sort("raw_ordinal", maintain_order=True)
     refused = [*records.refused, *((ordinal, text, broken[ordinal]) for ordinal, text in quoted(records, list(broken)))]
     return ParsedBatch(
@@ -53,3 +51,12 @@ def _batch(records: FlatRecords, writer: RowWriter, settings: KongSettings, cont
         quarantine=quarantine_rows(sorted(refused), context),
         raw_text=lambda ordinal: next(text for _, text in quoted(records, [ordinal])),
     )
+
+
+def _merged(faults_by_plugin: list[Broken]) -> Broken:
+    """Faults of a line: those of all its calls, each rule once."""
+    names: dict[int, dict[str, None]] = {}
+    for faults in faults_by_plugin:
+        for ordinal, reasons in faults.items():
+            names.setdefault(ordinal, {}).update(dict.fromkeys(reasons.split(",")))
+    return {ordinal: ",".join(rules) for ordinal, rules in names.items()}
