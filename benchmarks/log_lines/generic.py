@@ -1,43 +1,28 @@
-"""Calls of a phone provider as JSON lines, for the generic source with the mapping ``SETTINGS``."""
+"""Participants of voice rooms as JSON lines, in the shape of the first example on the page of the generic source."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from benchmarks.line_words import Words, iso, write_records
 
-SETTINGS: dict[str, Any] = {
-    "columns": {
-        "event_id": "sid",
-        "started_at": "start",
-        "quantity": "billing.seconds",
-        "user_id": "caller.account",
-        "team_id": "caller.team",
-        "status": "state",
-    },
-    "constants": {"primitive": "phone.call"},
-    "values": {"status": {"completed": "success", "busy": "cancelled", "*": "error"}},
-    "quantity_in": "seconds",
-    "quantity_rounding": "up",
-}
-"""What the settings of the source say besides kind, name and location."""
-
 
 def _record(words: Words, ordinal: int) -> dict[str, Any]:
-    user = words.user()
+    user, began, seconds = words.user(), words.moment(), words.rng.randrange(5, 7200)
     return {
-        "sid": f"CA{words.rng.getrandbits(128):032x}",
-        "start": iso(words.moment()),
-        "state": "busy" if words.failed() else "completed",
-        "direction": "outbound-api",
-        "caller": {"account": f"user-{user}", "team": f"team-{user % 12}", "number": f"+3110{ordinal % 10_000_000:07d}"},
-        "callee": {"number": f"+4930{user:07d}", "country": "DE"},
-        "billing": {"seconds": words.rng.randrange(0, 3600), "currency": "EUR"},
+        "sid": f"PA_{words.rng.getrandbits(96):024x}",
+        "room": {"sid": words.id(), "name": words.text(1), "project": f"project-{user % 35}", "region": "eu-central"},
+        "participant": {"account": f"user-{user}", "team": f"team-{user % 12}", "client": {"sdk": "js", "version": "2.15.1"}},
+        "joined_at": iso(began),
+        "left_at": iso(began + timedelta(seconds=seconds)),
+        "seconds": seconds,
+        "tracks": [{"kind": "audio", "codec": "opus", "bytes": seconds * 4000 + ordinal}],
         "notes": words.text(2),
     }
 
 
 def write_lines(path: Path, rows: int) -> None:
-    """Write ``rows`` calls."""
+    """Write ``rows`` participants."""
     write_records(path, rows, _record, seed=19)

@@ -35,8 +35,10 @@ def charge_mapping(settings: GenericSettings) -> RowMapping:
 
 
 def _in_currency(settings: GenericSettings, name: str) -> pl.Expr:
+    """Amount in whole currency units; a cost is positive."""
     amount = known(settings, name)
-    return amount / pl.lit(Decimal(100)) if settings.amount_in == "hundredths" else amount
+    whole = amount / pl.lit(Decimal(100)) if settings.amount_in == "hundredths" else amount
+    return pl.lit(Decimal(0)) - whole if settings.amounts_are == "debits" else whole
 
 
 def _rules(settings: GenericSettings, context: ParseContext) -> dict[str, pl.Expr]:

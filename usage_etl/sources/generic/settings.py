@@ -66,6 +66,8 @@ class GenericSettings(FolderSourceSettings):
     """Unit of ``latency`` and ``ttft``."""
     amount_in: Literal["units", "hundredths"] = "units"
     """Whether amounts are in whole currency units or in cents."""
+    amounts_are: Literal["costs", "debits"] = "costs"
+    """debits: the file books what is taken from a balance, so a cost is negative and a refund positive."""
     decimal_mark: Literal["point", "comma"] = "point"
     """How decimals are written. comma: ``1.234,56``; a point is then a mark of thousands."""
     tokens_counted: Literal["cache_in_input", "cache_beside_input", "cache_in_input_reasoning_beside_output"] = "cache_in_input"
