@@ -18,6 +18,6 @@ SOURCE = Source(
         covers="each turn with cached and reasoning tokens, model, session and folder; no prompts; users by settings only",
         identity="time and running totals of the turn; repeated events and forked histories are the same turn",
         lateness="as late as you collect the files; they grow while a session runs",
-        tested_on="ccusage's public fixtures (MIT) and lines rebuilt from Codex's published types",
+        tested_on="lines rebuilt from Codex's published types and after ccusage's tests, with invented values",
     ),
 )
