@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import polars as pl
 
+from usage_etl.sources.mapping import value
+
 _TRUE = ("true", "1", "1.0", "yes")
+
+
+def is_readable(field: str) -> pl.Expr:
+    """Whether a count is absent or could be read: only then can another one be said to exceed it."""
+    return pl.col(field).is_null() | (value(field) >= 0).fill_null(value=False)
 
 
 def http_outcome(code: pl.Expr) -> pl.Expr:

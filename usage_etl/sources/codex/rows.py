@@ -12,6 +12,7 @@ from usage_etl.sources.codex.turns import LAST, PARTS, TOTAL
 from usage_etl.sources.mapping import FieldTypes, RowMapping, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.records import RecordShape
+from usage_etl.sources.request_words import is_readable
 from usage_etl.sources.sessions import with_owners
 
 _INFO = ("payload", "info")
@@ -73,8 +74,10 @@ def mapping(settings: CodexSettings) -> RowMapping:
 def _rules(context: ParseContext) -> dict[str, pl.Expr]:
     return {
         **instant_rules("timestamp", context),
-        "cached_input_tokens__exceed_input_tokens": value("cached_input_tokens") > value("input_tokens").fill_null(0),
-        "reasoning_output_tokens__exceed_output_tokens": value("reasoning_output_tokens") > value("output_tokens").fill_null(0),
+        "cached_input_tokens__exceed_input_tokens": is_readable("input_tokens")
+        & (value("cached_input_tokens") > value("input_tokens").fill_null(0)),
+        "reasoning_output_tokens__exceed_output_tokens": is_readable("output_tokens")
+        & (value("reasoning_output_tokens") > value("output_tokens").fill_null(0)),
     }
 
 

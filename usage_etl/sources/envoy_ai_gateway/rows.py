@@ -18,7 +18,7 @@ from usage_etl.sources.mapping import (
 )
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.records import RecordShape
-from usage_etl.sources.request_words import http_code, http_outcome, primitive_of_path
+from usage_etl.sources.request_words import http_code, http_outcome, is_readable, primitive_of_path
 
 FIELDS = tuple(EnvoyFields.model_fields)
 """Every field that can be read, by the name of its setting."""
@@ -76,8 +76,9 @@ def _rules(context: ParseContext) -> dict[str, pl.Expr]:
     return {
         **id_rules("request_id"),
         **instant_rules("start_time", context),
-        "cached_input_tokens__exceed_input_tokens": cached > value("input_tokens").fill_null(0),
-        "reasoning_tokens__exceed_output_tokens": value("reasoning_tokens") > value("output_tokens").fill_null(0),
+        "cached_input_tokens__exceed_input_tokens": is_readable("input_tokens") & (cached > value("input_tokens").fill_null(0)),
+        "reasoning_tokens__exceed_output_tokens": is_readable("output_tokens")
+        & (value("reasoning_tokens") > value("output_tokens").fill_null(0)),
     }
 
 

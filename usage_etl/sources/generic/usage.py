@@ -14,7 +14,7 @@ from usage_etl.sources.generic.periods import bucket_key, ends, event_id, instan
 from usage_etl.sources.generic.settings import GenericSettings
 from usage_etl.sources.mapping import RowMapping, id_rules, instant_rules, request_columns, typed
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.request_words import http_code, http_outcome, is_true
+from usage_etl.sources.request_words import http_code, http_outcome, is_readable, is_true
 from usage_etl.units import PRIMITIVE_UNITS
 
 EXCERPT_CHARACTERS = 120
@@ -81,13 +81,19 @@ def _rules(settings: GenericSettings, context: ParseContext) -> dict[str, pl.Exp
         "native_quantity__negative": known(settings, "native_quantity") < 0,
         "quantity__out_of_range": pl.col("amount_of_primitive").abs() >= MAX_AMOUNT,
         "cost_estimate_usd__out_of_range": known(settings, "cost_estimate_usd").abs() >= float(MAX_AMOUNT),
-        "cached_tokens__exceed_input_tokens": beyond if is_beside else cached > tokens["input_tokens"].fill_null(0),
+        "cached_tokens__exceed_input_tokens": beyond
+        if is_beside
+        else _is_readable(settings, "input_tokens") & (cached > tokens["input_tokens"].fill_null(0)),
         "cache_write_1h_tokens__exceed_cache_write_tokens": tokens["cache_write_1h_tokens"]
         > tokens["cache_write_tokens"].fill_null(0),
         "reasoning_tokens__exceed_output_tokens": beyond
         if is_reasoning_beside
-        else tokens["reasoning_tokens"] > tokens["output_tokens"].fill_null(0),
+        else _is_readable(settings, "output_tokens") & (tokens["reasoning_tokens"] > tokens["output_tokens"].fill_null(0)),
     }
+
+
+def _is_readable(settings: GenericSettings, name: str) -> pl.Expr:
+    return is_readable(name) if name in settings.mapped else pl.lit(value=True)
 
 
 def _columns(settings: GenericSettings) -> dict[str, pl.Expr]:

@@ -11,7 +11,7 @@ from usage_etl.sources.attributes import attribute_columns, attribute_field
 from usage_etl.sources.helicone.settings import HeliconeSettings
 from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.request_words import http_code, http_outcome, is_claude, primitive_of_path
+from usage_etl.sources.request_words import http_code, http_outcome, is_claude, is_readable, primitive_of_path
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     name: (name,)
@@ -60,10 +60,13 @@ def _rules(context: ParseContext, id_field: str) -> dict[str, pl.Expr]:
         **id_rules(id_field),
         **instant_rules("request_created_at", context),
         "cost__out_of_range": cost.abs() >= float(MAX_AMOUNT),
-        "prompt_cache_tokens__exceed_prompt_tokens": is_inside & (cached > value("prompt_tokens").fill_null(0)),
-        "prompt_audio_tokens__exceed_prompt_tokens": value("prompt_audio_tokens") > value("prompt_tokens").fill_null(0),
-        "completion_audio_tokens__exceed_completion_tokens": value("completion_audio_tokens")
-        > value("completion_tokens").fill_null(0),
+        "prompt_cache_tokens__exceed_prompt_tokens": is_inside
+        & is_readable("prompt_tokens")
+        & (cached > value("prompt_tokens").fill_null(0)),
+        "prompt_audio_tokens__exceed_prompt_tokens": is_readable("prompt_tokens")
+        & (value("prompt_audio_tokens") > value("prompt_tokens").fill_null(0)),
+        "completion_audio_tokens__exceed_completion_tokens": is_readable("completion_tokens")
+        & (value("completion_audio_tokens") > value("completion_tokens").fill_null(0)),
     }
 
 
