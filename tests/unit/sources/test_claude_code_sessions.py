@@ -181,6 +181,7 @@ def test_writes_are_all_lifetimes_also_where_no_sum_is_sent() -> None:
         ({"project_from": "path"}, (None, "/home/ana/work/apollo")),
         ({"project_from": "none"}, (None, None)),
         ({"projects": {"/home/ana": "home", "/home/ana/work": "work", "/home/ana/wor": "no"}}, (None, "work")),
+        ({"projects": {"/home/ana/wor": "no"}}, (None, "apollo")),
         ({"projects": {"/home/ana/work/apollo/": "exact"}}, (None, "exact")),
     ],
 )

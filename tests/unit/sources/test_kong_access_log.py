@@ -53,10 +53,10 @@ def test_several_calls_of_a_line_are_rows_of_one_record() -> None:
 def test_of_a_line_with_a_bad_call_no_call_is_kept() -> None:
     both = line()
     both["ai"]["ai-response-transformer"] = {"usage": {"prompt_tokens": -7}}
-    both["started_at"] = None
-    found = staged(KIND, lines(line(), both))
+    found = staged(KIND, lines(line(), both, both | {"started_at": None}))
     assert found.usage.height == 1
-    assert sorted(found.refused[2].split(",")) == ["prompt_tokens__out_of_range", "started_at__missing"]
+    assert found.refused[2] == "prompt_tokens__out_of_range"
+    assert sorted(found.refused[3].split(",")) == ["prompt_tokens__out_of_range", "started_at__missing"]
 
 
 def test_lines_without_a_call_are_no_records() -> None:

@@ -46,10 +46,11 @@ class FieldReader:
         self._ids = ContentIds(sorted(settings.mapped), remembered_blocks=None)
 
     def fields(self, flat: pl.DataFrame) -> pl.DataFrame:
-        """``flat`` with every field of the contract as text, absent ones null, and ``content_id``."""
+        """``flat`` with every field of the contract as text, absent ones null, and ``content_id`` where ids are made."""
         chosen = flat.select("raw_ordinal", *(self._text(name).alias(name) for name in KINDS))
         spelled = chosen.with_columns(self._spelled(name).alias(name) for name in sorted(self._settings.mapped))
-        return with_hashed_secrets(spelled.with_columns(self._ids.of(spelled)), "api_key_id")
+        has_id = self._settings.grain == "request" and "event_id" in self._settings.mapped
+        return with_hashed_secrets(spelled if has_id else spelled.with_columns(self._ids.of(spelled)), "api_key_id")
 
     def _text(self, name: str) -> pl.Expr:
         constant = self._settings.constants.get(name)

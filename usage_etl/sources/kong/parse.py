@@ -41,7 +41,8 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
 
 def _batch(records: FlatRecords, writer: RowWriter, settings: KongSettings, context: ParseContext) -> ParsedBatch:
     """Rows of all calls of the lines; a line of which one call is refused is refused whole."""
-    results = [writer.staged(calls_of(records.flat, plugin, settings)) for plugin in settings.plugins]
+    calls = [calls_of(records.flat, plugin, settings) for plugin in settings.plugins]
+    results = [writer.staged(found) for found in calls if found.height] or [writer.staged(calls[0])]
     broken = _merged([faults for _, faults in results])
     usage = pl.concat([frame for frame, _ in results]).sort("raw_ordinal", maintain_order=True)
     refused = [*records.refused, *((ordinal, text, broken[ordinal]) for ordinal, text in quoted(records, list(broken)))]
