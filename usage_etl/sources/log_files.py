@@ -54,7 +54,7 @@ def parse_log(path: Path, context: ParseContext, *, dialect: LogDialect) -> Iter
 
 
 def flat_records(path: Path, context: ParseContext, *, dialect: LogDialect) -> Iterator[FlatRecords]:
-    """The file's records, flattened, some blocks at a time; lines that are no records are only counted. Raises as ``parse_log``."""
+    """The file's records, flattened, some blocks at a time; other lines are counted only. Raises as ``parse_log``."""
     return _groups(_read(path, context.source, dialect))
 
 

@@ -27,6 +27,8 @@ class Staged:
     charges: pl.DataFrame
     quarantine: pl.DataFrame
     rows_read: int
+    """Records that were staged or refused."""
+    left_out: int
     covered: tuple[CoveredBucket, ...]
 
     @property
@@ -91,8 +93,9 @@ def staged(kind: str, content: bytes | str, origin_key: str = "", **settings: An
     quarantine = pl.concat([USAGE_EVENTS_QUARANTINE.empty(), *refused.values()])
     accounted = set(usage["raw_ordinal"]) | set(charges["raw_ordinal"])
     assert not accounted & set(quarantine["raw_ordinal"])
-    assert found.rows_read == len(accounted) + quarantine.height
-    return Staged(usage, charges, quarantine, found.rows_read, tuple(covered))
+    assert found.rows_read == len(accounted) + quarantine.height + found.rows_out_of_scope
+    assert found.records_staged == len(accounted)
+    return Staged(usage, charges, quarantine, len(accounted) + quarantine.height, found.rows_out_of_scope, tuple(covered))
 
 
 def staged_recorded(kind: str, name: str, **settings: Any) -> Staged:

@@ -209,7 +209,7 @@ def test_a_prompt_is_kept_only_where_it_is_mapped_and_cut() -> None:
 def test_rows_without_an_id_are_known_by_what_they_say() -> None:
     mapping = {"columns": {"started_at": "at", "quantity": "n"}, "constants": CALL["constants"]}
     ids = staged(KIND, lines(call(), call(n="2"), call()), **mapping).usage["event_id"].to_list()
-    assert ids[2] == f"{ids[0]}-2"
+    assert ids[2] == f"{ids[0]}#2"
     assert ids == staged(KIND, lines(call(), call(n="2"), call()), **mapping).usage["event_id"].to_list()
 
 

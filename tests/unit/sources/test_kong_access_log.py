@@ -99,7 +99,7 @@ def test_a_line_without_an_id_is_known_by_what_it_says() -> None:
     bare = line(request={"uri": "/v1/chat/completions"})
     found = staged(KIND, lines(bare, bare, line()))
     ids = found.usage["event_id"].to_list()
-    assert ids[1] == f"{ids[0]}-2"
+    assert ids[1] == f"{ids[0]}#2"
     assert ids[2] == "q-1"
     assert ids == staged(KIND, lines(bare, bare, line())).usage["event_id"].to_list()
 

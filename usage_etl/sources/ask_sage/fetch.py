@@ -77,7 +77,7 @@ def _new_rows(api: JsonApi, settings: AskSageSettings, token: str, *, last_lande
     before: int | None = None
     for _ in range(ANSWERS_LIMIT):
         question = {"limit": ROWS_OF_AN_ANSWER} | ({} if before is None else {"before_id": before})
-        rows = _rows(api.post(settings.logs_path, question, headers={"x-access-tokens": token}).document, settings)
+        rows = _rows(api.post(settings.logs_path, question, headers=(("x-access-tokens", token),)).document, settings)
         numbers = [_number(row, settings.name) for row in rows]
         if before is not None and any(number >= before for number in numbers):
             raise SourceError(settings.name, f"POST {settings.logs_path} does not heed before_id: rows above {before} came again")

@@ -10,7 +10,7 @@ import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
 from usage_etl.sources.ask_sage.settings import AskSageSettings
-from usage_etl.sources.content_ids import ContentIds
+from usage_etl.sources.event_ids import EventIds
 from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.request_words import is_true
@@ -38,7 +38,7 @@ _IDENTITY = ("user", "user_number", "date_time", "model", "prompt_tokens", "comp
 
 def log_mapping(settings: AskSageSettings) -> RowMapping:
     """Rows of the log to rows of STAGED_USAGE. One without an id is known by user, time, model and tokens."""
-    ids = ContentIds(_IDENTITY, remembered_blocks=None)
+    ids = EventIds()
 
     def prepare(flat: pl.DataFrame, _: ParseContext) -> pl.DataFrame:
         absent = [pl.lit(None, pl.String).alias(name) for name in FIELDS if name not in flat.columns]
@@ -47,8 +47,8 @@ def log_mapping(settings: AskSageSettings) -> RowMapping:
         plain = whole.with_columns(_plain_count(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
         if not plain["id"].null_count():
             return plain
-        made = pl.lit("made-") + pl.Series(ids.of(plain))
-        return plain.with_columns(pl.coalesce(word("id"), made).alias("id"))
+        known = ids.with_ids(plain, _IDENTITY)
+        return known.with_columns(pl.coalesce(word("id"), pl.col("own_id")).alias("id"))
 
     return RowMapping(
         types=FieldTypes(

@@ -16,11 +16,11 @@ from usage_etl.sources.ask_sage.settings import AskSageSettings
 from usage_etl.sources.json_documents import begins_as_json, read_record_blocks
 from usage_etl.sources.lines import LineBlock
 from usage_etl.sources.log_files import LogDialect, parse_log
-from usage_etl.sources.mapping import RowMapping, RowWriter
-from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
+from usage_etl.sources.mapping import RowWriter
+from usage_etl.sources.parsed import ParseContext, ParsedBatch
 from usage_etl.sources.records import RecordShape
-from usage_etl.sources.table_files import TableDialect, parse_table
-from usage_etl.sources.text_tables import TextTable, read_tables
+from usage_etl.sources.table_files import TableDialect, batch_of_parts, parse_table
+from usage_etl.sources.text_tables import read_tables
 
 ACTIVITY = "activity"
 """The activity log or the monthly table, told by its columns."""
@@ -125,23 +125,7 @@ def _months(path: Path, context: ParseContext, settings: AskSageSettings) -> Ite
         flat = table.frame.select("raw_ordinal", *fields).rename(fields)
         columns = [column for column in KINDS if column in flat.columns]
         absent = [pl.lit(None, pl.String).alias(name) for name in MONTHLY if name not in flat.columns]
-        mappings = [monthly_mapping(settings, column=column) for column in columns]
-        yield _months_batch(table, flat.with_columns(absent), mappings, context)
-
-
-def _months_batch(table: TextTable, flat: pl.DataFrame, mappings: list[RowMapping], context: ParseContext) -> ParsedBatch:
-    results = [RowWriter(mapping, context).staged(flat) for mapping in mappings]
-    broken: dict[int, str] = {}
-    for _, faults in results:
-        for ordinal, reasons in faults.items():
-            broken[ordinal] = ",".join(dict.fromkeys([*broken.get(ordinal, "").split(","), *reasons.split(",")])).strip(",")
-    usage = pl.concat([frame for frame, _ in results]).sort("raw_ordinal", maintain_order=True)
-    kept = usage.filter(~pl.col("raw_ordinal").is_in(list(broken)))
-    refused = [*table.refused, *((ordinal, table.raw_text(ordinal), reasons) for ordinal, reasons in broken.items())]
-    return ParsedBatch(
-        rows_read=table.rows_count,
-        usage=kept,
-        quarantine=quarantine_rows(sorted(refused), context),
-        covered=covered_months(kept),
-        raw_text=table.raw_text,
-    )
+        whole = flat.with_columns(absent)
+        writers = [RowWriter(monthly_mapping(settings, column=column), context) for column in columns]
+        batch = batch_of_parts(table, [(writer, whole) for writer in writers], context)
+        yield batch if batch.usage is None else dataclasses.replace(batch, covered=covered_months(batch.usage))

@@ -9,7 +9,7 @@ import polars as pl
 from usage_etl.money import MAX_AMOUNT
 from usage_etl.sources.attributes import attribute_columns, attribute_fields
 from usage_etl.sources.cloudflare_ai_gateway.settings import CloudflareAIGatewaySettings
-from usage_etl.sources.content_ids import ContentIds
+from usage_etl.sources.event_ids import LOG_CHUNKS, EventIds
 from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.records import RecordShape
@@ -77,10 +77,10 @@ def api_mapping(settings: CloudflareAIGatewaySettings) -> RowMapping:
 def pushed_mapping(settings: CloudflareAIGatewaySettings, *, is_text: bool) -> RowMapping:
     """Records of Logpush, which have no id of their own, to rows of STAGED_USAGE. ``is_text``: timestamps are RFC 3339."""
     fields = [*PUSHED_FIELDS, *attribute_fields(settings.attributes, *PUSHED_PLACE)]
-    ids = ContentIds(fields)
+    ids = EventIds(remembered_chunks=LOG_CHUNKS)
 
     def prepare(flat: pl.DataFrame, _: ParseContext) -> pl.DataFrame:
-        return flat.with_columns(ids.of(flat))
+        return ids.with_ids(flat, fields)
 
     return RowMapping(
         types=FieldTypes(
@@ -121,7 +121,7 @@ def _pushed_columns(settings: CloudflareAIGatewaySettings) -> dict[str, pl.Expr]
     status = pl.coalesce(http_outcome(http_code(value("status_code"))), pl.lit("unknown"))
     primitive = primitive_of_path(pl.lit("/") + pl.col("path"))
     return _shared(settings, "timestamp", PUSHED_PLACE) | {
-        "event_id": pl.col("content_id"),
+        "event_id": pl.col("own_id"),
         "status": pl.when(is_true("rate_limited")).then(pl.lit("blocked")).otherwise(status),
         "error_type": pl.when(is_true("rate_limited")).then(pl.lit("rate_limited")),
         "deployment": word("requested_model"),

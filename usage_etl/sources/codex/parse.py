@@ -64,5 +64,5 @@ def _turns(records: FlatRecords, turns: Turns) -> FlatRecords:
     return dataclasses.replace(
         records,
         flat=pl.DataFrame(found, schema=TURN_SCHEMA, orient="row"),
-        lines_count=records.lines_count - records.flat.height + len(found),
+        left_out_count=records.left_out_count + records.flat.height - len(found),
     )

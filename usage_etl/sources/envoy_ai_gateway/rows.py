@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from usage_etl.sources.content_ids import ContentIds
 from usage_etl.sources.envoy_ai_gateway.settings import EnvoyAIGatewaySettings, EnvoyFields
+from usage_etl.sources.event_ids import LOG_CHUNKS, EventIds
 from usage_etl.sources.mapping import (
     FieldTypes,
     RowMapping,
@@ -48,14 +48,15 @@ def is_call(read: RecordShape) -> pl.Expr:
 
 def mapping(settings: EnvoyAIGatewaySettings) -> RowMapping:
     """Calls to rows of STAGED_USAGE. A line without a request id is known by what it says."""
-    ids = ContentIds(FIELDS)
+    ids = EventIds(remembered_chunks=LOG_CHUNKS)
     read = shape(settings).fields
 
     def prepare(flat: pl.DataFrame, _: ParseContext) -> pl.DataFrame:
         present = flat.with_columns(pl.when(pl.col(name) != _ABSENT).then(pl.col(name)) for name in read)
         whole = present.with_columns(pl.lit(None, pl.String).alias(name) for name in FIELDS if name not in read)
         if whole["request_id"].null_count():
-            whole = whole.with_columns(pl.coalesce(pl.col("request_id"), ids.of(whole)).alias("request_id"))
+            known = ids.with_ids(whole, FIELDS)
+            whole = known.with_columns(pl.coalesce(pl.col("request_id"), pl.col("own_id")).alias("request_id"))
         return with_hashed_secrets(whole, "api_key_id")
 
     return RowMapping(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from usage_etl.sources.content_ids import ContentIds
+from usage_etl.sources.event_ids import EventIds
 from usage_etl.sources.generic.fields import CHARGE_TIMES, KINDS, TIMES
 from usage_etl.sources.generic.settings import ANY_OTHER, GenericSettings
 from usage_etl.sources.mapping import FieldTypes, with_hashed_secrets
@@ -43,14 +43,16 @@ class FieldReader:
     def __init__(self, settings: GenericSettings, columns: Mapping[str, str]) -> None:
         """``columns``: our field to the flat column that holds it."""
         self._settings, self._columns = settings, columns
-        self._ids = ContentIds(sorted(settings.mapped), remembered_blocks=None)
+        self._ids = EventIds()
 
     def fields(self, flat: pl.DataFrame) -> pl.DataFrame:
-        """``flat`` with every field of the contract as text, absent ones null, and ``content_id`` where ids are made."""
+        """``flat`` with every field of the contract as text, absent ones null, and ``own_id`` where ids are made."""
         chosen = flat.select("raw_ordinal", *(self._text(name).alias(name) for name in KINDS))
         spelled = chosen.with_columns(self._spelled(name).alias(name) for name in sorted(self._settings.mapped))
         has_id = self._settings.grain == "request" and "event_id" in self._settings.mapped
-        return with_hashed_secrets(spelled if has_id else spelled.with_columns(self._ids.of(spelled)), "api_key_id")
+        return with_hashed_secrets(
+            spelled if has_id else self._ids.with_ids(spelled, sorted(self._settings.mapped)), "api_key_id"
+        )
 
     def _text(self, name: str) -> pl.Expr:
         constant = self._settings.constants.get(name)

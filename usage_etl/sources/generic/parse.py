@@ -19,9 +19,9 @@ from usage_etl.sources.generic.usage import usage_mapping
 from usage_etl.sources.json_documents import begins_as_json, read_record_blocks
 from usage_etl.sources.json_lines import LineReader
 from usage_etl.sources.mapping import RowWriter
-from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows
+from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
 from usage_etl.sources.records import RecordShape
-from usage_etl.sources.table_files import batch_of
+from usage_etl.sources.table_files import batch_of_parts
 from usage_etl.sources.text_tables import TextTable, read_tables
 
 ROWS = "rows"
@@ -45,7 +45,7 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     charges = RowWriter(charge_mapping(settings), context) if settings.has_charges else None
     covered: dict[tuple[str, str], CoveredBucket] = {}
     for table, flat in _json_rows(path, context, settings) if form == "json" else _table_rows(path, context, settings):
-        batch = _batch(table, flat, usage, charges, context)
+        batch = batch_of_parts(table, list(_parts(flat, usage, charges)), context)
         for bucket in _covered(batch, settings):
             covered[bucket.table_name, bucket.bucket_key] = _newer(bucket, covered.get((bucket.table_name, bucket.bucket_key)))
         yield batch
@@ -53,27 +53,12 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
         yield ParsedBatch(rows_read=0, covered=tuple(covered.values()))
 
 
-def _batch(
-    table: TextTable, flat: pl.DataFrame, usage: RowWriter | None, charges: RowWriter | None, context: ParseContext
-) -> ParsedBatch:
-    """Rows of both kinds; a record of which one is refused is refused whole. A usage without an amount is no charge."""
-    if usage is None or charges is None:
-        return batch_of(table, flat, [writer for writer in (usage, charges) if writer is not None], context)
-    used, of_usage = usage.staged(flat)
-    charged, of_charges = charges.staged(flat.filter(pl.col("amount").is_not_null()))
-    broken = {
-        ordinal: ",".join(dict.fromkeys(f"{of_usage.get(ordinal, '')},{of_charges.get(ordinal, '')}".strip(",").split(",")))
-        for ordinal in of_usage.keys() | of_charges.keys()
-    }
-    is_kept = ~pl.col("raw_ordinal").is_in(list(broken))
-    refused = [*table.refused, *((ordinal, table.raw_text(ordinal), reasons) for ordinal, reasons in broken.items())]
-    return ParsedBatch(
-        rows_read=table.rows_count,
-        usage=used.filter(is_kept),
-        charges=charged.filter(is_kept),
-        quarantine=quarantine_rows(sorted(refused), context),
-        raw_text=table.raw_text,
-    )
+def _parts(flat: pl.DataFrame, usage: RowWriter | None, charges: RowWriter | None) -> Iterator[tuple[RowWriter, pl.DataFrame]]:
+    """Which rows each writer takes: a usage without an amount is no charge."""
+    if usage is not None:
+        yield usage, flat
+    if charges is not None:
+        yield charges, flat.filter(pl.col("amount").is_not_null()) if usage is not None else flat
 
 
 def _format(path: Path, context: ParseContext) -> str:

@@ -70,8 +70,8 @@ def bucket_key(settings: GenericSettings, start: pl.Expr, end: pl.Expr) -> pl.Ex
 def event_id(settings: GenericSettings) -> pl.Expr:
     """The row's own id, else one made of what it says. Rows of a bucket may agree in everything; their place tells them apart."""
     if settings.grain == "bucket":
-        return pl.format("{}:{}", pl.col("content_id"), pl.col("raw_ordinal"))
-    return pl.col("event_id") if "event_id" in settings.mapped else pl.col("content_id")
+        return pl.format("{}:{}", pl.col("own_id"), pl.col("raw_ordinal"))
+    return pl.col("event_id") if "event_id" in settings.mapped else pl.col("own_id")
 
 
 def covered_buckets(frame: pl.DataFrame, table_name: str, bounds: tuple[str, str]) -> Iterable[CoveredBucket]:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import polars as pl
 
+from usage_etl.schemas.staged import STAGED_USAGE
 from usage_etl.sources.json_lines import FlatRecords
 from usage_etl.sources.kong.rows import calls_of, has_call, mapping, shape
 from usage_etl.sources.kong.settings import KongSettings
 from usage_etl.sources.log_files import LogDialect, flat_records, quoted
-from usage_etl.sources.mapping import Broken, RowWriter
+from usage_etl.sources.mapping import RowWriter
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
+from usage_etl.sources.table_files import merged_parts
 
 ACCESS_LOG = "access_log"
 """Lines of a logging plugin."""
@@ -42,22 +44,12 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
 def _batch(records: FlatRecords, writer: RowWriter, settings: KongSettings, context: ParseContext) -> ParsedBatch:
     """Rows of all calls of the lines; a line of which one call is refused is refused whole."""
     calls = [calls_of(records.flat, plugin, settings) for plugin in settings.plugins]
-    results = [writer.staged(found) for found in calls if found.height] or [writer.staged(calls[0])]
-    broken = _merged([faults for _, faults in results])
-    usage = pl.concat([frame for frame, _ in results]).sort("raw_ordinal", maintain_order=True)
+    kept, broken = merged_parts([(writer, found) for found in calls if found.height] or [(writer, calls[0])])
     refused = [*records.refused, *((ordinal, text, broken[ordinal]) for ordinal, text in quoted(records, list(broken)))]
     return ParsedBatch(
         rows_read=records.lines_count,
-        usage=usage.filter(~pl.col("raw_ordinal").is_in(list(broken))) if broken else usage,
+        usage=kept[STAGED_USAGE.name],
         quarantine=quarantine_rows(sorted(refused), context),
+        rows_out_of_scope=records.left_out_count,
         raw_text=lambda ordinal: next(text for _, text in quoted(records, [ordinal])),
     )
-
-
-def _merged(faults_by_plugin: list[Broken]) -> Broken:
-    """Faults of a line: those of all its calls, each rule once."""
-    names: dict[int, dict[str, None]] = {}
-    for faults in faults_by_plugin:
-        for ordinal, reasons in faults.items():
-            names.setdefault(ordinal, {}).update(dict.fromkeys(reasons.split(",")))
-    return {ordinal: ",".join(rules) for ordinal, rules in names.items()}

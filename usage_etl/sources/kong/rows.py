@@ -8,7 +8,7 @@ import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
 from usage_etl.sources.attributes import attribute_columns, attribute_fields
-from usage_etl.sources.content_ids import ContentIds
+from usage_etl.sources.event_ids import LOG_CHUNKS, EventIds
 from usage_etl.sources.kong.settings import PROXIES, KongSettings
 from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
@@ -74,12 +74,13 @@ def calls_of(flat: pl.DataFrame, plugin: str, settings: KongSettings) -> pl.Data
 
 def mapping(settings: KongSettings) -> RowMapping:
     """Calls to rows of STAGED_USAGE. A line without a request id is known by what it says."""
-    ids = ContentIds([*FIELDS, *CALL_FIELDS, PLUGIN])
+    ids = EventIds(remembered_chunks=LOG_CHUNKS)
 
     def prepare(flat: pl.DataFrame, _: ParseContext) -> pl.DataFrame:
         if not flat["request_id"].null_count():
             return flat
-        return flat.with_columns(pl.coalesce(pl.col("request_id"), ids.of(flat)).alias("request_id"))
+        known = ids.with_ids(flat, [*FIELDS, *CALL_FIELDS, PLUGIN])
+        return known.with_columns(pl.coalesce(word("request_id"), pl.col("own_id")).alias("request_id"))
 
     return RowMapping(
         types=FieldTypes(
