@@ -229,6 +229,7 @@ def _context(source: SourceSettings, delivery: LandedDelivery) -> ParseContext:
         object_key=delivery.landed_key,
         received_at=delivery.received_at,
         settings=source,
+        origin_key=delivery.origin_key,
     )
 
 

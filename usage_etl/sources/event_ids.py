@@ -5,12 +5,14 @@ An id is a hash of what tells one event from another, numbered where events are 
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+from collections import Counter, deque
 from collections.abc import Sequence
 
 import polars as pl
 
-from usage_etl.keys import sha256_hex
+LOG_CHUNKS = 3
+"""Chunks of a log within which events that are alike are told apart."""
 
 
 def quarter_hour(at: pl.Expr) -> pl.Expr:
@@ -25,15 +27,27 @@ def quarter_hour(at: pl.Expr) -> pl.Expr:
 class EventIds:
     """Ids of one file. Events alike in everything get ``#2``, ``#3``: the same file gives the same ids, whatever its chunks."""
 
-    def __init__(self) -> None:
-        self._seen: Counter[str] = Counter()
+    def __init__(self, *, remembered_chunks: int | None = None) -> None:
+        """``remembered_chunks``: how far back events alike are looked for; None is the whole file, some 100 bytes an event.
+
+        Events of a log that are alike stand close together, so a log needs its last chunks only.
+        """
+        self._seen: deque[Counter[bytes]] = deque(maxlen=remembered_chunks)
 
     def with_ids(self, flat: pl.DataFrame, fields: Sequence[str]) -> pl.DataFrame:
         """``flat`` with the column ``own_id``, made of the texts in ``fields``."""
-        ids = [self._id(texts) for texts in flat.select(fields).iter_rows()]
+        told = pl.concat_str([pl.col(name).fill_null("").str.strip_chars() for name in fields], separator="\x1f")
+        counts: Counter[bytes] = Counter()
+        ids = [self._id(text, counts) for text in flat.select(told.alias("told")).to_series()]
+        if self._seen.maxlen is None and self._seen:
+            self._seen[0].update(counts)
+        else:
+            self._seen.append(counts)
         return flat.with_columns(pl.Series("own_id", ids, dtype=pl.String))
 
-    def _id(self, texts: Sequence[str | None]) -> str:
-        told = sha256_hex("\x1f".join("" if text is None else text.strip() for text in texts).encode())
-        self._seen[told] += 1
-        return told if self._seen[told] == 1 else f"{told}#{self._seen[told]}"
+    def _id(self, text: str, counts: Counter[bytes]) -> str:
+        digest = hashlib.sha256(text.encode())
+        key = digest.digest()[:16]
+        counts[key] += 1
+        number = counts[key] + sum(seen[key] for seen in self._seen)
+        return digest.hexdigest() if number == 1 else f"{digest.hexdigest()}#{number}"

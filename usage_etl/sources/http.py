@@ -6,7 +6,7 @@ import email.utils
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -103,6 +103,13 @@ class JsonApi:
 
         ``headers`` are sent besides those of the client. A refusal by status is a RefusedRequestError.
         """
+        return self._patiently(lambda: self._ask_once("GET", path, params=list(parameters), headers=dict(headers)))
+
+    def post(self, path: str, document: Mapping[str, Any], headers: Sequence[tuple[str, str]] = ()) -> Answer:
+        """The answer to a question that is sent as JSON, for endpoints that only read. Raises as ``get``."""
+        return self._patiently(lambda: self._ask_once("POST", path, json=dict(document), headers=dict(headers)))
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
         policy = self._policy
         for attempt in stamina.retry_context(
             on=self._backoff,
@@ -113,7 +120,7 @@ class JsonApi:
             wait_jitter=policy.wait_initial_s,
         ):
             with attempt:
-                return self._get_once(path, parameters, headers)
+                return ask()
         raise AssertionError("the last attempt returns or raises")
 
     def _backoff(self, error: Exception) -> bool | float:
@@ -125,49 +132,48 @@ class JsonApi:
             return error.wait_s if error.wait_s <= self._policy.patience_s else False
         return True
 
-    def _get_once(self, path: str, parameters: Sequence[tuple[str, str]], headers: Sequence[tuple[str, str]]) -> Answer:
+    def _ask_once(self, method: str, path: str, **question: Any) -> Answer:
+        asked = f"{method} {path}"
         try:
-            with self._client.stream("GET", self._base_url + path, params=list(parameters), headers=dict(headers)) as response:
-                body = self._body(response, path)
+            with self._client.stream(method, self._base_url + path, **question) as response:
+                body = self._body(response, asked)
         except (httpx.TransportError, httpx.DecodingError) as error:
             fault = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise TransientSourceError(self._source, f"GET {path} broke off ({fault})") from error
+            raise TransientSourceError(self._source, f"{asked} broke off ({fault})") from error
         except httpx.InvalidURL as error:
             raise SourceError(self._source, f"base_url is not usable: {error}") from error
         if response.status_code != httpx.codes.OK:
-            raise self._refusal(response, path, body)
+            raise self._refusal(response, asked, body)
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not media_type.endswith("json"):
             what = media_type or "no content type"
-            raise SourceError(
-                self._source, f"GET {path} answered {what} instead of JSON; base_url must be the API, not a web page"
-            )
-        return Answer(body, self._document(body, path))
+            raise SourceError(self._source, f"{asked} answered {what} instead of JSON; base_url must be the API, not a web page")
+        return Answer(body, self._document(body, asked))
 
-    def _body(self, response: httpx.Response, path: str) -> bytes:
+    def _body(self, response: httpx.Response, asked: str) -> bytes:
         """Whole decoded body, read in pieces so that an endless one ends."""
         pieces: list[bytes] = []
         read_count = 0
         for piece in response.iter_bytes():
             read_count += len(piece)
             if read_count > PAGE_BYTES_LIMIT:
-                raise SourceError(self._source, f"GET {path} answered more than {PAGE_BYTES_LIMIT // 1024**2} MiB in one page")
+                raise SourceError(self._source, f"{asked} answered more than {PAGE_BYTES_LIMIT // 1024**2} MiB in one page")
             pieces.append(piece)
         return b"".join(pieces)
 
-    def _document(self, body: bytes, path: str) -> Mapping[str, Any]:
+    def _document(self, body: bytes, asked: str) -> Mapping[str, Any]:
         try:
             document = loads(body.decode("utf-8"))
         except ValueError as error:
-            raise TransientSourceError(self._source, f"GET {path} answered broken JSON ({error}); it may be cut") from error
+            raise TransientSourceError(self._source, f"{asked} answered broken JSON ({error}); it may be cut") from error
         if not isinstance(document, dict):
-            raise SourceError(self._source, f"GET {path} answered JSON that is not an object")
+            raise SourceError(self._source, f"{asked} answered JSON that is not an object")
         return document
 
-    def _refusal(self, response: httpx.Response, path: str, body: bytes) -> SourceError:
+    def _refusal(self, response: httpx.Response, asked: str, body: bytes) -> SourceError:
         """The error that an answer other than 200 stands for."""
         status = response.status_code
-        what = f"GET {path} answered {status} {response.reason_phrase}".rstrip()
+        what = f"{asked} answered {status} {response.reason_phrase}".rstrip()
         if status in (408, 429) or status >= 500:
             wait_s = _retry_after_s(response.headers)
             if wait_s is None:

@@ -25,6 +25,7 @@ PAGE_BYTES_LIMIT = 64 << 20
 """A page that is not on one line and larger than this is not read."""
 
 _BLANKS = " \t\r\n"
+_NO_END = "the array has no end"
 _decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 
@@ -98,10 +99,16 @@ def _array_records(pieces: Iterator[str]) -> Iterator[str]:
         if len(text) - at > MAX_LINE_BYTES:
             break
     rest = text[_next_element(text, at, is_first=is_first) :].strip(_BLANKS)
-    if rest not in ("]", ""):
-        yield _on_one_line(rest)
-    elif not rest.endswith("]"):
-        yield "the array has no end"
+    if rest != "]":
+        yield from (text for text in (_on_one_line(rest), _NO_END if not rest or _is_whole(rest) else "") if text)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _next_element(text: str, at: int, *, is_first: bool) -> int:

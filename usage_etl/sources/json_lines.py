@@ -40,7 +40,7 @@ Refusal = tuple[int, str, str]
 
 @dataclass(frozen=True)
 class FlatRecords:
-    """Records of one block. Each line that is not blank is a row of ``flat`` or stands in ``refused``."""
+    """Records of one block. Each line that is not blank is a row of ``flat``, stands in ``refused`` or is left out."""
 
     lines_count: int
     """Lines that are not blank."""
@@ -49,6 +49,8 @@ class FlatRecords:
     refused: list[Refusal]
     lines: pl.DataFrame
     """``raw_ordinal`` and ``line`` of every readable line, for quoting."""
+    left_out_count: int = 0
+    """Lines that were read and are no records of the log: they have no row."""
 
 
 def joined_records(blocks: Sequence[FlatRecords]) -> FlatRecords:
@@ -60,6 +62,7 @@ def joined_records(blocks: Sequence[FlatRecords]) -> FlatRecords:
         flat=pl.concat([block.flat for block in blocks], rechunk=True),
         refused=[refusal for block in blocks for refusal in block.refused],
         lines=pl.concat([block.lines for block in blocks]),
+        left_out_count=sum(block.left_out_count for block in blocks),
     )
 
 

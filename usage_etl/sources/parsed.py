@@ -37,6 +37,8 @@ class ParseContext:
     received_at: dt.datetime
     settings: SourceSettings | None = None
     """The source's own settings, of its own model; None where a parser is used without any."""
+    origin_key: str = ""
+    """Key of the object as the source names it: its folders may say whose it is."""
 
     @property
     def tags(self) -> TagMapping:

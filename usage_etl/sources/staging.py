@@ -250,9 +250,7 @@ def _conformed(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _records_count(frames: Sequence[tuple[Table, pl.DataFrame]]) -> int:
-    """Records that became rows. One usage row is one record; charges may be several of one."""
-    if [table for table, _ in frames] == [STAGED_USAGE]:
-        return frames[0][1].height
+    """Records that became rows; one record may have become several."""
     return pl.concat([frame["raw_ordinal"] for _, frame in frames]).n_unique() if frames else 0
 
 
