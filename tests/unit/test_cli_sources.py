@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,32 @@ def test_settings_given_on_the_command_line_reach_the_parser(tmp_path: Path) -> 
     output = run("try", "litellm", str(file), "--set", "tags.feature=f=", "--set", "account=eu").output
 
     assert "feature_id=chat" in output
+
+
+def test_a_folder_is_tried_delivery_by_delivery_as_the_source_finds_them(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "deep/b.jsonl", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(line(request_id=name))
+    result = run("try", "litellm", str(tmp_path), "--set", "bundle=none")
+
+    assert [text.partition(":")[0] for text in result.output.splitlines() if "record(s) read" in text] == [
+        "a.jsonl",
+        "deep/b.jsonl",
+    ]
+    empty = run("try", "litellm", str(tmp_path), "--set", "pattern=*.parquet")
+    assert empty.exit_code == 1
+    assert "no delivery was found" in empty.output
+
+
+def test_a_run_of_an_export_is_tried_by_its_folder(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "tests/recorded/azure_cost", tmp_path / "run")
+    alone = run("try", "azure_cost", str(tmp_path / "run/actual_cost_ea.csv"))
+
+    assert alone.exit_code == 1
+    assert "give the folder" in alone.output
+
+
+def test_records_that_a_source_does_not_read_are_counted() -> None:
+    output = run("try", "focus", str(ROOT / "tests/recorded/focus/sample_like.csv")).output
+
+    assert "8 record(s) read: 4 charges row(s), 0 refused, 4 out of scope" in output

@@ -64,13 +64,15 @@ def print_kinds(console: Console, sources: Sequence[Source]) -> None:
 def print_trial(console: Console, trial: Trial, *, rows: int, all_columns: bool) -> None:
     """Counts, the first rows and every complaint of one file."""
     if trial.refusal:
-        console.print(f"[red]refused whole[/red]  {escape(str(trial.file))}: {escape(trial.refusal)}", soft_wrap=True)
+        console.print(f"[red]refused whole[/red]  {escape(trial.name)}: {escape(trial.refusal)}", soft_wrap=True)
         return
     staged = (
         ", ".join(f"{count:,} {name.removeprefix('staged_')} row(s)" for name, count in trial.rows_by_table.items() if count)
         or "no rows"
     )
-    console.print(f"{trial.rows_read:,} record(s) read: {staged}, {trial.rows_quarantined:,} refused")
+    left = f", {trial.rows_out_of_scope:,} out of scope" if trial.rows_out_of_scope else ""
+    left += f", {trial.rows_merged:,} merged into others" if trial.rows_merged else ""
+    console.print(f"{escape(trial.name)}: {trial.rows_read:,} record(s) read: {staged}, {trial.rows_quarantined:,} refused{left}")
     if trial.days:
         console.print(f"days: {trial.days[0]}" + (f" to {trial.days[-1]} ({len(trial.days)})" if len(trial.days) > 1 else ""))
     for name, total in trial.sums.items():

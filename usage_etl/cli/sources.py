@@ -46,17 +46,21 @@ def kinds() -> None:
 @app.command("try")
 def try_file(
     kind: Annotated[str, typer.Argument(help="Kind of source, as `usage-etl sources kinds` lists them.")],
-    file: Annotated[Path, typer.Argument(help="A file as the source delivers it.", exists=True, dir_okay=False)],
+    place: Annotated[Path, typer.Argument(help="A file as the source delivers it, or a folder of deliveries.", exists=True)],
     rows: Annotated[int, typer.Option(min=0, help="How many rows are shown.")] = 5,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the source, as key=value or key.key=value; may be repeated.")
     ] = None,
     all_columns: Annotated[bool, typer.Option("--all-columns", help="Show every filled column of each row.")] = False,
 ) -> None:
-    """Read one file without a lake: its first rows in canonical columns, and every complaint."""
-    from usage_etl.cli.trial import try_delivery
+    """Read a file or a folder without a lake: the first rows in canonical columns, and every complaint."""
+    from usage_etl.cli.trial import try_deliveries
 
-    trial = try_delivery(kind, file, settings or [])
-    print_trial(console, trial, rows=rows, all_columns=all_columns)
-    if trial.refusal:
+    trials = []
+    for trial in try_deliveries(kind, place, settings or []):
+        print_trial(console, trial, rows=rows, all_columns=all_columns)
+        trials.append(trial)
+    if not trials:
+        typer.echo("no delivery was found; the setting `pattern` says which files are read (give it with --set)", err=True)
+    if not trials or any(trial.refusal for trial in trials):
         raise typer.Exit(1)

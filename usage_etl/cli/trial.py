@@ -1,10 +1,10 @@
-"""Reads one file as a source would deliver it, without a lake, and says what became of it."""
+"""Reads a file or a folder as a source would deliver it, without a lake, and says what became of it."""
 
 from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,20 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
+from usage_etl.config import read_secret
 from usage_etl.config.settings import ParsingSettings, SourceSettings
 from usage_etl.errors import ConfigError, UnreadableDeliveryError
 from usage_etl.events import normalise
+from usage_etl.lake import open_store
 from usage_etl.schemas import STAGED_CHARGES, STAGED_USAGE
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.registry import SOURCES
 from usage_etl.sources.sandbox import ParseChild
-from usage_etl.sources.source import Source
+from usage_etl.sources.source import FetchContext, Source
 from usage_etl.sources.staging import StagedDelivery
+
+BEGINNING = dt.date(2015, 1, 1)
+"""No export is older."""
 
 KEPT_ROWS = 1_000
 """Rows that are kept for showing."""
@@ -41,11 +46,16 @@ class Trial:
     """What a file became."""
 
     kind: str
-    file: Path
+    name: str
+    """The file, or the delivery's key below the folder."""
     refusal: str = ""
     """Why the file is refused whole; empty where it is read."""
     rows_read: int = 0
     rows_quarantined: int = 0
+    rows_out_of_scope: int = 0
+    """Records that the source does not read, by its settings or by what they are."""
+    rows_merged: int = 0
+    """Records that went into the row of another."""
     days: tuple[dt.date, ...] = ()
     rows_by_table: Mapping[str, int] = field(default_factory=dict)
     usage: pl.DataFrame = field(default_factory=STAGED_USAGE.empty)
@@ -57,45 +67,69 @@ class Trial:
     complaints: tuple[Complaint, ...] = ()
 
 
-def try_delivery(kind: str, file: Path, assignments: Sequence[str]) -> Trial:
-    """What ``file`` becomes as a delivery of ``kind``. Raises ConfigError for an unknown kind or a setting it has not."""
+def try_deliveries(kind: str, place: Path, assignments: Sequence[str]) -> Iterator[Trial]:
+    """What a file, or each delivery that a folder holds, becomes as one of ``kind``.
+
+    Raises ConfigError for an unknown kind or a setting it has not, SourceError for a folder that cannot be listed.
+    """
     source = SOURCES.get(kind)
     if source is None:
         raise ConfigError("sources try", [f"unknown kind {kind!r}; known are {', '.join(SOURCES)}"])
-    settings = _settings(source, assignments)
-    now = dt.datetime.now(tz=dt.UTC)
+    settings = _settings(source, place, assignments)
+    child = ParseChild(ParsingSettings())
+    try:
+        if place.is_file():
+            yield _tried(child, settings, place.resolve(), str(place))
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            for item in source.fetch(settings, _fetch_context()):
+                item.save(local := Path(folder) / "delivery")
+                yield _tried(child, settings, local, item.origin_key)
+    finally:
+        child.close()
+
+
+def _fetch_context() -> FetchContext:
+    return FetchContext(
+        start_date=BEGINNING,
+        known=(),
+        pulled_at=dt.datetime.now(tz=dt.UTC),
+        read_secret=read_secret,
+        open_store=lambda location: open_store(location, endpoint_url=None, region="", must_exist=True),
+    )
+
+
+def _tried(child: ParseChild, settings: SourceSettings, path: Path, name: str) -> Trial:
     context = ParseContext(
         source=settings.name,
         source_account=settings.account,
         role=settings.role,
         delivery_id="0" * 32,
         delivery_sequence=1,
-        object_key=str(file),
-        received_at=now,
+        object_key=name,
+        received_at=dt.datetime.now(tz=dt.UTC),
         settings=settings,
     )
-    child = ParseChild(ParsingSettings())
     try:
         with tempfile.TemporaryDirectory() as folder:
-            staged = child.stage(file.resolve(), kind=kind, context=context, work_folder=Path(folder))
-            return _trial(kind, file, staged)
+            staged = child.stage(path, kind=settings.kind, context=context, work_folder=Path(folder))
+            return _trial(settings.kind, name, staged)
     except UnreadableDeliveryError as error:
-        return Trial(kind, file, refusal=error.reason)
-    finally:
-        child.close()
+        return Trial(settings.kind, name, refusal=error.reason)
 
 
-def _settings(source: Source, assignments: Sequence[str]) -> SourceSettings:
-    document: dict[str, Any] = {"kind": source.kind, "name": "trial", "location": "trial"}
+def _settings(source: Source, place: Path, assignments: Sequence[str]) -> SourceSettings:
+    folder = place if place.is_dir() else place.parent
+    document: dict[str, Any] = {"kind": source.kind, "name": "trial", "location": str(folder.resolve())}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise ConfigError("--set", [f"{assignment!r} is not key=value"])
         *above, last = key.split(".")
-        place = document
+        section = document
         for name in above:
-            place = place.setdefault(name, {})
-        place[last] = text
+            section = section.setdefault(name, {})
+        section[last] = text
     try:
         return source.settings.model_validate(document)
     except ValidationError as error:
@@ -103,7 +137,7 @@ def _settings(source: Source, assignments: Sequence[str]) -> SourceSettings:
         raise ConfigError(f"settings of {source.kind}", [f"{fault} (give it with --set)" for fault in faults]) from error
 
 
-def _trial(kind: str, file: Path, staged: StagedDelivery) -> Trial:
+def _trial(kind: str, name: str, staged: StagedDelivery) -> Trial:
     frames = {
         table.name: pl.concat(
             [
@@ -117,9 +151,11 @@ def _trial(kind: str, file: Path, staged: StagedDelivery) -> Trial:
     refused = [pl.scan_parquet(list(parts), glob=False) for parts in staged.quarantine.values()]
     return Trial(
         kind=kind,
-        file=file,
+        name=name,
         rows_read=staged.rows_read,
         rows_quarantined=staged.rows_quarantined,
+        rows_out_of_scope=staged.rows_out_of_scope,
+        rows_merged=staged.rows_merged,
         days=tuple(sorted({part.day for part in staged.files if part.rows_count})),
         rows_by_table={name: frame.select(pl.len()).collect().item() for name, frame in frames.items()},
         usage=usage.sort("raw_ordinal").head(KEPT_ROWS).collect(),

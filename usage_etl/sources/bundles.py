@@ -61,6 +61,8 @@ def open_bundle(path: Path, source: str) -> Iterator[Iterator[tuple[str, Path]]]
 @contextmanager
 def bundle_members(path: Path, source: str) -> Iterator[Iterator[tuple[str, BufferedIOBase]]]:
     """Members in order, each as (key, its bytes to read or read again). Raises UnreadableDeliveryError like open_bundle."""
+    if not is_bundle(path):
+        raise UnreadableDeliveryError(source, "a single file, not a delivery of several: give the folder that holds all of them")
     try:
         with tarfile.open(path, "r:") as archive:
             yield _members(archive)
