@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.sources.every_source import documented_settings, recorded
+from tests.unit.sources.every_source import documented_settings, recorded_deliveries
 from tests.unit.sources.hostile_files import HOSTILE, mutated_parquet
 from tests.unit.sources.spend_logs import CONTEXT
 from usage_etl.config.settings import ParsingSettings
@@ -75,7 +75,7 @@ def test_every_hostile_file_is_refused_or_accounted_for(
 def test_the_recorded_examples_give_the_same_rows_twice(kind: str, child: ParseChild, tmp_path: Path) -> None:
     """The child is well after all that, and at least one example of each kind gives rows."""
     rows_count = 0
-    for number, path in enumerate(recorded(kind)):
+    for number, path in enumerate(recorded_deliveries(kind, tmp_path)):
         once, again = (outcome(child, path, kind, tmp_path / f"{number}-{turn}") for turn in ("once", "again"))
         assert once == again, path.name
         rows_count += sum(rows for _, _, rows, _ in once) if isinstance(once, list) else 0
