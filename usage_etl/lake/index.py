@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from usage_etl.errors import LakeError
-from usage_etl.lake import builds, counted, counting
+from usage_etl.lake import builds, counted, counting, repeats
 from usage_etl.lake.builds import DayContent
 from usage_etl.lake.clock import Clock, utc_now
 from usage_etl.lake.counting import COUNTED, NOTHING
@@ -30,8 +30,6 @@ from usage_etl.schemas.state import bundle_members, day_builds, day_inputs, deli
 
 MARK_BYTES = 12
 """Length of the mark of a bundle's member."""
-
-_ACCEPTED = ("landed", "duplicate", *COUNTED)
 
 
 @dataclass(frozen=True)
@@ -97,12 +95,12 @@ class DeliveryIndex:
                 connection.execute(sa.text(f"LOCK TABLE {deliveries.name} IN SHARE ROW EXCLUSIVE MODE"))
             if _is_seen(connection, landed["source"], landed["origin_key"], landed["origin_version"]):
                 return None
-            earlier = _same_bytes(connection, landed, replaces_earlier=replaces_earlier)
+            earlier = repeats.same_bytes(connection, landed, replaces_earlier=replaces_earlier)
             last = connection.execute(sa.select(sa.func.max(deliveries.c.sequence))).scalar()
             fate: dict[str, Any] = {"status": "landed"}
             if earlier:
                 counts = {"rows_read_count": earlier.rows_read_count}
-                fate = {"status": "duplicate", "status_reason": _same_bytes_reason(earlier), **counts}
+                fate = {"status": "duplicate", "status_reason": repeats.reason(earlier), **counts}
             received_at = as_stored(landed["received_at"])
             row = {**landed, **fate, "received_at": received_at, "sequence": (last or 0) + 1}
             connection.execute(deliveries.insert().values(row))
@@ -298,8 +296,10 @@ class DeliveryIndex:
         with writing(self._engine) as connection:
             counting.lock(connection)
             before = _delivery(connection, delivery_id)
-            if fate.status == "staged" and (original := _original(connection, before, fate)):
-                fate = _Fate("duplicate", _same_bytes_reason(original), fate.counts)
+            if fate.status == "staged" and (
+                original := repeats.original(connection, before, fate.rows_staged, fate.staged_buckets)
+            ):
+                fate = _Fate("duplicate", repeats.reason(original), fate.counts)
             keeps_reason = fate.status == "staged" and (before.status_reason or "").startswith(RELEASED)
             row = {
                 "status": fate.status,
@@ -338,40 +338,8 @@ def _is_seen(connection: sa.Connection, source: str, origin_key: str, origin_ver
     return connection.execute(query).first() is not None
 
 
-def _original(connection: sa.Connection, delivery: LandedDelivery, fate: _Fate) -> LandedDelivery | None:
-    """The earlier delivery whose versions of the buckets ``delivery`` only repeats: its bytes hold the versions."""
-    rows_in_buckets = sum(sum(bucket.rows_by_day.values()) for bucket in fate.staged_buckets)
-    has_versions = all(bucket.version_at for bucket in fate.staged_buckets)
-    if not fate.staged_buckets or not has_versions or rows_in_buckets != fate.rows_staged:
-        return None
-    query = deliveries.select().where(deliveries.c.sha256 == delivery.sha256)
-    same = [row for row in connection.execute(query) if row.source == delivery.source and row.status in COUNTED]
-    earlier = min((row for row in same if row.sequence < delivery.sequence), key=lambda row: row.sequence, default=None)
-    return from_row(earlier) if earlier else None
-
-
-def _same_bytes(connection: sa.Connection, landed: Mapping[str, Any], *, replaces_earlier: bool) -> LandedDelivery | None:
-    """The earlier delivery that ``landed`` only repeats."""
-    own_source = deliveries.c.source == landed["source"]
-    accepted = deliveries.select().where(deliveries.c.status.in_(_ACCEPTED))
-    if replaces_earlier:
-        same_dataset = accepted.where(own_source, deliveries.c.dataset == landed["dataset"])
-        found = connection.execute(same_dataset.order_by(deliveries.c.sequence.desc()).limit(1)).all()
-    else:
-        # The few rows of each lookup are filtered and sorted here: a database without statistics would rather walk all
-        # deliveries of the source, or all sequence numbers, than use the index of the hash.
-        found = connection.execute(accepted.where(own_source, deliveries.c.origin_key == landed["origin_key"])).all()
-        found = found or connection.execute(accepted.where(deliveries.c.sha256 == landed["sha256"])).all()
-    last = max((row for row in found if row.source == landed["source"]), key=lambda row: row.sequence, default=None)
-    return from_row(last) if last is not None and last.sha256 == landed["sha256"] else None
-
-
 def _delivery(connection: sa.Connection, delivery_id: str) -> LandedDelivery:
     row = connection.execute(deliveries.select().where(deliveries.c.delivery_id == delivery_id)).first()
     if row is None:
         raise LakeError(f"delivery {delivery_id}: the index does not know it")
     return from_row(row)
-
-
-def _same_bytes_reason(earlier: LandedDelivery) -> str:
-    return f"same bytes as delivery {earlier.delivery_id}"
