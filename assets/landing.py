@@ -21,7 +21,7 @@ from usage_etl.schemas import BILLING_CHARGES_QUARANTINE, STAGED_CHARGES, STAGED
 from usage_etl.sources.fetched import FetchedObject
 from usage_etl.sources.parsed import ParseContext, quarantine_rows
 from usage_etl.sources.registry import SOURCES
-from usage_etl.sources.sandbox import parse_child
+from usage_etl.sources.sandbox.child import parse_child
 from usage_etl.sources.source import FetchContext, Source
 from usage_etl.sources.staging import BucketRows, StagedDelivery, StagedFile, quarantine_of
 

@@ -20,7 +20,7 @@ from usage_etl.lake import open_store
 from usage_etl.schemas import STAGED_CHARGES, STAGED_USAGE
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.registry import SOURCES
-from usage_etl.sources.sandbox import ParseChild
+from usage_etl.sources.sandbox.child import ParseChild
 from usage_etl.sources.source import FetchContext, Source
 from usage_etl.sources.staging import StagedDelivery
 

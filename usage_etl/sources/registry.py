@@ -14,8 +14,8 @@ from usage_etl.sources.source import Source
 def _found() -> Mapping[str, Source]:
     """Kind to source, in order of kind."""
     packages = sorted(module.name for module in pkgutil.iter_modules(sources.__path__) if module.ispkg)
-    found = {name: importlib.import_module(f"{sources.__name__}.{name}").SOURCE for name in packages}
-    return {source.kind: source for source in found.values()}
+    modules = [importlib.import_module(f"{sources.__name__}.{name}") for name in packages]
+    return {module.SOURCE.kind: module.SOURCE for module in modules if hasattr(module, "SOURCE")}
 
 
 SOURCES: Mapping[str, Source] = _found()

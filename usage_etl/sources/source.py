@@ -15,9 +15,9 @@ from usage_etl.config import SecretRef, SourceSettings
 from usage_etl.periods import days_between
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.staged import STAGED_USAGE
-from usage_etl.sources.bundling import Bundler
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.folder import ReadableStore, matching_objects, newest_day
+from usage_etl.sources.fetching.bundling import Bundler
+from usage_etl.sources.fetching.folder import ReadableStore, matching_objects, newest_day
 from usage_etl.sources.parsed import Parser
 
 OBJECTS = "objects"

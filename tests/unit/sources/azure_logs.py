@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.unit.sources.outcomes import Outcome, outcome_of, outcome_of_path
 from usage_etl.sources.azure_openai_logs.settings import AzureOpenAILogsSettings
-from usage_etl.sources.bundles import write_bundle
+from usage_etl.sources.reading.bundles import write_bundle
 
 CORRELATION = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 RESOURCE = "SUBSCRIPTIONS/S1/RESOURCEGROUPS/AI/PROVIDERS/MICROSOFT.APIMANAGEMENT/SERVICE/ACME"

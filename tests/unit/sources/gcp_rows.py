@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from usage_etl.sources.exact_json import JsonNumber, dumps
+from usage_etl.sources.reading.exact_json import JsonNumber, dumps
 
 SKU = "Gemini 2.5 Pro Text Input (Long) - Predictions"
 

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from tests.unit.sources.outcomes import Outcome, outcome_of_path
-from usage_etl.sources.bundles import write_bundle
 from usage_etl.sources.langfuse.settings import LangfuseSettings
+from usage_etl.sources.reading.bundles import write_bundle
 
 PROJECT = "clkpwwm0m000gmm094odg11gi"
 BASE = f"{PROJECT}/"

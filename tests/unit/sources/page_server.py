@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from usage_etl.sources.exact_json import dumps
-from usage_etl.sources.http import RetryPolicy
+from usage_etl.sources.fetching.http import RetryPolicy
+from usage_etl.sources.reading.exact_json import dumps
 
 QUICK = RetryPolicy(attempts=4, wait_initial_s=0.01, wait_max_s=0.02, patience_s=5.0, connect_timeout_s=2.0, read_timeout_s=2.0)
 JSON = {"content-type": "application/json; charset=utf-8"}

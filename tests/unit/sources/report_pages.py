@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
-from usage_etl.sources.exact_json import JsonNumber, dumps
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
+from usage_etl.sources.reading.exact_json import JsonNumber, dumps
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 DAY_SECONDS = 86_400

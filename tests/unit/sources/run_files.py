@@ -19,8 +19,8 @@ from usage_etl.sources.aws_data_exports import SOURCE as AWS
 from usage_etl.sources.aws_data_exports import AwsDataExportsSettings
 from usage_etl.sources.azure_cost import SOURCE as AZURE
 from usage_etl.sources.azure_cost import AzureCostSettings
-from usage_etl.sources.export_runs import ExportSettings
 from usage_etl.sources.fetched import FetchedObject
+from usage_etl.sources.fetching.export_runs import ExportSettings
 from usage_etl.sources.source import Source
 from usage_etl.sources.staging import StagedDelivery, stage
 

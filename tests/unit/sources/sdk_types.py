@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from usage_etl.sources.exact_json import JsonNumber
+from usage_etl.sources.reading.exact_json import JsonNumber
 
 Path = tuple[str, ...]
 

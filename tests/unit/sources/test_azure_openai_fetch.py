@@ -6,8 +6,8 @@ from pathlib import Path
 from tests.unit.sources.azure_logs import RESOURCE, gateway, lines, llm, settings
 from tests.unit.sources.fetching import fetch_context
 from usage_etl.sources.azure_openai_logs import SOURCE
-from usage_etl.sources.bundles import open_bundle
 from usage_etl.sources.fetched import FetchedObject
+from usage_etl.sources.reading.bundles import open_bundle
 
 
 def put(folder: Path, container: str, hour: int, content: bytes, name: str = "PT1H.json") -> None:

@@ -28,9 +28,9 @@ from tests.unit.sources.bedrock_records import (
 )
 from tests.unit.sources.fetching import fetch_context
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources import json_lines
 from usage_etl.sources.bedrock_logs.fetch import fetch, is_of_an_hour
 from usage_etl.sources.bedrock_logs.settings import BedrockLogsSettings
+from usage_etl.sources.reading import json_lines
 
 TOKENS = ("reported_input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reported_output_tokens")
 FOR_AN_HOUR = {"ttl": "1h", "inputTokens": 30}

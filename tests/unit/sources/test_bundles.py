@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from tests.unit.sources.spend_logs import CONTEXT, line, record
 from tests.unit.sources.test_staging import charge_batch, charge_row, usage_batch, usage_row
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources import lines as lines_module
-from usage_etl.sources.bundles import is_bundle, open_bundle, write_bundle
-from usage_etl.sources.lines import read_line_blocks
 from usage_etl.sources.litellm import SOURCE
-from usage_etl.sources.member_parse import parser_of
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
+from usage_etl.sources.reading import lines as lines_module
+from usage_etl.sources.reading.bundles import is_bundle, open_bundle, write_bundle
+from usage_etl.sources.reading.lines import read_line_blocks
+from usage_etl.sources.sandbox.member_parse import parser_of
 from usage_etl.sources.source import Facts, Source
 from usage_etl.sources.staging import stage
 

@@ -9,12 +9,12 @@ import pytest
 
 from tests.unit.sources.fetching import fetch_context
 from usage_etl.lake import open_store
-from usage_etl.sources import bundling
-from usage_etl.sources.bundles import open_bundle
-from usage_etl.sources.bundling import Bundler
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.folder import matching_objects, newest_day
+from usage_etl.sources.fetching import bundling
+from usage_etl.sources.fetching.bundling import Bundler
+from usage_etl.sources.fetching.folder import matching_objects, newest_day
 from usage_etl.sources.litellm import SOURCE
+from usage_etl.sources.reading.bundles import open_bundle
 from usage_etl.sources.source import FetchContext, fetch_folder, listed_days
 
 

@@ -116,7 +116,7 @@ def test_a_stream_across_midnight_counts_on_the_day_it_began() -> None:
 
 def test_only_the_last_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module("usage_etl.sources.claude_code.parse"), "REMEMBERED_ANSWERS", 2)
-    monkeypatch.setattr("usage_etl.sources.lines.BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr("usage_etl.sources.reading.lines.BLOCK_BYTES", 1 << 16)
     records = [answer(message={"id": f"msg-{number}", "content": "x" * 2000}) for number in range(100)]
     assert staged(KIND, lines(*records)).usage["event_id"].n_unique() == 100
 

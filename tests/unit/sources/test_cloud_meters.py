@@ -13,8 +13,8 @@ from usage_etl.schemas.staged import PROCESSINGS
 from usage_etl.sources.aws_data_exports.meters import read_meter as read_aws
 from usage_etl.sources.aws_data_exports.models import model_id
 from usage_etl.sources.azure_cost.meters import read_meter as read_azure
-from usage_etl.sources.meters import NOT_USAGE, UNMAPPED, Meter
-from usage_etl.sources.unit_blocks import unit_block, with_consumed
+from usage_etl.sources.rows.meters import NOT_USAGE, UNMAPPED, Meter
+from usage_etl.sources.rows.unit_blocks import unit_block, with_consumed
 from usage_etl.units import TOKEN_CLASSES
 
 INPUT, READ, OUTPUT = "input_uncached_tokens", "cache_read_tokens", "output_tokens"

@@ -170,7 +170,7 @@ def test_the_state_is_kept_over_blocks_of_a_file(monkeypatch: pytest.MonkeyPatch
     for number in range(1, 60):
         records += [talk, count(f"10:{number // 60:02d}:{number % 60:02d}", (10 * number, 0, number, 0))]
     whole = staged(KIND, lines(*records))
-    monkeypatch.setattr("usage_etl.sources.lines.BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr("usage_etl.sources.reading.lines.BLOCK_BYTES", 1 << 14)
     assert staged(KIND, lines(*records)).usage.equals(whole.usage)
     assert turns(whole) == [(10, 0, 1, 0)] * 59
 

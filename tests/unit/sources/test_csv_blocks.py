@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources import csv_blocks, text_tables
-from usage_etl.sources.csv_blocks import record_blocks
-from usage_etl.sources.text_tables import read_tables
+from usage_etl.sources.reading import csv_blocks, text_tables
+from usage_etl.sources.reading.csv_blocks import record_blocks
+from usage_etl.sources.reading.text_tables import read_tables
 
 Rows = list[tuple[int, tuple[str | None, ...]]]
 

@@ -192,7 +192,7 @@ def test_a_group_that_goes_on_in_a_later_frame_is_counted_once(tmp_path: Path, m
     whole = table(tmp_path, *GROUP)
     path = tmp_path / "export.csv"
     path.write_bytes(path.read_text().encode("utf-16"))  # read row by row, not block by block
-    monkeypatch.setattr("usage_etl.sources.text_tables.CHUNK_CELLS", 16)
+    monkeypatch.setattr("usage_etl.sources.reading.text_tables.CHUNK_CELLS", 16)
     parts = parsed("deepseek", path)
     assert parts.usage["event_id"].n_unique() == parts.usage.height > 1
     counted = ("reported_input_tokens", "cache_read_tokens", "reported_output_tokens", "requests_count")

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from usage_etl.sources.event_ids import EventIds
+from usage_etl.sources.rows.event_ids import EventIds
 
 
 def ids_of(ids: EventIds, *texts: str | None) -> list[str]:

@@ -14,7 +14,7 @@ from usage_etl.config.settings import ParsingSettings
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.registry import SOURCES
-from usage_etl.sources.sandbox import ParseChild
+from usage_etl.sources.sandbox.child import ParseChild
 from usage_etl.sources.staging import StagedDelivery
 
 

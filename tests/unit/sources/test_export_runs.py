@@ -23,8 +23,8 @@ from tests.unit.sources.run_files import (
 )
 from usage_etl.errors import SourceError, TransientSourceError, UnreadableDeliveryError
 from usage_etl.sources.azure_cost.manifest import read_manifest
-from usage_etl.sources.bundles import open_bundle, write_bundle
-from usage_etl.sources.run_manifests import period_of
+from usage_etl.sources.reading.bundles import open_bundle, write_bundle
+from usage_etl.sources.reading.run_manifests import period_of
 
 ROWS = csv_text(
     [{"Date": "10/5/2026", "CostInBillingCurrency": "1.5", "BillingCurrencyCode": "USD", "MeterCategory": "Azure OpenAI"}]

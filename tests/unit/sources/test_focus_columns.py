@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 
 from tests.unit.sources.report_pages import CONTEXT, Parsed, read, total
 from usage_etl.schemas.charge_line import CHARGE_CATEGORIES
-from usage_etl.sources.focus_columns import FOCUS_NAMES, FOCUS_REQUIRED, FOCUS_TYPES, FOCUS_UNREAD, FocusSource, focus_mapping
-from usage_etl.sources.mapping import value
-from usage_etl.sources.table_files import TableDialect, parse_table
+from usage_etl.sources.forms.table_files import TableDialect, parse_table
+from usage_etl.sources.rows.focus_columns import (
+    FOCUS_NAMES,
+    FOCUS_REQUIRED,
+    FOCUS_TYPES,
+    FOCUS_UNREAD,
+    FocusSource,
+    focus_mapping,
+)
+from usage_etl.sources.rows.mapping import value
 
 ROW = {
     "BilledCost": "12.345678901234567891",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from usage_etl.lake import open_store
-from usage_etl.sources.folder import compile_pattern, list_objects
+from usage_etl.sources.fetching.folder import compile_pattern, list_objects
 
 
 @dataclass

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.unit.sources.bill_files import RECORDED, Outcome, parsed, total
 from tests.unit.sources.gcp_rows import credit, export_row, number, write_lines, write_parquet
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.bundles import write_bundle
+from usage_etl.sources.reading.bundles import write_bundle
 
 
 def lines(folder: Path, *rows: Any, **source: Any) -> Outcome:

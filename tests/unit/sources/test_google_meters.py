@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage_etl.sources.google_meters import read_google_sku
+from usage_etl.sources.rows.google_meters import read_google_sku
 from usage_etl.units import TOKEN_CLASSES
 
 KNOWN = {

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.sources.page_server import JSON, QUICK, PageServer, Reply, json_reply, serving
 from usage_etl.errors import SourceError, TransientSourceError
-from usage_etl.sources.http import Answer, JsonApi
+from usage_etl.sources.fetching.http import Answer, JsonApi
 
 SECRET = "sk-admin-very-secret"
 PACKED = {**JSON, "content-encoding": "gzip"}
@@ -145,7 +145,7 @@ def test_a_compressed_body_is_landed_plain(server: PageServer) -> None:
 
 
 def test_an_endless_body_is_refused(server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usage_etl.sources.http.PAGE_BYTES_LIMIT", 1000)
+    monkeypatch.setattr("usage_etl.sources.fetching.http.PAGE_BYTES_LIMIT", 1000)
     bomb = gzip.compress(b" " * 1_000_000)
     server.queue.append(Reply(body=bomb, headers=PACKED))
     with pytest.raises(SourceError, match="in one page") as caught:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.unit.sources.page_server import QUICK, PageServer, Query, Reply, ReportSite, json_reply, serving
 from tests.unit.sources.report_pages import number
 from usage_etl.errors import SourceError
-from usage_etl.sources.exact_json import dumps
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.http import JsonApi
-from usage_etl.sources.pulls import Chunk, Endpoint, chunks_to_pull, pull
+from usage_etl.sources.fetching.http import JsonApi
+from usage_etl.sources.fetching.pulls import Chunk, Endpoint, chunks_to_pull, pull
+from usage_etl.sources.reading.exact_json import dumps
 
 START = dt.date(2026, 8, 1)
 TODAY = dt.date(2026, 11, 20)
@@ -268,7 +268,7 @@ def test_paging_that_does_not_hold_together_lands_nothing(server: PageServer, pa
 
 
 def test_paging_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usage_etl.sources.pulls.PAGES_LIMIT", 7)
+    monkeypatch.setattr("usage_etl.sources.fetching.pulls.PAGES_LIMIT", 7)
 
     def endless(path: str, query: Query) -> Reply:
         token = str(int(query.get("page", ["0"])[0]) + 1)

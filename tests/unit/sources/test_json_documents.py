@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources import json_documents
-from usage_etl.sources.json_documents import begins_as_json, read_record_blocks
+from usage_etl.sources.reading import json_documents
+from usage_etl.sources.reading.json_documents import begins_as_json, read_record_blocks
 
 RECORDS = [{"id": "a", "n": 1.50, "t": "x] , [{"}, {"id": 'ü\\"', "n": -2e-7, "in": {"a": [1, {}, []]}}, {}]
 WITHOUT_SURROGATES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

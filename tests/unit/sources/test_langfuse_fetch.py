@@ -7,9 +7,9 @@ from typing import Any
 from tests.unit.sources.fetching import fetch_context
 from tests.unit.sources.langfuse_files import PROJECT, manifest, observation, observation_v2, settings, trace, written
 from tests.unit.sources.outcomes import outcome_of_path
-from usage_etl.sources.bundles import open_bundle
 from usage_etl.sources.fetched import FetchedObject
 from usage_etl.sources.langfuse import SOURCE
+from usage_etl.sources.reading.bundles import open_bundle
 
 NINE, TEN, ELEVEN = "2026-11-02T09-00-00", "2026-11-02T10-00-00", "2026-11-02T11-00-00"
 

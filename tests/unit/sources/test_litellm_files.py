@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.unit.sources.spend_logs import CONTEXT, Outcome, line, outcome_of
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources import lines
 from usage_etl.sources.litellm.parse import parse
+from usage_etl.sources.reading import lines
 
 THREE = "".join(f"{line(request_id=f'req-{number}')}\n" for number in (1, 2, 3))
 

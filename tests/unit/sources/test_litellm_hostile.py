@@ -11,9 +11,9 @@ from polars.testing import assert_frame_equal
 
 from tests.unit.sources.spend_logs import line, outcome_of, record
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.json_lines import LineReader
-from usage_etl.sources.lines import LineBlock
 from usage_etl.sources.litellm.spend_logs import FIELDS, SHAPE
+from usage_etl.sources.reading.json_lines import LineReader
+from usage_etl.sources.reading.lines import LineBlock
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x1f"), max_size=12)
 SCALAR = st.one_of(
@@ -51,7 +51,7 @@ def read(content: str) -> tuple[pl.DataFrame, dict[int, str]]:
 
 
 def read_slowly(content: str) -> tuple[pl.DataFrame, dict[int, str]]:
-    with patch("usage_etl.sources.json_lines._decode_as", return_value=None):
+    with patch("usage_etl.sources.reading.json_lines._decode_as", return_value=None):
         return read(content)
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage_etl.sources.money_cells import dollar_text
-from usage_etl.sources.typed_text import decimals
+from usage_etl.sources.rows.money_cells import dollar_text
+from usage_etl.sources.rows.typed_text import decimals
 
 
 def read(cell: str) -> Decimal | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from usage_etl.sources.object_sets import set_name
+from usage_etl.sources.fetching.object_sets import set_name
 
 PARTS = {
     "a/part-00000.parquet": "a/#.parquet",

@@ -24,8 +24,8 @@ from tests.unit.sources.report_pages import (
 )
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.money import exact_sum
-from usage_etl.sources.exact_json import loads
 from usage_etl.sources.openai.parse import parse
+from usage_etl.sources.reading.exact_json import loads
 
 COSTS = RECORDED / "openai" / "costs_page.json"
 USAGE = RECORDED / "openai" / "usage_completions_pages.jsonl"

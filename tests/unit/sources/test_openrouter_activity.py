@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.unit.sources.bill_files import RECORDED, Outcome, parsed, total, write_csv
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.exact_json import JsonNumber, dumps
 from usage_etl.sources.openrouter.activity import FIELDS
-from usage_etl.sources.pages import pull_line
+from usage_etl.sources.reading.exact_json import JsonNumber, dumps
+from usage_etl.sources.reading.pages import pull_line
 
 
 def number(text: str) -> JsonNumber:

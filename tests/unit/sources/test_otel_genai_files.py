@@ -109,7 +109,7 @@ def test_a_line_that_is_no_utf8_is_refused_alone() -> None:
 
 
 def test_a_line_too_long_is_refused_by_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usage_etl.sources.lines.BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr("usage_etl.sources.reading.lines.BLOCK_BYTES", 1 << 12)
     monkeypatch.setattr(files, "MAX_DOCUMENT_BYTES", 1 << 13)
     long = document(*(call(filler="x" * 100) for _ in range(100)))
     found = outcome(LINES[0], long, LINES[1])
@@ -146,7 +146,7 @@ def test_a_document_that_bursts_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 def test_spans_keep_their_numbers_over_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [document(call(gen__ai_response_id=f"response-{n:016d}", n=n), span({})) for n in range(50)]
     whole = outcome(*lines)
-    monkeypatch.setattr("usage_etl.sources.lines.BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr("usage_etl.sources.reading.lines.BLOCK_BYTES", 1 << 12)
     cut = outcome(*lines)
     assert_frame_equal(cut.usage, whole.usage)
     assert whole.usage["raw_ordinal"].to_list() == list(range(1, 101, 2))

@@ -16,7 +16,7 @@ from tests.unit.sources.spend_logs import CONTEXT, line
 from usage_etl.config.settings import ParsingSettings
 from usage_etl.errors import TransientSourceError, UnreadableDeliveryError
 from usage_etl.sources.parsed import CoveredBucket
-from usage_etl.sources.sandbox import ParseChild
+from usage_etl.sources.sandbox.child import ParseChild
 from usage_etl.sources.staging import StagedDelivery
 
 LIMITS = ParsingSettings(memory_mb=1024, cpu_s=20, cpu_s_per_mb=0)

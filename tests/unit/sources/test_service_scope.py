@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from usage_etl.sources.service_scope import matches_any
+from usage_etl.sources.rows.service_scope import matches_any
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from tests.unit.sources.report_pages import openai_bucket, openai_cost, openai_page, save
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.exact_json import JsonNumber, dumps, loads
-from usage_etl.sources.pages import page_line, read_pages
+from usage_etl.sources.reading.exact_json import JsonNumber, dumps, loads
+from usage_etl.sources.reading.pages import page_line, read_pages
 
 PAGE = openai_page(openai_bucket(openai_cost("1.50")))
 
@@ -73,7 +73,7 @@ def test_a_damaged_or_foreign_file_is_refused_whole(tmp_path: Path, content: byt
 
 
 def test_a_page_beyond_the_size_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usage_etl.sources.pages.PAGE_BYTES_LIMIT", 100)
+    monkeypatch.setattr("usage_etl.sources.reading.pages.PAGE_BYTES_LIMIT", 100)
     for content in (dumps(PAGE), json.dumps(loads(dumps(PAGE)), indent=1)):
         path = tmp_path / "page.json"
         path.write_bytes(gzip.compress(content.encode()))

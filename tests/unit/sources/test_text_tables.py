@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources import text_tables
-from usage_etl.sources.text_tables import TextTable, read_tables
+from usage_etl.sources.reading import text_tables
+from usage_etl.sources.reading.text_tables import TextTable, read_tables
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\x85\u2028\u2029\x0b\x0c\x1c\x1d\x1e"), max_size=8)
 

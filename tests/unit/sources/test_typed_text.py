@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage_etl.sources.typed_text import counts, epochs, instants, milliseconds, numbers
+from usage_etl.sources.rows.typed_text import counts, epochs, instants, milliseconds, numbers
 
 UNREADABLE = ["", " ", "x", "12x", "1 2", "0x1F", "1_000", "true", "nan", "inf", "-Infinity", "12.5", "1e-3", "1e400", "१२"]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.unit.staged_rows import staged
 from usage_etl.events import normalise
-from usage_etl.sources.usage_bodies import TOKEN_COLUMNS, find_usage, price_class, staged_tokens
+from usage_etl.sources.rows.usage_bodies import TOKEN_COLUMNS, find_usage, price_class, staged_tokens
 from usage_etl.units import INPUT_TOKEN_CLASSES, MODAL_TOKENS, TOKEN_CLASSES
 
 CASES = json.loads((Path(__file__).parents[2] / "recorded" / "usage_bodies" / "usages.json").read_text(encoding="utf-8"))

@@ -20,10 +20,10 @@ from usage_etl.sources.anthropic.fields import (
     region,
     tags,
 )
-from usage_etl.sources.cells import Cells
+from usage_etl.sources.forms.reports import Bucket
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.reports import Bucket
-from usage_etl.sources.tags import tag_object
+from usage_etl.sources.rows.cells import Cells
+from usage_etl.sources.rows.tags import tag_object
 
 
 def read_charge(result: Mapping[str, Any], bucket: Bucket, cells: Cells, context: ParseContext) -> dict[str, Any]:

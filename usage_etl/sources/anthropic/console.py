@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from usage_etl.sources.anthropic.families import CONSOLE_COST, CONSOLE_USAGE, DOWNLOAD
-from usage_etl.sources.report_downloads import Download, Downloads, Row
+from usage_etl.sources.forms.report_downloads import Download, Downloads, Row
 
 _DAY = "usage_date_utc"
 _TOKEN_TYPES = {

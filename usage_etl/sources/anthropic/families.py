@@ -22,7 +22,7 @@ from usage_etl.sources.anthropic.charges import read_charge, read_console_charge
 from usage_etl.sources.anthropic.fields import TAGGED
 from usage_etl.sources.anthropic.settings import Family
 from usage_etl.sources.anthropic.usage import read_usage
-from usage_etl.sources.reports import Report
+from usage_etl.sources.forms.reports import Report
 
 COST_REPORT = "cost_report"
 MESSAGES_USAGE = "usage_messages"

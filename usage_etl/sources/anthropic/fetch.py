@@ -25,11 +25,11 @@ from usage_etl.sources.anthropic.families import (
     USER_USAGE,
 )
 from usage_etl.sources.anthropic.settings import AnthropicSettings
-from usage_etl.sources.cells import Cells
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.http import DEFAULT_POLICY, JsonApi, RetryPolicy
-from usage_etl.sources.pulls import Endpoint, landed_versions
-from usage_etl.sources.report_api import fetch_reports
+from usage_etl.sources.fetching.http import DEFAULT_POLICY, JsonApi, RetryPolicy
+from usage_etl.sources.fetching.pulls import Endpoint, landed_versions
+from usage_etl.sources.fetching.report_api import fetch_reports
+from usage_etl.sources.rows.cells import Cells
 from usage_etl.sources.source import FetchContext
 
 _log = logging.getLogger(__name__)

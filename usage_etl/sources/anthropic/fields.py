@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from usage_etl.schemas.staged import PROCESSINGS
-from usage_etl.sources.cells import Cells
+from usage_etl.sources.rows.cells import Cells
 
 PROVIDER = "anthropic"
 

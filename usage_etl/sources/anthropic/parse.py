@@ -11,11 +11,11 @@ from typing import Any
 from usage_etl.sources.anthropic.console import DOWNLOADS
 from usage_etl.sources.anthropic.families import ALLOWED, REPORTS, dataset_of
 from usage_etl.sources.anthropic.settings import AnthropicSettings
-from usage_etl.sources.cells import Cells
+from usage_etl.sources.forms.report_delivery import parse_reports
+from usage_etl.sources.forms.report_downloads import is_page_file, parse_download
+from usage_etl.sources.forms.reports import Dialect
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.report_delivery import parse_reports
-from usage_etl.sources.report_downloads import is_page_file, parse_download
-from usage_etl.sources.reports import Dialect
+from usage_etl.sources.rows.cells import Cells
 
 PARSER_VERSION = "2"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from usage_etl.sources.report_api import ReportApiSettings
+from usage_etl.sources.fetching.report_api import ReportApiSettings
 
 Family = Literal["auto", "admin", "enterprise", "enterprise_users", "analytics"]
 Dimension = Literal[

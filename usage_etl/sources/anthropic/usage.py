@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any
 
 from usage_etl.sources.anthropic.fields import CONTEXT_WINDOWS, PROVIDER, identity, part, processing, region, tags
-from usage_etl.sources.cells import Cells
+from usage_etl.sources.forms.reports import Bucket
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.reports import Bucket
-from usage_etl.sources.tags import tag_pairs
+from usage_etl.sources.rows.cells import Cells
+from usage_etl.sources.rows.tags import tag_pairs
 
 
 def read_usage(result: Mapping[str, Any], bucket: Bucket, cells: Cells, _: ParseContext) -> dict[str, Any]:

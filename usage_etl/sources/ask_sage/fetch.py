@@ -14,9 +14,9 @@ from usage_etl.errors import SourceError
 from usage_etl.sources.ask_sage.columns import TEXTS_OF_PEOPLE
 from usage_etl.sources.ask_sage.parse import ACTIVITY
 from usage_etl.sources.ask_sage.settings import AskSageSettings
-from usage_etl.sources.exact_json import dumps
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.http import DEFAULT_POLICY, JsonApi, RetryPolicy
+from usage_etl.sources.fetching.http import DEFAULT_POLICY, JsonApi, RetryPolicy
+from usage_etl.sources.reading.exact_json import dumps
 from usage_etl.sources.source import FetchContext, fetch_folder
 
 ROWS_OF_AN_ANSWER = 100

@@ -10,11 +10,11 @@ import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
 from usage_etl.sources.ask_sage.settings import AskSageSettings
-from usage_etl.sources.event_ids import EventIds
-from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.request_words import is_true
-from usage_etl.sources.typed_text import INSTANT_FORMATS
+from usage_etl.sources.rows.event_ids import EventIds
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
+from usage_etl.sources.rows.request_words import is_true
+from usage_etl.sources.rows.typed_text import INSTANT_FORMATS
 
 NATIVE_UNIT = "asksage_tokens"
 

@@ -8,8 +8,8 @@ from usage_etl.money import MAX_AMOUNT
 from usage_etl.schemas.staged import STAGED_USAGE
 from usage_etl.sources.ask_sage.log_rows import NATIVE_UNIT
 from usage_etl.sources.ask_sage.settings import AskSageSettings
-from usage_etl.sources.mapping import EARLIEST, FieldTypes, RowMapping, request_columns, value
 from usage_etl.sources.parsed import CoveredBucket, ParseContext
+from usage_etl.sources.rows.mapping import EARLIEST, FieldTypes, RowMapping, request_columns, value
 
 KINDS = {"inference": "ai.chat", "embedding": "ai.embed"}
 """Column of the table to the primitive that its tokens were used for."""

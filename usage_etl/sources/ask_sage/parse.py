@@ -13,14 +13,14 @@ from usage_etl.sources.ask_sage.columns import ADDRESS, ALLOCATION, LOG, MONTHLY
 from usage_etl.sources.ask_sage.log_rows import log_mapping
 from usage_etl.sources.ask_sage.monthly_rows import KINDS, covered_months, monthly_mapping
 from usage_etl.sources.ask_sage.settings import AskSageSettings
-from usage_etl.sources.json_documents import begins_as_json, read_record_blocks
-from usage_etl.sources.lines import LineBlock
-from usage_etl.sources.log_files import LogDialect, parse_log
-from usage_etl.sources.mapping import RowWriter
+from usage_etl.sources.forms.log_files import LogDialect, parse_log
+from usage_etl.sources.forms.table_files import TableDialect, batch_of_parts, parse_table
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.records import RecordShape
-from usage_etl.sources.table_files import TableDialect, batch_of_parts, parse_table
-from usage_etl.sources.text_tables import read_tables
+from usage_etl.sources.reading.json_documents import begins_as_json, read_record_blocks
+from usage_etl.sources.reading.lines import LineBlock
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.reading.text_tables import read_tables
+from usage_etl.sources.rows.mapping import RowWriter
 
 ACTIVITY = "activity"
 """The activity log or the monthly table, told by its columns."""

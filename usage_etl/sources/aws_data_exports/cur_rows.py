@@ -18,13 +18,13 @@ from usage_etl.money import MONEY
 from usage_etl.schemas.staged import STAGED_CHARGES
 from usage_etl.sources.aws_data_exports.cur_columns import CUR_DECIMALS, CUR_INSTANTS
 from usage_etl.sources.aws_data_exports.meters import read_meter
-from usage_etl.sources.distinct import read_distinct
-from usage_etl.sources.focus_columns import FOCUS_INSTANTS, amount_rules, cleaned, period_rules, spelled
-from usage_etl.sources.mapping import FieldTypes, RowMapping, charge_day, value
-from usage_etl.sources.meters import meter_columns, with_meters
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.tag_objects import merged_tags, tag_object
-from usage_etl.sources.unit_blocks import consumed_rules, with_consumed
+from usage_etl.sources.reading.distinct import read_distinct
+from usage_etl.sources.rows.focus_columns import FOCUS_INSTANTS, amount_rules, cleaned, period_rules, spelled
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, charge_day, value
+from usage_etl.sources.rows.meters import meter_columns, with_meters
+from usage_etl.sources.rows.tag_objects import merged_tags, tag_object
+from usage_etl.sources.rows.unit_blocks import consumed_rules, with_consumed
 
 _CATEGORIES = {
     **dict.fromkeys(("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage", "SavingsPlanNegation"), "Usage"),

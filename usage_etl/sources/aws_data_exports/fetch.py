@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from usage_etl.sources.aws_data_exports.manifest import read_manifest
 from usage_etl.sources.aws_data_exports.settings import AwsDataExportsSettings
-from usage_etl.sources.export_runs import fetch_runs
 from usage_etl.sources.fetched import FetchedObject
+from usage_etl.sources.fetching.export_runs import fetch_runs
 from usage_etl.sources.source import FetchContext
 
 

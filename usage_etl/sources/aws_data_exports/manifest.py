@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from usage_etl.periods import Month
-from usage_etl.sources.run_manifests import ExportRun, NoManifestError, RunFile
+from usage_etl.sources.reading.run_manifests import ExportRun, NoManifestError, RunFile
 
 DATA_EXPORT = "data_export"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from usage_etl.sources.aws_data_exports.models import model_id
-from usage_etl.sources.meters import NOT_USAGE, UNMAPPED, Meter
+from usage_etl.sources.rows.meters import NOT_USAGE, UNMAPPED, Meter
 
 _CLASSES = {
     "input-tokens": "input_uncached_tokens",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from usage_etl.sources.export_runs import ExportSettings
+from usage_etl.sources.fetching.export_runs import ExportSettings
 
 
 class AwsDataExportsSettings(ExportSettings):

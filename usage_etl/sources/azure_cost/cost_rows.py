@@ -16,12 +16,12 @@ import polars as pl
 from usage_etl.money import MONEY
 from usage_etl.schemas.staged import STAGED_CHARGES
 from usage_etl.sources.azure_cost.meters import read_meter
-from usage_etl.sources.focus_columns import FOCUS_INSTANTS, amount_rules, cleaned, period_rules, spelled
-from usage_etl.sources.mapping import FieldTypes, RowMapping, charge_day, value
-from usage_etl.sources.meters import meter_columns, metered_unit, with_meters
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.tag_objects import with_tag_objects
-from usage_etl.sources.unit_blocks import consumed_rules, with_consumed
+from usage_etl.sources.rows.focus_columns import FOCUS_INSTANTS, amount_rules, cleaned, period_rules, spelled
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, charge_day, value
+from usage_etl.sources.rows.meters import meter_columns, metered_unit, with_meters
+from usage_etl.sources.rows.tag_objects import with_tag_objects
+from usage_etl.sources.rows.unit_blocks import consumed_rules, with_consumed
 
 COST_NAMES: Mapping[str, tuple[str, ...]] = {
     "Date": ("Date", "UsageDateTime", "UsageDate"),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from usage_etl.errors import SourceError
 from usage_etl.sources.azure_cost.manifest import ACTUAL_COST, AMORTIZED_COST, FOCUS_COST, read_manifest
 from usage_etl.sources.azure_cost.settings import AzureCostSettings
-from usage_etl.sources.export_runs import fetch_runs, landed_datasets
 from usage_etl.sources.fetched import FetchedObject
+from usage_etl.sources.fetching.export_runs import fetch_runs, landed_datasets
 from usage_etl.sources.source import FetchContext
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from usage_etl.periods import Month
-from usage_etl.sources.run_manifests import ExportRun, NoManifestError, RunFile, period_of
+from usage_etl.sources.reading.run_manifests import ExportRun, NoManifestError, RunFile, period_of
 
 FOCUS_COST = "focus_cost"
 ACTUAL_COST = "actual_cost"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from usage_etl.sources.meters import NOT_USAGE, UNMAPPED, Meter
+from usage_etl.sources.rows.meters import NOT_USAGE, UNMAPPED, Meter
 
 _DIRECTIONS = {
     **dict.fromkeys(("inp", "input", "in", "prompt"), "input"),

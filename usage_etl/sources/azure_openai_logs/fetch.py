@@ -12,9 +12,9 @@ from itertools import groupby
 
 from usage_etl.keys import sha256_hex
 from usage_etl.sources.azure_openai_logs.settings import AzureOpenAILogsSettings
-from usage_etl.sources.bundles import Content, write_bundle
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.folder import list_objects
+from usage_etl.sources.fetching.folder import list_objects
+from usage_etl.sources.reading.bundles import Content, write_bundle
 from usage_etl.sources.source import FetchContext
 
 HOURS = "hours"

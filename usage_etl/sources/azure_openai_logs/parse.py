@@ -22,12 +22,12 @@ from usage_etl.sources.azure_openai_logs.rows import (
     gateway_columns,
     settings_of,
 )
-from usage_etl.sources.bundles import is_bundle, open_bundle
-from usage_etl.sources.json_documents import read_record_blocks
-from usage_etl.sources.json_lines import FlatRecords, LineReader
-from usage_etl.sources.mapping import Broken, RowWriter, typed
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
-from usage_etl.sources.typed_text import milliseconds
+from usage_etl.sources.reading.bundles import is_bundle, open_bundle
+from usage_etl.sources.reading.json_documents import read_record_blocks
+from usage_etl.sources.reading.json_lines import FlatRecords, LineReader
+from usage_etl.sources.rows.mapping import Broken, RowWriter, typed
+from usage_etl.sources.rows.typed_text import milliseconds
 
 PARSER_VERSION = "1"
 """Changes when the same file would give other rows."""

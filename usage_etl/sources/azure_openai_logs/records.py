@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from usage_etl.sources.records import RecordShape
+from usage_etl.sources.reading.records import RecordShape
 
 LLM, GATEWAY, REQUEST = "llm", "gateway", "request"
 """Kinds of record that are read."""

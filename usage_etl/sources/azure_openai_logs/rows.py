@@ -8,9 +8,9 @@ from collections.abc import Callable
 import polars as pl
 
 from usage_etl.sources.azure_openai_logs.settings import AzureOpenAILogsSettings
-from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.typed_text import INSTANT_FORMATS
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
+from usage_etl.sources.rows.typed_text import INSTANT_FORMATS
 
 TOKENS = ("promptTokens", "completionTokens", "totalTokens", "promptCachedTokens")
 

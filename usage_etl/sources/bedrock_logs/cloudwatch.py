@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 
-from usage_etl.sources.lines import MAX_LINE_BYTES
-from usage_etl.sources.plain import open_plain
+from usage_etl.sources.reading.lines import MAX_LINE_BYTES
+from usage_etl.sources.reading.plain import open_plain
 
 _ARRIVED = re.compile(rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z[ \t]+(?=\{)")
 _ENVELOPE = re.compile(rb'^\s*\{[^{}\[]*"(?:messageType|logEvents)"\s*:')

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from usage_etl.sources.bedrock_logs.settings import MetadataKeys
-from usage_etl.sources.json_lines import Variant
-from usage_etl.sources.mapping import FieldTypes
-from usage_etl.sources.records import ELEMENTS, RecordShape
+from usage_etl.sources.reading.json_lines import Variant
+from usage_etl.sources.reading.records import ELEMENTS, RecordShape
+from usage_etl.sources.rows.mapping import FieldTypes
 
 Place = tuple[str, ...]
 

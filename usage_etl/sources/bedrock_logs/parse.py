@@ -8,9 +8,9 @@ from pathlib import Path
 from usage_etl.sources.bedrock_logs.cloudwatch import records_of
 from usage_etl.sources.bedrock_logs.fields import shapes
 from usage_etl.sources.bedrock_logs.rows import MAPPING, keys_of
-from usage_etl.sources.log_files import LogDialect, parse_log
+from usage_etl.sources.forms.log_files import LogDialect, parse_log
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.small_objects import lines_of
+from usage_etl.sources.reading.small_objects import lines_of
 
 INVOCATIONS = "invocations"
 """Records of model invocations."""

@@ -13,9 +13,9 @@ import polars as pl
 
 from usage_etl.sources.bedrock_logs.fields import COUNTS_OF_BODY, DURATIONS_OF_BODY, OF_BODY, TYPES, metadata_column
 from usage_etl.sources.bedrock_logs.settings import BedrockLogsSettings, MetadataKeys
-from usage_etl.sources.mapping import RowMapping, id_rules, instant_rules, request_columns, typed, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.records import LIST_SEPARATOR
+from usage_etl.sources.reading.records import LIST_SEPARATOR
+from usage_etl.sources.rows.mapping import RowMapping, id_rules, instant_rules, request_columns, typed, value, word
 
 _PRINCIPAL = r"^arn:[^:]*:(?:iam|sts)::[^:]*:(.+)$"
 _MODEL = r"^arn:[^:]*:bedrock:[^:]*:[^:]*:(foundation-model|inference-profile)/(.+)$"

@@ -12,10 +12,10 @@ import polars as pl
 
 from usage_etl.sources.claude_code.rows import IS_ANSWER, SHAPE, mapping
 from usage_etl.sources.claude_code.settings import ClaudeCodeSettings
-from usage_etl.sources.json_lines import FlatRecords
-from usage_etl.sources.log_files import LogDialect, batch_of_records, flat_records
-from usage_etl.sources.mapping import RowWriter
+from usage_etl.sources.forms.log_files import LogDialect, batch_of_records, flat_records
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
+from usage_etl.sources.reading.json_lines import FlatRecords
+from usage_etl.sources.rows.mapping import RowWriter
 
 SESSIONS = "sessions"
 """Session files of Claude Code."""

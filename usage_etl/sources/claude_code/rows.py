@@ -15,11 +15,11 @@ import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
 from usage_etl.sources.claude_code.settings import ClaudeCodeSettings
-from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.records import RecordShape
-from usage_etl.sources.request_words import is_true
-from usage_etl.sources.sessions import with_owners
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
+from usage_etl.sources.rows.request_words import is_true
+from usage_etl.sources.rows.sessions import with_owners
 
 _USAGE = ("message", "usage")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from usage_etl.sources.cloudflare_ai_gateway.rows import api_mapping, api_shape, pushed_mapping, pushed_shape
 from usage_etl.sources.cloudflare_ai_gateway.settings import CloudflareAIGatewaySettings
-from usage_etl.sources.json_documents import read_record_blocks
-from usage_etl.sources.lines import LineBlock
-from usage_etl.sources.log_files import LogDialect, parse_log
+from usage_etl.sources.forms.log_files import LogDialect, parse_log
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.plain import open_plain
+from usage_etl.sources.reading.json_documents import read_record_blocks
+from usage_etl.sources.reading.lines import LineBlock
+from usage_etl.sources.reading.plain import open_plain
 
 LOGS = "logs"
 """Requests through the gateway, of either shape."""

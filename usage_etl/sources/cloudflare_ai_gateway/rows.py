@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
-from usage_etl.sources.attributes import attribute_columns, attribute_fields
 from usage_etl.sources.cloudflare_ai_gateway.settings import CloudflareAIGatewaySettings
-from usage_etl.sources.event_ids import LOG_CHUNKS, EventIds
-from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.records import RecordShape
-from usage_etl.sources.request_words import http_code, http_outcome, is_true, primitive_of_path
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.rows.attributes import attribute_columns, attribute_fields
+from usage_etl.sources.rows.event_ids import LOG_CHUNKS, EventIds
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
+from usage_etl.sources.rows.request_words import http_code, http_outcome, is_true, primitive_of_path
 
 API_FIELDS: Mapping[str, tuple[str, ...]] = {
     name: (name,)

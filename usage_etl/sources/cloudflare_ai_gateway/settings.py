@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from usage_etl.config import FolderSourceSettings
-from usage_etl.sources.attributes import AttributeMapping
+from usage_etl.sources.rows.attributes import AttributeMapping
 
 
 class CloudflareAIGatewaySettings(FolderSourceSettings):

@@ -12,10 +12,10 @@ import polars as pl
 from usage_etl.sources.codex.rows import IS_CONTEXT, IS_COUNT, IS_META, SHAPE, TURN_SCHEMA, mapping
 from usage_etl.sources.codex.settings import CodexSettings
 from usage_etl.sources.codex.turns import Turns
-from usage_etl.sources.json_lines import FlatRecords
-from usage_etl.sources.log_files import LogDialect, batch_of_records, flat_records
-from usage_etl.sources.mapping import RowWriter
+from usage_etl.sources.forms.log_files import LogDialect, batch_of_records, flat_records
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
+from usage_etl.sources.reading.json_lines import FlatRecords
+from usage_etl.sources.rows.mapping import RowWriter
 
 SESSIONS = "sessions"
 """Rollout files of Codex."""

@@ -9,11 +9,11 @@ import polars as pl
 
 from usage_etl.sources.codex.settings import CodexSettings
 from usage_etl.sources.codex.turns import LAST, PARTS, TOTAL
-from usage_etl.sources.mapping import FieldTypes, RowMapping, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.records import RecordShape
-from usage_etl.sources.request_words import is_readable
-from usage_etl.sources.sessions import with_owners
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, instant_rules, request_columns, value, word
+from usage_etl.sources.rows.request_words import is_readable
+from usage_etl.sources.rows.sessions import with_owners
 
 _INFO = ("payload", "info")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from usage_etl.sources.sessions import SessionLogSettings
+from usage_etl.sources.rows.sessions import SessionLogSettings
 
 
 class CodexSettings(SessionLogSettings):

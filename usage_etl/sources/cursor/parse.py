@@ -15,13 +15,21 @@ import polars as pl
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.schemas.staged import STAGED_CHARGES
 from usage_etl.sources.cursor.settings import BILLED_KINDS, NOT_BILLED_KINDS, CursorSettings
-from usage_etl.sources.event_ids import EventIds, quarter_hour
-from usage_etl.sources.focus_columns import amount_rules
-from usage_etl.sources.mapping import FieldTypes, RowMapping, RowWriter, charge_columns, instant_rules, request_columns, value
-from usage_etl.sources.money_cells import dollar_text
+from usage_etl.sources.forms.table_files import TableDialect, batch_of_parts, read_fields
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
-from usage_etl.sources.service_scope import matches_any
-from usage_etl.sources.table_files import TableDialect, batch_of_parts, read_fields
+from usage_etl.sources.rows.event_ids import EventIds, quarter_hour
+from usage_etl.sources.rows.focus_columns import amount_rules
+from usage_etl.sources.rows.mapping import (
+    FieldTypes,
+    RowMapping,
+    RowWriter,
+    charge_columns,
+    instant_rules,
+    request_columns,
+    value,
+)
+from usage_etl.sources.rows.money_cells import dollar_text
+from usage_etl.sources.rows.service_scope import matches_any
 
 USAGE_EVENTS = "usage_events"
 PARSER_VERSION = "1"

@@ -22,9 +22,9 @@ from usage_etl.sources.deepseek.intervals import (
     interval_rules,
     started_at,
 )
-from usage_etl.sources.mapping import FieldTypes, RowMapping, RowWriter, value, with_hashed_secrets
+from usage_etl.sources.forms.table_files import TableDialect, batch_of, covered_by_rows, read_fields
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.table_files import TableDialect, batch_of, covered_by_rows, read_fields
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, RowWriter, value, with_hashed_secrets
 
 _NAMES: Mapping[str, tuple[str, ...]] = dict(INTERVAL_NAMES) | {
     name: (name,) for name in ("model", "api_key_name", "api_key", "type", "amount")

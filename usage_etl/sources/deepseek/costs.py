@@ -22,10 +22,10 @@ from usage_etl.sources.deepseek.intervals import (
     started_at,
 )
 from usage_etl.sources.deepseek.settings import DeepSeekSettings
-from usage_etl.sources.focus_columns import amount_rules
-from usage_etl.sources.mapping import FieldTypes, RowMapping, RowWriter, charge_columns, value
+from usage_etl.sources.forms.table_files import TableDialect, batch_of_parts, covered_by_rows, read_fields
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.table_files import TableDialect, batch_of_parts, covered_by_rows, read_fields
+from usage_etl.sources.rows.focus_columns import amount_rules
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, RowWriter, charge_columns, value
 
 _NAMES: Mapping[str, tuple[str, ...]] = dict(INTERVAL_NAMES) | {
     name: (name,) for name in ("user_id", "model", "wallet_type", "cost", "currency")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from usage_etl.sources.mapping import instant_rules, value
 from usage_etl.sources.parsed import ParseContext
+from usage_etl.sources.rows.mapping import instant_rules, value
 
 INTERVAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "utc_date": ("utc_date", "date"),

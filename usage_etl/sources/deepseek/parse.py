@@ -18,7 +18,7 @@ from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.sources.deepseek.amounts import parse_amounts
 from usage_etl.sources.deepseek.costs import parse_costs
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.text_tables import read_tables
+from usage_etl.sources.reading.text_tables import read_tables
 
 AMOUNTS = "amounts"
 COSTS = "costs"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from usage_etl.sources.envoy_ai_gateway.rows import is_call, mapping, shape
 from usage_etl.sources.envoy_ai_gateway.settings import EnvoyAIGatewaySettings
-from usage_etl.sources.log_files import LogDialect, parse_log
+from usage_etl.sources.forms.log_files import LogDialect, parse_log
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
 
 ACCESS_LOG = "access_log"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from usage_etl.sources.envoy_ai_gateway.settings import EnvoyAIGatewaySettings, EnvoyFields
-from usage_etl.sources.event_ids import LOG_CHUNKS, EventIds
-from usage_etl.sources.mapping import (
+from usage_etl.sources.parsed import ParseContext
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.rows.event_ids import LOG_CHUNKS, EventIds
+from usage_etl.sources.rows.mapping import (
     FieldTypes,
     RowMapping,
     id_rules,
@@ -16,9 +18,7 @@ from usage_etl.sources.mapping import (
     with_hashed_secrets,
     word,
 )
-from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.records import RecordShape
-from usage_etl.sources.request_words import http_code, http_outcome, is_readable, primitive_of_path
+from usage_etl.sources.rows.request_words import http_code, http_outcome, is_readable, primitive_of_path
 
 FIELDS = tuple(EnvoyFields.model_fields)
 """Every field that can be read, by the name of its setting."""

@@ -17,12 +17,19 @@ from usage_etl.schemas.staged import STAGED_CHARGES
 from usage_etl.sources.focus.meters import METER_FIELDS, METER_NAMES, read_meter
 from usage_etl.sources.focus.settings import AI_CATEGORY, AI_NAMES, FocusSettings
 from usage_etl.sources.focus.versions import focus_version
-from usage_etl.sources.focus_columns import FOCUS_NAMES, FOCUS_REQUIRED, FOCUS_TYPES, FOCUS_UNREAD, FocusSource, focus_mapping
-from usage_etl.sources.mapping import RowWriter, value
+from usage_etl.sources.forms.table_files import TableDialect, batch_of, read_fields
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
-from usage_etl.sources.service_scope import matches_any
-from usage_etl.sources.table_files import TableDialect, batch_of, read_fields
-from usage_etl.sources.typed_text import instants
+from usage_etl.sources.rows.focus_columns import (
+    FOCUS_NAMES,
+    FOCUS_REQUIRED,
+    FOCUS_TYPES,
+    FOCUS_UNREAD,
+    FocusSource,
+    focus_mapping,
+)
+from usage_etl.sources.rows.mapping import RowWriter, value
+from usage_etl.sources.rows.service_scope import matches_any
+from usage_etl.sources.rows.typed_text import instants
 
 _log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from usage_etl.schemas.staged import STAGED_CHARGES
+from usage_etl.sources.fetching.object_sets import fetch_sets
 from usage_etl.sources.gcp_billing.parse import DETAILED_EXPORT, PARSER_VERSION, parse
 from usage_etl.sources.gcp_billing.settings import GcpBillingSettings
-from usage_etl.sources.object_sets import fetch_sets
 from usage_etl.sources.source import Facts, Source
 
 SOURCE = Source(

@@ -15,10 +15,10 @@ from typing import Any
 import polars as pl
 
 from usage_etl.errors import ConservationError, UnreadableDeliveryError
-from usage_etl.sources.exact_json import loads
 from usage_etl.sources.gcp_billing.nested import as_text, conformed, fields_of
-from usage_etl.sources.json_lines import Refusal
-from usage_etl.sources.lines import LineBlock, read_line_blocks
+from usage_etl.sources.reading.exact_json import loads
+from usage_etl.sources.reading.json_lines import Refusal
+from usage_etl.sources.reading.lines import LineBlock, read_line_blocks
 
 CHUNK_ROWS = 50_000
 """Rows of one frame of a Parquet file."""

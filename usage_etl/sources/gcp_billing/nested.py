@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.exact_json import JsonNumber
+from usage_etl.sources.reading.exact_json import JsonNumber
 
 
 def conformed(name: str, found: pl.DataType | None, wanted: pl.DataType, source: str) -> pl.Expr:

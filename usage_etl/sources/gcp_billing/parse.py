@@ -14,15 +14,15 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES
+from usage_etl.sources.forms.table_files import merged_parts
 from usage_etl.sources.gcp_billing.export_rows import ExportRows, read_export
 from usage_etl.sources.gcp_billing.rows import COSTS, CREDITS, SPELLINGS, bucket_key, credit_rows, flat_rows, prepared
 from usage_etl.sources.gcp_billing.settings import AI_SERVICES, GcpBillingSettings
-from usage_etl.sources.mapping import RowWriter
-from usage_etl.sources.object_sets import open_parts
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows
-from usage_etl.sources.service_scope import matches_any
-from usage_etl.sources.table_files import merged_parts
-from usage_etl.sources.typed_text import instants
+from usage_etl.sources.reading.bundles import open_parts
+from usage_etl.sources.rows.mapping import RowWriter
+from usage_etl.sources.rows.service_scope import matches_any
+from usage_etl.sources.rows.typed_text import instants
 
 _log = logging.getLogger(__name__)
 

@@ -13,16 +13,16 @@ from dataclasses import astuple
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES
-from usage_etl.sources.distinct import read_distinct
-from usage_etl.sources.focus_columns import amount_rules
 from usage_etl.sources.gcp_billing.settings import AI_SERVICES
-from usage_etl.sources.google_meters import read_google_sku
-from usage_etl.sources.mapping import EARLIEST, FieldTypes, RowMapping, charge_day, instant_rules, value
-from usage_etl.sources.meters import METER_COLUMNS
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.service_scope import matches_any
-from usage_etl.sources.tag_objects import tag_object
-from usage_etl.sources.unit_blocks import with_consumed
+from usage_etl.sources.reading.distinct import read_distinct
+from usage_etl.sources.rows.focus_columns import amount_rules
+from usage_etl.sources.rows.google_meters import read_google_sku
+from usage_etl.sources.rows.mapping import EARLIEST, FieldTypes, RowMapping, charge_day, instant_rules, value
+from usage_etl.sources.rows.meters import METER_COLUMNS
+from usage_etl.sources.rows.service_scope import matches_any
+from usage_etl.sources.rows.tag_objects import tag_object
+from usage_etl.sources.rows.unit_blocks import with_consumed
 
 SPELLINGS = (
     "%Y-%m-%d %H:%M:%S%.f UTC",

@@ -15,8 +15,8 @@ from usage_etl.sources.generic.flat import types_of
 from usage_etl.sources.generic.periods import billing_end, bucket_key, charge_ends, charge_starts, instant
 from usage_etl.sources.generic.settings import GenericSettings
 from usage_etl.sources.generic.usage import known, quantity
-from usage_etl.sources.mapping import EARLIEST, RowMapping, charge_columns, charge_day
 from usage_etl.sources.parsed import ParseContext
+from usage_etl.sources.rows.mapping import EARLIEST, RowMapping, charge_columns, charge_day
 from usage_etl.units import PRIMITIVE_UNITS
 
 _FARTHEST = dt.timedelta(days=3700)

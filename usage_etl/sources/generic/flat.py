@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from usage_etl.sources.event_ids import EventIds
 from usage_etl.sources.generic.fields import CHARGE_TIMES, KINDS, TIMES
 from usage_etl.sources.generic.settings import ANY_OTHER, GenericSettings
-from usage_etl.sources.mapping import FieldTypes, with_hashed_secrets
-from usage_etl.sources.typed_text import INSTANT_FORMATS
+from usage_etl.sources.rows.event_ids import EventIds
+from usage_etl.sources.rows.mapping import FieldTypes, with_hashed_secrets
+from usage_etl.sources.rows.typed_text import INSTANT_FORMATS
 
 _DATES = ("%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d", "%Y%m%d")
 _MONTH = r"^\d{4}-\d{2}$"

@@ -11,18 +11,18 @@ import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
+from usage_etl.sources.forms.table_files import batch_of_parts
 from usage_etl.sources.generic.charges import charge_mapping
 from usage_etl.sources.generic.flat import FieldReader
 from usage_etl.sources.generic.periods import covered_buckets
 from usage_etl.sources.generic.settings import GenericSettings, name_of, place_of
 from usage_etl.sources.generic.usage import usage_mapping
-from usage_etl.sources.json_documents import begins_as_json, read_record_blocks
-from usage_etl.sources.json_lines import LineReader
-from usage_etl.sources.mapping import RowWriter
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
-from usage_etl.sources.records import RecordShape
-from usage_etl.sources.table_files import batch_of_parts
-from usage_etl.sources.text_tables import TextTable, read_tables
+from usage_etl.sources.reading.json_documents import begins_as_json, read_record_blocks
+from usage_etl.sources.reading.json_lines import LineReader
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.reading.text_tables import TextTable, read_tables
+from usage_etl.sources.rows.mapping import RowWriter
 
 ROWS = "rows"
 """Rows of whatever the mapping says."""

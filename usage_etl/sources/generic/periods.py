@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import polars as pl
 
 from usage_etl.sources.generic.settings import GenericSettings
-from usage_etl.sources.mapping import typed
 from usage_etl.sources.parsed import CoveredBucket
+from usage_etl.sources.rows.mapping import typed
 
 _LENGTHS = {"hour": "1h", "day": "1d", "month": "1mo"}
 _NO_INSTANT = pl.lit(None, pl.Datetime("us", "UTC"))

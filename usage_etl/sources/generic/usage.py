@@ -12,9 +12,9 @@ from usage_etl.sources.generic.fields import KINDS, ONE_EACH, OWNERS, TOKENS, WO
 from usage_etl.sources.generic.flat import types_of
 from usage_etl.sources.generic.periods import bucket_key, ends, event_id, instant, starts
 from usage_etl.sources.generic.settings import GenericSettings
-from usage_etl.sources.mapping import RowMapping, id_rules, instant_rules, request_columns, typed
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.request_words import http_code, http_outcome, is_readable, is_true
+from usage_etl.sources.rows.mapping import RowMapping, id_rules, instant_rules, request_columns, typed
+from usage_etl.sources.rows.request_words import http_code, http_outcome, is_readable, is_true
 from usage_etl.units import PRIMITIVE_UNITS
 
 EXCERPT_CHARACTERS = 120

@@ -10,8 +10,8 @@ from usage_etl.sources.github_copilot.reports import parse_report
 from usage_etl.sources.github_copilot.requests_used import parse_requests_used
 from usage_etl.sources.github_copilot.seats import parse_activity_report, parse_seat_pages
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.plain import open_plain
-from usage_etl.sources.text_tables import read_tables
+from usage_etl.sources.reading.plain import open_plain
+from usage_etl.sources.reading.text_tables import read_tables
 
 USAGE_REPORT = "usage_report"
 METERED_REPORT = "metered_report"

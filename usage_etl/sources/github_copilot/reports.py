@@ -13,14 +13,14 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES
-from usage_etl.sources.event_ids import EventIds
-from usage_etl.sources.focus_columns import amount_rules
+from usage_etl.sources.forms.table_files import TableDialect, batch_of_parts, covered_by_rows, read_fields
 from usage_etl.sources.github_copilot.settings import AI_PRODUCTS, GitHubCopilotSettings
-from usage_etl.sources.mapping import FieldTypes, RowMapping, RowWriter, instant_rules, value
-from usage_etl.sources.money_cells import dollar_text
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.service_scope import matches_any
-from usage_etl.sources.table_files import TableDialect, batch_of_parts, covered_by_rows, read_fields
+from usage_etl.sources.rows.event_ids import EventIds
+from usage_etl.sources.rows.focus_columns import amount_rules
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, RowWriter, instant_rules, value
+from usage_etl.sources.rows.money_cells import dollar_text
+from usage_etl.sources.rows.service_scope import matches_any
 
 PROVIDER = "github"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from usage_etl.sources.event_ids import EventIds
+from usage_etl.sources.forms.table_files import TableDialect, batch_of_parts, read_fields
 from usage_etl.sources.github_copilot.reports import PROVIDER
-from usage_etl.sources.mapping import FieldTypes, RowMapping, RowWriter, instant_rules, request_columns, value
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.table_files import TableDialect, batch_of_parts, read_fields
+from usage_etl.sources.rows.event_ids import EventIds
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, RowWriter, instant_rules, request_columns, value
 
 _NAMES: Mapping[str, tuple[str, ...]] = {name: (name,) for name in ("Timestamp", "User", "Model", "Requests Used")}
 _UNREAD = frozenset({"exceeds monthly quota", "total monthly quota"})

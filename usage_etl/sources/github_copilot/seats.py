@@ -15,14 +15,14 @@ from typing import Any
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.periods import Month, day_start
 from usage_etl.schemas.staged import STAGED_CHARGES
-from usage_etl.sources.cells import Cells
-from usage_etl.sources.exact_json import dumps
+from usage_etl.sources.forms.table_files import TableDialect, read_fields
 from usage_etl.sources.github_copilot.reports import PROVIDER
 from usage_etl.sources.github_copilot.settings import GitHubCopilotSettings
-from usage_etl.sources.pages import read_pages
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows, staged_rows
-from usage_etl.sources.table_files import TableDialect, read_fields
-from usage_etl.sources.typed_text import instants
+from usage_etl.sources.reading.exact_json import dumps
+from usage_etl.sources.reading.pages import read_pages
+from usage_etl.sources.rows.cells import Cells
+from usage_etl.sources.rows.typed_text import instants
 
 _NAMES: Mapping[str, tuple[str, ...]] = {"report_time": ("report_time", "Report Time"), "login": ("login", "User", "Login")}
 _UNREAD = frozenset({"last_authenticated_at", "last_activity_at", "last_surface_used", "organization"})

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import polars as pl
 
-from usage_etl.sources.attributes import attribute_fields
+from usage_etl.sources.forms.log_files import LogDialect, parse_log
+from usage_etl.sources.forms.table_files import TableDialect, parse_table
 from usage_etl.sources.helicone.rows import FIELDS, PLACES, mapping, with_properties
 from usage_etl.sources.helicone.settings import HeliconeSettings
-from usage_etl.sources.json_documents import begins_as_json, read_record_blocks
-from usage_etl.sources.log_files import LogDialect, parse_log
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.records import RecordShape
-from usage_etl.sources.table_files import TableDialect, parse_table
+from usage_etl.sources.reading.json_documents import begins_as_json, read_record_blocks
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.rows.attributes import attribute_fields
 
 REQUESTS = "requests"
 """Requests as Helicone exports them."""

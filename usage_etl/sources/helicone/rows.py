@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
-from usage_etl.sources.attributes import attribute_columns, attribute_field
 from usage_etl.sources.helicone.settings import HeliconeSettings
-from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.request_words import http_code, http_outcome, is_claude, is_readable, primitive_of_path
+from usage_etl.sources.rows.attributes import attribute_columns, attribute_field
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
+from usage_etl.sources.rows.request_words import http_code, http_outcome, is_claude, is_readable, primitive_of_path
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     name: (name,)

@@ -8,13 +8,13 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_USAGE
-from usage_etl.sources.json_lines import FlatRecords
+from usage_etl.sources.forms.log_files import LogDialect, flat_records, quoted
+from usage_etl.sources.forms.table_files import merged_parts
 from usage_etl.sources.kong.rows import calls_of, has_call, mapping, shape
 from usage_etl.sources.kong.settings import KongSettings
-from usage_etl.sources.log_files import LogDialect, flat_records, quoted
-from usage_etl.sources.mapping import RowWriter
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
-from usage_etl.sources.table_files import merged_parts
+from usage_etl.sources.reading.json_lines import FlatRecords
+from usage_etl.sources.rows.mapping import RowWriter
 
 ACCESS_LOG = "access_log"
 """Lines of a logging plugin."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from usage_etl.config import FolderSourceSettings
-from usage_etl.sources.attributes import AttributeMapping
+from usage_etl.sources.rows.attributes import AttributeMapping
 
 PluginName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,60}$")]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from usage_etl.errors import SourceError
 from usage_etl.keys import sha256_hex
-from usage_etl.sources.bundles import Content, write_bundle
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.folder import list_objects
+from usage_etl.sources.fetching.folder import list_objects
 from usage_etl.sources.langfuse.keys import MANIFESTS, OBSERVATIONS, OBSERVATIONS_V2, TRACES, parts_of, read_manifest, table_of
 from usage_etl.sources.langfuse.settings import LangfuseSettings
+from usage_etl.sources.reading.bundles import Content, write_bundle
 from usage_etl.sources.source import FetchContext
 
 _log = logging.getLogger(__name__)

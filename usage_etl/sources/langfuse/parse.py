@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.bundles import is_bundle, open_bundle
 from usage_etl.sources.langfuse.keys import MANIFESTS, TRACES, read_manifest, table_of
 from usage_etl.sources.langfuse.rows import CALLS, COLUMNS, LISTS, MAPPING, MAPS
 from usage_etl.sources.langfuse.tables import Rows, read_rows
 from usage_etl.sources.langfuse.usage_details import usage_columns
-from usage_etl.sources.mapping import RowWriter
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
+from usage_etl.sources.reading.bundles import is_bundle, open_bundle
+from usage_etl.sources.rows.mapping import RowWriter
 
 _log = logging.getLogger(__name__)
 

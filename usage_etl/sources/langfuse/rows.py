@@ -7,11 +7,11 @@ import polars as pl
 from usage_etl.money import MAX_AMOUNT, MAX_TOKENS
 from usage_etl.sources.langfuse.settings import LangfuseSettings
 from usage_etl.sources.langfuse.usage_details import IS_READABLE, MEASURES, TOTAL
-from usage_etl.sources.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.records import LIST_SEPARATOR
-from usage_etl.sources.tags import tag_columns
-from usage_etl.sources.typed_text import INSTANT_FORMATS
+from usage_etl.sources.reading.records import LIST_SEPARATOR
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
+from usage_etl.sources.rows.tags import tag_columns
+from usage_etl.sources.rows.typed_text import INSTANT_FORMATS
 
 COLUMNS = (
     "id", "trace_id", "project_id", "environment", "type", "start_time", "end_time", "completion_start_time", "updated_at",

@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.json_documents import begins_as_json, read_record_blocks
-from usage_etl.sources.json_lines import LineReader, Refusal
-from usage_etl.sources.records import RecordShape
-from usage_etl.sources.text_tables import read_tables
+from usage_etl.sources.reading.json_documents import begins_as_json, read_record_blocks
+from usage_etl.sources.reading.json_lines import LineReader, Refusal
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.reading.text_tables import read_tables
 
 _PARQUET = b"PAR1"
 

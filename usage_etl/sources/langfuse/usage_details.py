@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
-from usage_etl.sources.typed_text import counts
+from usage_etl.sources.rows.typed_text import counts
 
 _COUNT = r':\s*(?:"\d{1,15}"|\d{1,15}(?:\.0+)?)'
 _PLAIN_SHAPE = re.compile(r'\{(?:\s*"[^"\\:]*"\s*:\s*(?:0|null)\s*(?:,(?=\s*")|(?=\}$)))*\s*\}')

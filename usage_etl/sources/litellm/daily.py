@@ -17,10 +17,10 @@ from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.keys import sha256_hex
 from usage_etl.money import MAX_AMOUNT
 from usage_etl.schemas.staged import STAGED_USAGE
-from usage_etl.sources.log_files import LogDialect, parse_log
-from usage_etl.sources.mapping import FieldTypes, RowMapping, request_columns, value, with_hashed_secrets, word
+from usage_etl.sources.forms.log_files import LogDialect, parse_log
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
-from usage_etl.sources.records import RecordShape
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, request_columns, value, with_hashed_secrets, word
 
 ENTITIES = ("user_id", "team_id", "organization_id", "end_user_id", "agent_id")
 """Columns of which each table has one besides ``tag``."""

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from usage_etl.sources.lines import read_line_blocks
+from usage_etl.sources.forms.log_files import LogDialect, parse_log
 from usage_etl.sources.litellm import payload_fields, payload_rows, rows, spend_logs
 from usage_etl.sources.litellm.daily import parse_daily_spend
-from usage_etl.sources.log_files import LogDialect, parse_log
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
+from usage_etl.sources.reading.lines import read_line_blocks
 
 SPEND_LOGS = "spend_logs"
 """Rows of LiteLLM_SpendLogs."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from usage_etl.sources.litellm.spend_logs import FIELDS as SPEND_LOG_FIELDS
-from usage_etl.sources.mapping import FieldTypes
-from usage_etl.sources.records import RecordShape
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.rows.mapping import FieldTypes
 
 _USAGE_PARTS = {name: place[2:] for name, place in SPEND_LOG_FIELDS.items() if place[:2] == ("metadata", "usage_object")}
 _HIDDEN = ("hidden_params", "usage_object")

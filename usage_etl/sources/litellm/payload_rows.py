@@ -7,9 +7,9 @@ import polars as pl
 from usage_etl.sources.litellm.payload_fields import TIMES, TYPES
 from usage_etl.sources.litellm.rows import prepared, status_of, token_columns, token_parts, word_columns
 from usage_etl.sources.litellm.rules import shared_rules
-from usage_etl.sources.mapping import RowMapping, id_rules, instant_rules, request_columns, value, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.typed_text import instants
+from usage_etl.sources.rows.mapping import RowMapping, id_rules, instant_rules, request_columns, value, word
+from usage_etl.sources.rows.typed_text import instants
 
 _HIT = "_cache_hit"
 

@@ -10,9 +10,9 @@ import polars as pl
 
 from usage_etl.sources.litellm.rules import record_rules
 from usage_etl.sources.litellm.spend_logs import REASONING_BESIDE, TYPES
-from usage_etl.sources.mapping import RowMapping, request_columns, typed, value, with_hashed_secrets, word
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.tags import tag_columns
+from usage_etl.sources.rows.mapping import RowMapping, request_columns, typed, value, with_hashed_secrets, word
+from usage_etl.sources.rows.tags import tag_columns
 
 PRIMITIVES = {
     "embedding": "ai.embed",

@@ -9,8 +9,8 @@ import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
 from usage_etl.sources.litellm.spend_logs import REASONING_BESIDE
-from usage_etl.sources.mapping import id_rules, instant_rules, value
 from usage_etl.sources.parsed import ParseContext
+from usage_etl.sources.rows.mapping import id_rules, instant_rules, value
 
 
 def record_rules(context: ParseContext) -> dict[str, pl.Expr]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from usage_etl.sources.mapping import FieldTypes
-from usage_etl.sources.records import RecordShape
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.rows.mapping import FieldTypes
 
 _USAGE = ("metadata", "usage_object")
 _EXTRA = ("metadata", "additional_usage_values")

@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 from usage_etl.schemas.staged import STAGED_CHARGES
-from usage_etl.sources.cells import Cells
+from usage_etl.sources.forms.reports import Bucket, Report
 from usage_etl.sources.openai.line_items import LineItem, read_line_item
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.reports import Bucket, Report
-from usage_etl.sources.tags import tag_object
+from usage_etl.sources.rows.cells import Cells
+from usage_etl.sources.rows.tags import tag_object
 
 COSTS = "costs"
 COSTS_OBJECT = "organization.costs.result"

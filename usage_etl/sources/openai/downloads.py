@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from usage_etl.sources.exact_json import JsonNumber
+from usage_etl.sources.forms.report_downloads import Download, Downloads, Row
 from usage_etl.sources.openai.costs import COSTS, COSTS_OBJECT
 from usage_etl.sources.openai.usage import USAGE_REPORTS, UsageReport
-from usage_etl.sources.report_downloads import Download, Downloads, Row
+from usage_etl.sources.reading.exact_json import JsonNumber
 
 _BUCKET_COLUMNS = frozenset({"start_time", "end_time", "start_time_iso", "end_time_iso"})
 _ACCOUNT_COLUMNS = frozenset({"organization_id", "organization_name", "project_name", "user_email"})

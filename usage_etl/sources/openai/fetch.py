@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from usage_etl.periods import day_start
-from usage_etl.sources.cells import Cells
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.http import DEFAULT_POLICY, RetryPolicy
+from usage_etl.sources.fetching.http import DEFAULT_POLICY, RetryPolicy
+from usage_etl.sources.fetching.pulls import Endpoint
+from usage_etl.sources.fetching.report_api import fetch_reports
 from usage_etl.sources.openai.costs import COST_DIMENSIONS, COSTS
 from usage_etl.sources.openai.settings import OpenAISettings
 from usage_etl.sources.openai.usage import USAGE_REPORTS
-from usage_etl.sources.pulls import Endpoint
-from usage_etl.sources.report_api import fetch_reports
+from usage_etl.sources.rows.cells import Cells
 from usage_etl.sources.source import FetchContext
 
 _KEY_ADVICE = "an organization owner makes one under Settings, Admin keys; it needs the scope api.usage.read"

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from usage_etl.sources.cells import Cells
+from usage_etl.sources.forms.report_delivery import parse_reports
+from usage_etl.sources.forms.report_downloads import is_page_file, parse_download
+from usage_etl.sources.forms.reports import Dialect
 from usage_etl.sources.openai.costs import COST_REPORT, COSTS, COSTS_OBJECT
 from usage_etl.sources.openai.downloads import DOWNLOADS
 from usage_etl.sources.openai.usage import USAGE_REPORTS
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.report_delivery import parse_reports
-from usage_etl.sources.report_downloads import is_page_file, parse_download
-from usage_etl.sources.reports import Dialect
+from usage_etl.sources.rows.cells import Cells
 
 PARSER_VERSION = "2"
 

@@ -13,10 +13,10 @@ from decimal import Decimal
 from typing import Any
 
 from usage_etl.schemas.staged import STAGED_USAGE
-from usage_etl.sources.cells import Cells
+from usage_etl.sources.forms.reports import Bucket, Report, RowReader
 from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.reports import Bucket, Report, RowReader
-from usage_etl.sources.tags import tag_pairs
+from usage_etl.sources.rows.cells import Cells
+from usage_etl.sources.rows.tags import tag_pairs
 
 _PROVIDER = "openai"
 _PROCESSINGS = {

@@ -19,10 +19,10 @@ from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.keys import sha256_hex
 from usage_etl.periods import day_start
 from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
-from usage_etl.sources.cells import Cells
-from usage_etl.sources.exact_json import dumps
-from usage_etl.sources.pages import Page, read_pages
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows, staged_rows
+from usage_etl.sources.reading.exact_json import dumps
+from usage_etl.sources.reading.pages import Page, read_pages
+from usage_etl.sources.rows.cells import Cells
 
 _log = logging.getLogger(__name__)
 

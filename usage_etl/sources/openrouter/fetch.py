@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterator
 from usage_etl.errors import SourceError
 from usage_etl.keys import sha256_hex
 from usage_etl.periods import days_between
-from usage_etl.sources.exact_json import dumps
 from usage_etl.sources.fetched import FetchedObject
-from usage_etl.sources.http import DEFAULT_POLICY, Answer, JsonApi, RetryPolicy
+from usage_etl.sources.fetching.http import DEFAULT_POLICY, Answer, JsonApi, RetryPolicy
 from usage_etl.sources.openrouter.activity import ACTIVITY
 from usage_etl.sources.openrouter.settings import OpenRouterSettings
-from usage_etl.sources.pages import page_line, pull_line
+from usage_etl.sources.reading.exact_json import dumps
+from usage_etl.sources.reading.pages import page_line, pull_line
 from usage_etl.sources.source import FetchContext, fetch_folder
 
 _log = logging.getLogger(__name__)

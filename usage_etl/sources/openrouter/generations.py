@@ -9,12 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES
-from usage_etl.sources.event_ids import quarter_hour
-from usage_etl.sources.focus_columns import amount_rules
-from usage_etl.sources.mapping import FieldTypes, RowMapping, charge_columns, id_rules, instant_rules, request_columns, value
+from usage_etl.sources.forms.table_files import TableDialect, covered_by_rows, parse_table
 from usage_etl.sources.openrouter.activity import PROVIDER
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.table_files import TableDialect, covered_by_rows, parse_table
+from usage_etl.sources.rows.event_ids import quarter_hour
+from usage_etl.sources.rows.focus_columns import amount_rules
+from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, charge_columns, id_rules, instant_rules, request_columns, value
 
 GENERATIONS = "generations"
 

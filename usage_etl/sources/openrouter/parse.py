@@ -9,7 +9,7 @@ from usage_etl.sources.openrouter.activity import ACTIVITY, parse_activity
 from usage_etl.sources.openrouter.generations import GENERATIONS, parse_generations
 from usage_etl.sources.openrouter.settings import OpenRouterSettings
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
-from usage_etl.sources.plain import open_plain
+from usage_etl.sources.reading.plain import open_plain
 
 PARSER_VERSION = "1"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from usage_etl.sources.report_api import ReportApiSettings
+from usage_etl.sources.fetching.report_api import ReportApiSettings
 
 
 class OpenRouterSettings(ReportApiSettings):

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from backports import zstd
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.plain import open_plain
+from usage_etl.sources.reading.plain import open_plain
 
 MAX_DOCUMENT_BYTES = 64 << 20
 """Longest document that is read; a longer line is refused as a line, a longer frame with its file."""

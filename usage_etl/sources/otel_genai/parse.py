@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.lines import LineBlock, read_line_blocks
-from usage_etl.sources.mapping import RowWriter
 from usage_etl.sources.otel_genai import files
 from usage_etl.sources.otel_genai.documents import Wanted, read_documents, span_texts
 from usage_etl.sources.otel_genai.rows import MAPPING, settings_of
 from usage_etl.sources.otel_genai.spans import in_scope, wanted
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
+from usage_etl.sources.reading.lines import LineBlock, read_line_blocks
+from usage_etl.sources.rows.mapping import RowWriter
 
 PARSER_VERSION = "1"
 """Changes when the same file would give other rows."""

@@ -12,7 +12,12 @@ from collections.abc import Mapping
 import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
-from usage_etl.sources.mapping import (
+from usage_etl.sources.otel_genai import attributes as names
+from usage_etl.sources.otel_genai.documents import END, SCOPE, SPAN, START, STATUS, TRACE
+from usage_etl.sources.otel_genai.settings import OtelGenAiSettings
+from usage_etl.sources.otel_genai.spans import PRIMITIVE, TAGS
+from usage_etl.sources.parsed import ParseContext
+from usage_etl.sources.rows.mapping import (
     MAX_ID_BYTES,
     FieldTypes,
     RowMapping,
@@ -23,11 +28,6 @@ from usage_etl.sources.mapping import (
     with_hashed_secrets,
     word,
 )
-from usage_etl.sources.otel_genai import attributes as names
-from usage_etl.sources.otel_genai.documents import END, SCOPE, SPAN, START, STATUS, TRACE
-from usage_etl.sources.otel_genai.settings import OtelGenAiSettings
-from usage_etl.sources.otel_genai.spans import PRIMITIVE, TAGS
-from usage_etl.sources.parsed import ParseContext
 
 MINIMUM_ID_LENGTH = 16
 """Shorter response ids are counters or random digits of local servers: two calls may share one."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from usage_etl.sources.attributes import attribute_field
-from usage_etl.sources.records import LIST_SEPARATOR
+from usage_etl.sources.reading.records import LIST_SEPARATOR
+from usage_etl.sources.rows.attributes import attribute_field
 
 PLACE = ("metadata",)
 PAIRS_MATCH = "pairs_match"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from usage_etl.sources.json_documents import read_record_blocks
-from usage_etl.sources.log_files import LogDialect, parse_log
+from usage_etl.sources.forms.log_files import LogDialect, parse_log
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
 from usage_etl.sources.portkey.rows import mapping, shape
 from usage_etl.sources.portkey.settings import PortkeySettings
+from usage_etl.sources.reading.json_documents import read_record_blocks
 
 LOGS = "logs"
 """Requests as Portkey exports them."""

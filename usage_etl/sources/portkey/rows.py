@@ -7,8 +7,12 @@ from collections.abc import Mapping
 import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
-from usage_etl.sources.attributes import attribute_columns, attribute_fields
-from usage_etl.sources.mapping import (
+from usage_etl.sources.parsed import ParseContext
+from usage_etl.sources.portkey.pairs import PAIRS_MATCH, PLACE, with_pairs
+from usage_etl.sources.portkey.settings import PortkeySettings
+from usage_etl.sources.reading.records import RecordShape
+from usage_etl.sources.rows.attributes import attribute_columns, attribute_fields
+from usage_etl.sources.rows.mapping import (
     FieldTypes,
     RowMapping,
     id_rules,
@@ -18,11 +22,7 @@ from usage_etl.sources.mapping import (
     with_hashed_secrets,
     word,
 )
-from usage_etl.sources.parsed import ParseContext
-from usage_etl.sources.portkey.pairs import PAIRS_MATCH, PLACE, with_pairs
-from usage_etl.sources.portkey.settings import PortkeySettings
-from usage_etl.sources.records import RecordShape
-from usage_etl.sources.request_words import http_code, http_outcome, is_true, primitive_of_path
+from usage_etl.sources.rows.request_words import http_code, http_outcome, is_true, primitive_of_path
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     **{

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from usage_etl.config import FolderSourceSettings
-from usage_etl.sources.attributes import AttributeMapping
+from usage_etl.sources.rows.attributes import AttributeMapping
 
 
 class PortkeySettings(FolderSourceSettings):

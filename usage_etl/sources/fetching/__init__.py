@@ -1,0 +1,1 @@
+"""Bytes from outside: folders and buckets, exports with manifests, small objects, report APIs. Nothing here is parsed."""
