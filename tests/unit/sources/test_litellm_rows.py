@@ -264,6 +264,13 @@ def test_without_a_matching_tag_the_columns_are_null(tags: object) -> None:
     assert (row["feature_id"], row["tag_set"]) == (None, None)
 
 
+@pytest.mark.parametrize("tag", ["[", "[x]", "[draft] feature:search"])
+def test_a_tag_that_begins_like_a_list_is_a_tag(tag: str) -> None:
+    row = row_of(request_tags=[tag, "feature:chat"])
+    assert row["feature_id"] == "chat"
+    assert row_of(request_tags=[tag])["feature_id"] is None
+
+
 def test_a_tag_wins_over_a_note_of_the_caller() -> None:
     noted = {"metadata": {"spend_logs_metadata": {"feature": "noted", "investigation": 12}}}
 

@@ -13,6 +13,8 @@ from usage_etl.sources.reading.records import LIST_SEPARATOR
 
 TAG_COLUMNS = {"tag_feature": pl.String, "tag_investigation": pl.String, "tag_set": pl.String, "tags_readable": pl.Boolean}
 
+_ARRAY_OF_TEXT = '["'
+
 
 def tag_columns(flat_tags: pl.Series, rules: TagMapping) -> pl.DataFrame:
     """One row per row of ``flat_tags`` with ``TAG_COLUMNS``. Each distinct combination is read once."""
@@ -27,7 +29,7 @@ def tag_columns(flat_tags: pl.Series, rules: TagMapping) -> pl.DataFrame:
 def read_tags(flat: str | None, rules: TagMapping) -> tuple[str | None, str | None, str | None, bool]:
     """Feature, investigation, tag set and whether the tags could be read.
 
-    ``flat`` holds tags joined by LIST_SEPARATOR, or a JSON array in text. The first tag with a prefix wins; kept tags
+    ``flat`` holds tags joined by LIST_SEPARATOR, or a JSON array in text; a tag that only begins like one is a tag. The first tag with a prefix wins; kept tags
     become sorted ``key=value`` pairs, with ``%`` and ``,`` in them percent-encoded.
     """
     if not flat or flat in ("[]", "{}", "null", "None"):
@@ -37,7 +39,8 @@ def read_tags(flat: str | None, rules: TagMapping) -> tuple[str | None, str | No
         try:
             tags = [str(tag) for tag in json.loads(flat) if tag is not None]
         except (ValueError, RecursionError):
-            return None, None, None, False
+            if flat.startswith(_ARRAY_OF_TEXT):
+                return None, None, None, False
     kept = {_pair(tag) for tag in tags if tag.startswith(rules.keep)}
     return _first(tags, rules.feature), _first(tags, rules.investigation), ",".join(sorted(kept)) or None, True
 
