@@ -326,7 +326,7 @@ def test_a_first_token_before_the_start_is_no_time_to_first_token() -> None:
         ({"metadata": 5}, "metadata__not_an_object"),
         ({"metadata": []}, "metadata__not_an_object"),
         ({"model": ["gpt-5.2"]}, "model__not_a_scalar"),
-        ({"request_tags": "[broken"}, "request_tags__not_json"),
+        ({"request_tags": '["broken'}, "request_tags__not_json"),
         ({"request_tags": {"env": "prod"}}, "request_tags__not_a_list"),
         ({"request_tags": [["env:prod"]]}, "request_tags__not_a_list"),
     ],

@@ -29,8 +29,8 @@ def tag_columns(flat_tags: pl.Series, rules: TagMapping) -> pl.DataFrame:
 def read_tags(flat: str | None, rules: TagMapping) -> tuple[str | None, str | None, str | None, bool]:
     """Feature, investigation, tag set and whether the tags could be read.
 
-    ``flat`` holds tags joined by LIST_SEPARATOR, or a JSON array in text; a tag that only begins like one is a tag. The first tag with a prefix wins; kept tags
-    become sorted ``key=value`` pairs, with ``%`` and ``,`` in them percent-encoded.
+    ``flat`` holds tags joined by LIST_SEPARATOR, or a JSON array in text; a tag that only begins like one is a tag. The
+    first tag with a prefix wins; kept tags become sorted ``key=value`` pairs, with ``%`` and ``,`` in them percent-encoded.
     """
     if not flat or flat in ("[]", "{}", "null", "None"):
         return None, None, None, True
