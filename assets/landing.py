@@ -186,6 +186,7 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
                 staged_buckets=buckets,
                 rows_quarantined=refused_count,
                 records_staged=result.records_staged,
+                rows_out_of_scope=result.rows_out_of_scope,
                 parser_version=version,
             )
             tally.held.append(f"{delivery.origin_key}: {reason}")
@@ -197,6 +198,7 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
                 rows_read=result.rows_in_scope,
                 rows_quarantined=refused_count,
                 records_staged=result.records_staged,
+                rows_out_of_scope=result.rows_out_of_scope,
                 parser_version=version,
             )
             tally.count(recorded, result)

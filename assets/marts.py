@@ -245,7 +245,11 @@ def _data_quality(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     deliveries, staged = workspace.deliveries(), workspace.staged_rows()
 
     def build(daily: pl.LazyFrame, charges: pl.LazyFrame) -> pl.DataFrame:
-        charge_days = charges.group_by("source", "charge_date").agg(rows=pl.len().cast(pl.Int64)).collect()
+        charge_days = (
+            charges.group_by("source", "charge_date")
+            .agg(rows=pl.len().cast(pl.Int64), unmapped=(pl.col("meter_mapping") == "unmapped").sum().cast(pl.Int64))
+            .collect()
+        )
         return data_quality_month(
             deliveries, staged, daily.collect(), charge_days, month=month, through_date=through, sources=sources
         )

@@ -113,13 +113,14 @@ class Workspace:
             "rows_staged_count": pl.Int64(),
             "rows_quarantined_count": pl.Int64(),
             "records_staged_count": pl.Int64(),
+            "rows_out_of_scope_count": pl.Int64(),
             "received_at": pl.Datetime("us", "UTC"),
         }
         rows = [
             (
                 delivery.source, delivery.kind, delivery.delivery_id, delivery.status, delivery.status_reason,
                 delivery.rows_read_count, delivery.rows_staged_count, delivery.rows_quarantined_count,
-                delivery.records_staged_count, delivery.received_at,
+                delivery.records_staged_count, delivery.rows_out_of_scope_count, delivery.received_at,
             )
             for delivery in self.index.deliveries()
         ]  # fmt: skip

@@ -34,7 +34,7 @@ def print_states(console: Console, states: Sequence[SourceState]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("source", "kind", "state", "delivered", "newest day"):
         table.add_column(name, no_wrap=True)
-    for name in ("rows", "rejects"):
+    for name in ("rows", "rejects", "not read"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("from", overflow="fold")
     for state in states:
@@ -48,6 +48,7 @@ def print_states(console: Console, states: Sequence[SourceState]) -> None:
             str(state.newest_day or "none"),
             f"{state.rows_staged_count:,}",
             rejects,
+            f"{state.rows_out_of_scope_count:,}",
             escape(state.origin),
         )
     console.print(table)

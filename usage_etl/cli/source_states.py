@@ -32,6 +32,7 @@ class SourceState:
     deliveries_count: int
     rows_staged_count: int
     rows_quarantined_count: int
+    rows_out_of_scope_count: int
     refused_count: int
     """Files refused whole."""
     held_count: int
@@ -63,6 +64,7 @@ def _state(workspace: Workspace, source: SourceSettings, newest_day: dt.date | N
         deliveries_count=len(deliveries),
         rows_staged_count=_sum(deliveries, "rows_staged_count"),
         rows_quarantined_count=_sum(deliveries, "rows_quarantined_count"),
+        rows_out_of_scope_count=_sum(deliveries, "rows_out_of_scope_count"),
         refused_count=statuses["refused"],
         held_count=statuses["held"],
     )

@@ -19,6 +19,8 @@ _ZERO_COUNTS = (
     "loaded_count",
     "replaced_count",
     "rows_quarantined_count",
+    "rows_out_of_scope_count",
+    "unmapped_lines_count",
     "days_with_data_count",
     "days_until_through_count",
 )
@@ -36,9 +38,10 @@ def data_quality_month(
 ) -> pl.DataFrame:
     """One (month, source) per row (mart_data_quality), also for configured ``sources`` (name to kind) without delivery.
 
-    Inputs: ``deliveries`` with source, source_kind, delivery_id, status, rows_read_count, rows_quarantined_count and
-    received_at; ``staged_days`` with source, delivery_id, table_name, usage_date, rows_count and lost_count (both from the
-    delivery index); ``daily`` is fact_deliveries_daily; ``charge_days`` has source, charge_date and rows (lines that count).
+    Inputs: ``deliveries`` with source, source_kind, delivery_id, status, rows_read_count, rows_quarantined_count,
+    rows_out_of_scope_count and received_at; ``staged_days`` with source, delivery_id, table_name, usage_date, rows_count
+    and lost_count (both from the delivery index); ``daily`` is fact_deliveries_daily; ``charge_days`` has source,
+    charge_date, rows (lines that count) and of those unmapped (no maintained table knows the meter).
 
     A delivery belongs to the month when it staged rows of one of its days; one that staged nothing (held, refused,
     duplicate, empty) belongs to the month in which it was received. Rows read and quarantined are those of whole
@@ -53,6 +56,7 @@ def data_quality_month(
         _of_deliveries(_of_month(deliveries, staged_days, month)),
         _of_rows(usage, staged, charges),
         _of_days(usage, charges, through_date),
+        charges.group_by("source").agg(unmapped_lines_count=pl.col("unmapped").sum()),
     ]
     kinds = dict(deliveries.select("source", "source_kind").sort("source").iter_rows()) | dict(sources)
     frame = pl.DataFrame([*kinds.items()], schema={"source": pl.String, "source_kind": pl.String}, orient="row")
@@ -84,6 +88,7 @@ def _of_deliveries(deliveries: pl.DataFrame) -> pl.DataFrame:
         refused_deliveries_count=(status == "refused").sum(),
         rows_read_count=pl.col("rows_read_count").sum(),
         rows_quarantined_count=pl.col("rows_quarantined_count").sum(),
+        rows_out_of_scope_count=pl.col("rows_out_of_scope_count").sum(),
         repeated_count=pl.col("rows_read_count").filter(status == "duplicate").sum(),
         last_received_at=pl.col("received_at").max().dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

@@ -38,6 +38,8 @@ class LandedDelivery:
     rows_staged_count: int | None
     rows_quarantined_count: int | None
     records_staged_count: int | None
+    rows_out_of_scope_count: int | None
+    """Records beside those read: the source leaves them out by its settings or by what they are."""
     """Records that became rows; one may become several."""
     parser_version: str | None
 

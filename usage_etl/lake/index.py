@@ -150,6 +150,7 @@ class DeliveryIndex:
         rows_read: int,
         rows_quarantined: int,
         records_staged: int | None = None,
+        rows_out_of_scope: int = 0,
         parser_version: str,
     ) -> LandedDelivery:
         """Makes ``days`` the delivery's staged objects, instead of any earlier ones; the delivery as it stands then.
@@ -162,6 +163,7 @@ class DeliveryIndex:
             "rows_read_count": rows_read,
             "rows_quarantined_count": rows_quarantined,
             "records_staged_count": records_staged,
+            "rows_out_of_scope_count": rows_out_of_scope,
             "parser_version": parser_version,
         }
         return self._record(delivery_id, _Fate("staged", None, counts, days, staged_buckets))
@@ -176,6 +178,7 @@ class DeliveryIndex:
         staged_buckets: Sequence[StagedBucket] = (),
         rows_quarantined: int | None = None,
         records_staged: int | None = None,
+        rows_out_of_scope: int = 0,
         parser_version: str | None = None,
     ) -> None:
         """Keeps the delivery's rows out until ``release``. With ``days`` its staged objects are ready by then."""
@@ -183,6 +186,7 @@ class DeliveryIndex:
             "rows_read_count": rows_read,
             "rows_quarantined_count": rows_quarantined,
             "records_staged_count": records_staged,
+            "rows_out_of_scope_count": rows_out_of_scope,
             "parser_version": parser_version,
         }
         self._record(delivery_id, _Fate("held", reason, counts, days, staged_buckets))

@@ -54,9 +54,10 @@ def _restage(connection: sa.Connection) -> None:
 
     Rows that were staged by the earlier version do not say which bucket they belong to.
     """
-    column = deliveries.c.records_staged_count
-    if column.name not in {found["name"] for found in sa.inspect(connection).get_columns(deliveries.name)}:
-        connection.execute(sa.text(f"ALTER TABLE {deliveries.name} ADD COLUMN {column.name} BIGINT"))
+    present = {found["name"] for found in sa.inspect(connection).get_columns(deliveries.name)}
+    for column in (deliveries.c.records_staged_count, deliveries.c.rows_out_of_scope_count):
+        if column.name not in present:
+            connection.execute(sa.text(f"ALTER TABLE {deliveries.name} ADD COLUMN {column.name} BIGINT"))
     counted = deliveries.update().where(deliveries.c.status == "staged")
     connection.execute(counted.values(status="landed", status_reason=RESTAGED))
     connection.execute(delivery_days.delete())

@@ -247,6 +247,8 @@ class MartDataQuality(dy.Schema):
     rows_loaded_count = count("records in events or charges")
     rows_duplicate_count = count("records replaced by a newer copy")
     rows_quarantined_count = count("records refused, with reasons")
+    rows_out_of_scope_count = count("further records of those deliveries, which the source does not read")
+    unmapped_lines_count = count("charge lines of meters that no maintained table knows: no model, no token class")
     days_with_data_count = count("days of the month with at least one row")
     days_missing_count = count("days up to through_date without any row")
     first_date = day("first day with data", nullable=True)

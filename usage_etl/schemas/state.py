@@ -29,6 +29,7 @@ deliveries = sa.Table(
     sa.Column("rows_staged_count", sa.BigInteger),
     sa.Column("rows_quarantined_count", sa.BigInteger),
     sa.Column("records_staged_count", sa.BigInteger, comment="records that became rows; one may become several"),
+    sa.Column("rows_out_of_scope_count", sa.BigInteger, comment="further records, which the source does not read"),
     sa.Column("parser_version", sa.String(40)),
     sa.UniqueConstraint("source", "origin_key", "origin_version", name="usage_etl_deliveries_origin"),
 )

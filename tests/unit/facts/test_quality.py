@@ -20,6 +20,7 @@ DELIVERY = {
     "rows_read_count": 100,
     "rows_staged_count": 98,
     "rows_quarantined_count": 2,
+    "rows_out_of_scope_count": 5,
     "received_at": dt.datetime(2026, 11, 2, 4, 5, 6, 789, tzinfo=dt.UTC),
 }
 DELIVERY_SCHEMA = {
@@ -30,6 +31,7 @@ DELIVERY_SCHEMA = {
     "rows_read_count": pl.Int64,
     "rows_staged_count": pl.Int64,
     "rows_quarantined_count": pl.Int64,
+    "rows_out_of_scope_count": pl.Int64,
     "received_at": pl.Datetime("us", "UTC"),
 }
 STAGED = {
@@ -57,7 +59,7 @@ LOADED = {
     "duplicate_count": 8,
     "reconciliation_count": 0,
 }
-CHARGE_SCHEMA = {"source": pl.String, "charge_date": pl.Date, "rows": pl.Int64}
+CHARGE_SCHEMA = {"source": pl.String, "charge_date": pl.Date, "rows": pl.Int64, "unmapped": pl.Int64}
 
 
 def day(number: int, month: int = 11) -> dt.date:
@@ -68,7 +70,7 @@ def quality(
     deliveries: list[dict[str, Any]],
     staged: list[dict[str, Any]],
     daily: list[dict[str, Any]],
-    charges: list[tuple[str, dt.date, int]],
+    charges: list[tuple[Any, ...]],
     **changes: Any,
 ) -> dict[str, dict[str, Any]]:
     settings = {"month": Month(2026, 11), "through_date": day(3), "sources": {"gateway": "litellm"}}
@@ -76,7 +78,7 @@ def quality(
         pl.DataFrame([DELIVERY | row for row in deliveries], schema=DELIVERY_SCHEMA),
         pl.DataFrame([STAGED | row for row in staged], schema=STAGED_SCHEMA),
         pl.DataFrame([LOADED | row for row in daily], schema=FACT_DELIVERIES_DAILY.polars_schema),
-        pl.DataFrame(charges, schema=CHARGE_SCHEMA, orient="row"),
+        pl.DataFrame([(*row, 0)[:4] for row in charges], schema=CHARGE_SCHEMA, orient="row"),
         **(settings | changes),
     )
     return {row["source"]: row for row in MART_DATA_QUALITY.validate(frame).iter_rows(named=True)}
@@ -171,3 +173,11 @@ def test_usage_in_buckets_that_another_delivery_answers_for_is_duplicate() -> No
 
 def test_before_the_month_begins_no_day_is_missing() -> None:
     assert quality([], [], [], [], through_date=day(31, 10))["gateway"]["days_missing_count"] == 0
+
+
+def test_what_is_out_of_scope_and_what_no_table_maps_is_counted() -> None:
+    row = quality([{}, {"delivery_id": "d2", "rows_out_of_scope_count": None}], [{}], [{}], [("gateway", day(1), 9, 4)])[
+        "gateway"
+    ]
+    assert (row["rows_out_of_scope_count"], row["unmapped_lines_count"]) == (5, 4)
+    assert quality([{}], [{}], [{}], [])["gateway"]["unmapped_lines_count"] == 0
