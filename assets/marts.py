@@ -18,12 +18,14 @@ from usage_etl.facts.quality import data_quality_month
 from usage_etl.facts.summary import spend_daily, summarise_month
 from usage_etl.lake import WHOLE, Commit
 from usage_etl.periods import Month, days_between
+from usage_etl.pricing import explain_source_costs, source_cost_summary, summed_source_costs
 from usage_etl.projections import project_month
 from usage_etl.schemas import (
     BILLING_CHARGES,
     DIM_API_KEY,
     DIM_BUDGET,
     DIM_FEATURE,
+    DIM_PRICE,
     DIM_TEAM,
     DIM_USER,
     FACT_CHARGES_MONTHLY,
@@ -36,8 +38,10 @@ from usage_etl.schemas import (
     MART_DATA_QUALITY,
     MART_PROJECTION,
     MART_RECONCILIATION_MONTHLY,
+    MART_SOURCE_COSTS,
     MART_SPEND_DAILY,
     MART_SUMMARY,
+    USAGE_EVENTS,
     Table,
 )
 
@@ -57,6 +61,8 @@ def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         (MART_ANOMALIES, (FACT_USAGE_DAILY, DIM_TEAM), _anomalies),
         (MART_DATA_QUALITY, (FACT_DELIVERIES_DAILY, BILLING_CHARGES), _data_quality),
     ]
+    if settings.keep_usage_events:
+        builders.append((MART_SOURCE_COSTS, (USAGE_EVENTS, DIM_PRICE), _source_costs))
     return [_mart(settings, table, reads, builder) for table, reads, builder in builders]
 
 
@@ -257,3 +263,18 @@ def _data_quality(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     reads = {FACT_DELIVERIES_DAILY: day_keys(key), BILLING_CHARGES: day_keys(key)}
     used = {"through_date": through, "sources": sources, "deliveries": deliveries.write_json(), "staged": staged.write_json()}
     return commit_derived(workspace, MART_DATA_QUALITY, key, reads, build, settings=used)
+
+
+def _source_costs(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    """Day by day: a month of requests need not stand in memory."""
+    key = month.first_day.isoformat()
+
+    def build(events: pl.LazyFrame, prices: pl.LazyFrame) -> pl.DataFrame:
+        book, days = prices.collect(), [MART_SOURCE_COSTS.empty()]
+        for day in month.days():
+            requests = events.filter((pl.col("usage_date") == day) & pl.col("source_cost_usd").is_not_null()).collect()
+            if requests.height:
+                days.append(source_cost_summary(explain_source_costs(requests, book=book), month=month))
+        return summed_source_costs(pl.concat(days))
+
+    return commit_derived(workspace, MART_SOURCE_COSTS, key, {USAGE_EVENTS: day_keys(key), DIM_PRICE: [WHOLE]}, build)

@@ -42,7 +42,14 @@ GROUPS = {
         "fact_restatements",
     },
     "3_allocate": {"mart_reconciliation_monthly", "mart_chargeback_monthly"},
-    "4_insights": {"mart_summary", "mart_spend_daily", "mart_projection", "mart_anomalies", "mart_data_quality"},
+    "4_insights": {
+        "mart_summary",
+        "mart_spend_daily",
+        "mart_projection",
+        "mart_anomalies",
+        "mart_source_costs",
+        "mart_data_quality",
+    },
     "5_reports": {"report_executive", "report_chargeback", "mail_executive", "mail_chargeback"},
 }
 MONTHLY_FACTS = {"fact_usage_monthly", "fact_charges_monthly", "fact_restatements"}

@@ -12,7 +12,7 @@ from usage_etl.pricing.imports import parse_price_file, with_files
 from usage_etl.pricing.lists import ListPrices
 from usage_etl.pricing.rating import rate
 from usage_etl.pricing.slots import DayPrices, day_prices
-from usage_etl.pricing.source_costs import explain_source_costs, source_cost_summary
+from usage_etl.pricing.source_costs import explain_source_costs, source_cost_summary, summed_source_costs
 
 __all__ = [
     "LOGGED_COLUMNS",
@@ -25,5 +25,6 @@ __all__ = [
     "price_book",
     "rate",
     "source_cost_summary",
+    "summed_source_costs",
     "with_files",
 ]

@@ -11,27 +11,10 @@ from decimal import Decimal
 
 import polars as pl
 
+from usage_etl.periods import Month
 from usage_etl.pricing.price import TOKEN_RATES
+from usage_etl.schemas.marts import MART_SOURCE_COSTS
 from usage_etl.units import TOKEN_CLASSES
-
-SOURCE_COST_REASONS = (
-    "agrees",
-    "not_reported",
-    "cache_hit",
-    "failed",
-    "usage_missing",
-    "not_priced",
-    "source_not_priced",
-    "other_currency",
-    "tier",
-    "cache_semantics",
-    "margin_or_discount",
-    "price_differs",
-)
-"""not_reported: the source names no cost. cache_hit: it charges an answer of its own cache, which is free. failed: one side
-charges a call that failed. usage_missing: the call reported no tokens. not_priced: our book has no price. source_not_priced:
-it charges nothing for a call that used tokens. tier: it agrees at another context band or processing class. cache_semantics:
-it agrees once cache tokens are counted in another way. margin_or_discount: it agrees up to a configured factor."""
 
 RELATIVE_TOLERANCE = 1e-9
 """How far two floats may lie apart that stand for the same amount."""
@@ -68,17 +51,22 @@ def explain_source_costs(events: pl.DataFrame, *, book: pl.DataFrame, factors: S
     return explained.with_columns(source_cost_reason=reason).drop(_ROW, _ALTERNATIVE)
 
 
-def source_cost_summary(explained: pl.DataFrame) -> pl.DataFrame:
-    """One row per source, provider, model and reason: requests, both sums and their difference, the largest first.
+def source_cost_summary(explained: pl.DataFrame, *, month: Month) -> pl.DataFrame:
+    """MART_SOURCE_COSTS of the explained requests of a month, or of one of its days: ``summed_source_costs`` adds days up."""
+    rows = explained.with_columns(pl.col("source", "provider", "model_id").cast(pl.String), month=pl.lit(month.first_day))
+    return summed_source_costs(rows)
 
-    ``source_cost_usd`` is a sum of floats: shown, never booked.
-    """
-    by = ["source", "provider", "model_id", "source_cost_reason"]
-    sums = explained.group_by(by).agg(
-        pl.col("requests_count").sum(), pl.col("effective_cost", "source_cost_usd", "source_cost_difference_usd").sum()
-    )
-    size = pl.col("source_cost_difference_usd").abs()
-    return sums.sort(size, *by, descending=[True, False, False, False, False])
+
+def summed_source_costs(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of MART_SOURCE_COSTS, or what has its columns, summed to one row per key. Sums of nothing known stay null."""
+    sums = [_sum_of_known(name) for name in ("effective_cost", "source_cost_usd", "source_cost_difference_usd")]
+    by = ["month", *MART_SOURCE_COSTS.sort_by]
+    found = rows.group_by(by).agg(pl.col("requests_count").sum(), *sums)
+    return found.select(*MART_SOURCE_COSTS.columns).sort(by)
+
+
+def _sum_of_known(name: str) -> pl.Expr:
+    return pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()).alias(name)
 
 
 def _agree(one: pl.Expr, other: pl.Expr) -> pl.Expr:

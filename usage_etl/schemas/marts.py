@@ -234,6 +234,52 @@ MART_ANOMALIES = Table(
 )
 
 
+SOURCE_COST_REASONS = (
+    "agrees",
+    "not_reported",
+    "cache_hit",
+    "failed",
+    "usage_missing",
+    "not_priced",
+    "source_not_priced",
+    "other_currency",
+    "tier",
+    "cache_semantics",
+    "margin_or_discount",
+    "price_differs",
+)
+"""not_reported: the source names no cost. cache_hit: it charges an answer of its own cache, which is free. failed: one side
+charges a call that failed. usage_missing: the call reported no tokens. not_priced: our book has no price. source_not_priced:
+it charges nothing for a call that used tokens. tier: it agrees at another context band or processing class. cache_semantics:
+it agrees once cache tokens are counted in another way. margin_or_discount: it agrees up to a configured factor."""
+
+
+class MartSourceCosts(dy.Schema):
+    """One (month, source, provider, model, reason): a gateway's own estimate of its requests beside ours."""
+
+    month = day("first day of the month")
+    source = text("configured source", nullable=False)
+    provider = text("who made the model", nullable=False)
+    model_id = text("canonical model", nullable=False)
+    source_cost_reason = text("why the two differ, or agrees", nullable=False, check=one_of(*SOURCE_COST_REASONS))
+    requests_count = count("requests")
+    effective_cost = money("ours; null where none of the requests has a price", nullable=True)
+    source_cost_usd = ratio("the source's own estimates, floats at their origin; shown, never booked", unit="USD")
+    source_cost_difference_usd = ratio("theirs minus ours, where both are known", unit="USD")
+
+
+MART_SOURCE_COSTS = Table(
+    name="mart_source_costs",
+    schema=MartSourceCosts,
+    grain="one month, source, model and reason: what a gateway estimates for its requests beside our price, and why they differ",
+    partition="month",
+    sort_by=("source", "provider", "model_id", "source_cost_reason"),
+    group="4_insights",
+    owner="team:finops",
+    control_totals=("requests_count", "effective_cost"),
+)
+
+
 class MartDataQuality(dy.Schema):
     """One (month, source): how far to trust its numbers."""
 

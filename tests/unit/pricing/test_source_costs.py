@@ -15,6 +15,7 @@ from tests.unit.pricing.test_price_book import NO_CONTRACT, contract
 from tests.unit.sources.spend_logs import outcome_of, record
 from tests.unit.staged_rows import DAY
 from usage_etl.events import normalise
+from usage_etl.periods import Month
 from usage_etl.pricing import (
     ListPrices,
     ModelCatalog,
@@ -23,8 +24,9 @@ from usage_etl.pricing import (
     price_book,
     rate,
     source_cost_summary,
+    summed_source_costs,
 )
-from usage_etl.pricing.source_costs import SOURCE_COST_REASONS
+from usage_etl.schemas.marts import MART_SOURCE_COSTS, SOURCE_COST_REASONS
 
 BOOK = price_book(ListPrices.bundled(), NO_CONTRACT)
 CATALOG = ModelCatalog()
@@ -169,14 +171,23 @@ def test_rows_stay_in_order_and_the_summary_adds_up() -> None:
         row(GPT, usages[2], 0.25),
         row(GPT, usages[2], None),
     )
-    summary = source_cost_summary(rows)
+    summary = source_cost_summary(rows, month=Month.of(DAY))
 
     assert rows["source_cost_reason"].to_list() == ["agrees", "price_differs", "price_differs", "not_reported"]
     assert set(rows["source_cost_reason"]) <= set(SOURCE_COST_REASONS)
     assert summary["requests_count"].sum() == 4
     assert summary["effective_cost"].sum() == rows["effective_cost"].sum()
     assert summary["source_cost_difference_usd"].sum() == pytest.approx(rows["source_cost_difference_usd"].sum())
-    assert summary["model_id"].cast(pl.String).to_list()[0] == "claude-haiku-4-5"
+    assert summary["model_id"].to_list() == ["claude-haiku-4-5", "gpt-4o", "gpt-4o", "gpt-4o"]
+    assert summary.filter(pl.col("source_cost_reason") == "not_reported")["source_cost_usd"].to_list() == [None]
+    assert MART_SOURCE_COSTS.validate(MART_SOURCE_COSTS.conform(summary.lazy()).collect()).height == 4
+
+
+def test_days_add_up_to_their_month() -> None:
+    rows = explained(*(row(GPT, Usage(1000, 100), cost, request_id=f"r{cost}") for cost in (0.25, 0.5, 0.75)))
+    month, days = Month.of(DAY), [rows[:1], rows[1:]]
+    parts = pl.concat([source_cost_summary(part, month=month) for part in days])
+    assert summed_source_costs(parts).equals(source_cost_summary(rows, month=month))
 
 
 def test_no_requests_are_no_differences() -> None:
