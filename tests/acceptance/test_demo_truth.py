@@ -140,8 +140,10 @@ def test_owners_pay_at_most_the_tolerance_of_what_bypassed_the_gateway(northwind
 
 
 def test_refused_lines_are_kept_with_reason_and_text(northwind: Installation, truth: DemoSummary) -> None:
-    kept = northwind.table(USAGE_EVENTS_QUARANTINE)
+    rows = northwind.table(USAGE_EVENTS_QUARANTINE)
+    kept, whole = rows.filter(pl.col("raw_ordinal") > 0), rows.filter(pl.col("raw_ordinal") == 0)
     assert kept.height == truth.quarantined_count
+    assert [reasons.partition(":")[0] for reasons in whole["reasons"]] == ["file__refused"]
     by_reason: defaultdict[str, list[str]] = defaultdict(list)
     for reasons, text in kept.select("reasons", "raw_text").iter_rows():
         by_reason[reasons].append(text)

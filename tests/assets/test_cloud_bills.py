@@ -58,4 +58,4 @@ def test_a_month_that_shrank_is_held(clouds: Installation, instance: dg.DagsterI
     assert clouds.run("land", instance).success
     newest = clouds.workspace.index.deliveries()[-1]
     assert (newest.source, newest.status) == ("azure", "held")
-    assert "1 record(s), the last good delivery had 8" in (newest.status_reason or "")
+    assert "1 row(s), the version that counts has 8" in (newest.status_reason or "")

@@ -59,7 +59,7 @@ def test_a_good_file_is_frozen_and_resolves_its_paths(write: Write, tmp_path: Pa
         ("mode: smtp", "mode: pigeon", "'files' or 'smtp'"),
         ("mail:", "mial:", "mial: unknown key; known here are as_of_date, directory,"),
         ("mode: smtp", "moed: smtp", "mail.moed: unknown key; known here are attach_limit_mb, host, mode, password"),
-        ("location: logs", "locaton: logs", "known here are account, expected_hours, kind, location, minimum_share_pct, name"),
+        ("location: logs", "locaton: logs", "known here are account, bundle, "),
         ("location: logs", "location: logs, tags: {x: y}", "known here are feature, investigation, keep"),
         ("name: openai,", "name: openai, api_keys: 1,", "known here are account, api_key, base_url, expected_hours, kind"),
         ("version: 1", "version: 1\nversion: 1", "stands twice"),

@@ -435,6 +435,8 @@ def _quality(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
                 "rows_loaded_count": read - lost - 11,
                 "rows_duplicate_count": 11,
                 "rows_quarantined_count": lost,
+                "rows_out_of_scope_count": 0,
+                "unmapped_lines_count": 0,
                 "days_with_data_count": scenario.through.day - missing,
                 "days_missing_count": missing,
                 "first_date": scenario.month.first_day,
