@@ -42,7 +42,7 @@ WORDS: Mapping[str, str] = {
 """Texts that become columns as they are."""
 
 USAGE_KINDS: Mapping[str, FieldKind] = {
-    **dict.fromkeys(("event_id", "status", "primitive", "processing", "prompt", *WORDS, *OWNERS), "text"),
+    **dict.fromkeys(("event_id", "status", "primitive", "processing", "prompt", "usage_body", *WORDS, *OWNERS), "text"),
     **dict.fromkeys((*TOKENS, "requests_count", "http_status"), "count"),
     **dict.fromkeys(TIMES, "instant"),
     **dict.fromkeys(("quantity", "native_quantity"), "decimal"),

@@ -120,7 +120,8 @@ class _Lines(TextTable):
 def _json_rows(path: Path, context: ParseContext, settings: GenericSettings) -> Iterator[tuple[TextTable, pl.DataFrame]]:
     """Each block of records with its fields. The first block must hold at least one column that the mapping names."""
     columns = dict(settings.columns)
-    shape = RecordShape(fields={column: place_of(column) for column in columns.values()})
+    bodies = frozenset(column for field, column in columns.items() if field == "usage_body")
+    shape = RecordShape(fields={column: place_of(column) for column in columns.values()}, documents=bodies)
     reader, lines = FieldReader(settings, columns), LineReader(shape)
     for block in read_record_blocks(path, context.source):
         records = lines.read(block)

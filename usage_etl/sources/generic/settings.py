@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from usage_etl.config import FolderSourceSettings
 from usage_etl.schemas.charge_line import CHARGE_CATEGORIES
 from usage_etl.schemas.staged import PROCESSINGS, STATUSES
-from usage_etl.sources.generic.fields import KINDS, MEASURED
+from usage_etl.sources.generic.fields import KINDS, MEASURED, TOKENS
 from usage_etl.units import PRIMITIVE_UNITS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=300)]
@@ -150,13 +150,22 @@ class GenericSettings(FolderSourceSettings):
         if "quantity" not in self.mapped:
             for primitive in sorted(primitives & set(MEASURED)):
                 yield f"quantity has no column: {primitive} is counted in {PRIMITIVE_UNITS[primitive]}"
-            if primitives & {"ai.chat"} and not {"input_tokens", "output_tokens", "native_quantity"} & self.mapped:
-                yield "ai.chat needs a column for input_tokens or output_tokens"
+            if primitives & {"ai.chat"} and not {"input_tokens", "output_tokens", "usage_body", "native_quantity"} & self.mapped:
+                yield "ai.chat needs a column for input_tokens or output_tokens, or for a provider's usage_body"
+        yield from self._body_faults()
         if ("native_quantity" in self.mapped) != ("native_unit" in self.mapped):
             yield "native_quantity and native_unit belong together; one of them is not mapped"
         is_time = "primitive" in self.columns or primitives & {"voice.room", "phone.call"}
         if self.quantity_in in ("seconds", "milliseconds", "hours") and not is_time:
             yield f"quantity_in: {self.quantity_in} become minutes, which only voice.room and phone.call are counted in"
+
+    def _body_faults(self) -> Iterable[str]:
+        if "usage_body" not in self.mapped:
+            return
+        for name in sorted(set(TOKENS) & self.mapped):
+            yield f"{name} and usage_body are both mapped; the body says it already"
+        if self.grain == "bucket":
+            yield "usage_body is of one request, and rows are buckets"
 
     def _primitives(self) -> set[str]:
         """Primitives that rows may be of, as far as the settings tell."""

@@ -8,6 +8,7 @@ import polars as pl
 
 from usage_etl.money import MAX_AMOUNT
 from usage_etl.schemas.staged import PROCESSINGS, STATUSES
+from usage_etl.sources.generic.bodies import BODY_RULES, FAULT, body, with_bodies
 from usage_etl.sources.generic.fields import KINDS, ONE_EACH, OWNERS, TOKENS, WORDS
 from usage_etl.sources.generic.flat import types_of
 from usage_etl.sources.generic.periods import bucket_key, ends, event_id, instant, starts
@@ -33,6 +34,7 @@ def usage_mapping(settings: GenericSettings) -> RowMapping:
         columns=lambda _: _columns(settings),
         rules=lambda context: _rules(settings, context),
         derived=[quantity(settings).alias("amount_of_primitive")],
+        prepare=lambda flat, _: with_bodies(flat),
     )
 
 
@@ -74,6 +76,7 @@ def _rules(settings: GenericSettings, context: ParseContext) -> dict[str, pl.Exp
         "period_end__not_after_start": ends(settings) <= starts(settings) if settings.grain == "bucket" else beyond,
         "period_end__missing": ends(settings).is_null() if settings.grain == "bucket" else beyond,
         "ended_at__before_started_at": ends(settings) < starts(settings) if settings.grain == "request" else beyond,
+        **{rule: pl.col(FAULT) == rule for rule in BODY_RULES},
         "primitive__unknown": pl.col("primitive").is_null() | ~pl.col("primitive").is_in(list(PRIMITIVE_UNITS)),
         "status__unknown_word": ~pl.col("status").is_in(STATUSES),
         "processing__unknown_word": ~pl.col("processing").is_in(PROCESSINGS),
@@ -109,11 +112,13 @@ def _columns(settings: GenericSettings) -> dict[str, pl.Expr]:
         "requests_count": requests if is_bucket else pl.lit(1),
         "status": pl.lit("unknown") if is_bucket else _status(settings),
         "http_status": http_code(known(settings, "http_status")),
-        "token_convention": pl.lit(settings.tokens_counted),
+        "token_convention": pl.coalesce(body("token_convention"), pl.lit(settings.tokens_counted)),
         "primitive": pl.col("primitive"),
         "quantity": pl.when(pl.col("primitive") != "ai.chat").then(amount),
-        "native_quantity": known(settings, "native_quantity"),
-        "processing": pl.col("processing").fill_null("standard"),
+        "native_quantity": pl.coalesce(known(settings, "native_quantity"), body("native_quantity")),
+        "native_unit": pl.coalesce(known(settings, "native_unit"), body("native_unit")),
+        "region": pl.coalesce(known(settings, "region"), body("region")),
+        "processing": pl.coalesce("processing", body("processing"), pl.lit("standard")),
         "is_cache_hit": is_true("cache_hit").fill_null(value=False),
         "latency_ms": known(settings, "latency"),
         "ttft_ms": known(settings, "ttft"),
@@ -121,7 +126,7 @@ def _columns(settings: GenericSettings) -> dict[str, pl.Expr]:
         "source_cost_usd": known(settings, "cost_estimate_usd"),
     }
     words = {column: known(settings, name) for name, column in WORDS.items()}
-    counts = {column: known(settings, name) for name, column in TOKENS.items()}
+    counts = {column: pl.coalesce(known(settings, name), body(column)) for name, column in TOKENS.items()}
     return request_columns(start) | words | counts | {name: known(settings, name) for name in OWNERS} | columns
 
 

@@ -36,6 +36,8 @@ class RecordShape:
     """
     lists: frozenset[str] = frozenset()
     """Columns that hold a list of texts, flattened by ``LIST_SEPARATOR``. A text in place of a list becomes its element."""
+    documents: frozenset[str] = frozenset()
+    """Columns that hold an object, kept whole as JSON text."""
     opened: tuple[str, ...] = ()
     """Top-level objects that some versions of the writer send as JSON in text."""
     optional: tuple[tuple[str, ...], ...] = ()
@@ -83,6 +85,8 @@ class RecordShape:
     def _flat(self, record: Any, path: tuple[str, ...], name: str) -> str | None:
         try:
             found = _find(record, path)
+            if name in self.documents and isinstance(found, dict):
+                return json.dumps(found, ensure_ascii=False)
             is_list = name in self.lists or ELEMENTS in path
             return _joined(found, name) if is_list else _text(found, name)
         except ValueError:
