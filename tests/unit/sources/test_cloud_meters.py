@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from usage_etl.pricing.catalog import ModelCatalog
 from usage_etl.schemas.charge_line import DEPLOYMENT_SCOPES, METER_MAPPINGS
 from usage_etl.schemas.staged import PROCESSINGS
-from usage_etl.sources.aws_data_exports.meters import read_meter as read_aws
-from usage_etl.sources.aws_data_exports.models import model_id
-from usage_etl.sources.azure_cost.meters import read_meter as read_azure
+from usage_etl.sources.rows.aws_meters import read_meter as read_aws
+from usage_etl.sources.rows.aws_models import model_id
+from usage_etl.sources.rows.azure_meters import read_meter as read_azure
 from usage_etl.sources.rows.meters import NOT_USAGE, UNMAPPED, Meter
 from usage_etl.sources.rows.unit_blocks import unit_block, with_consumed
 from usage_etl.units import TOKEN_CLASSES

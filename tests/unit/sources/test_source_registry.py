@@ -1,5 +1,6 @@
 """The registry finds every folder that holds a source, and each says what its readers must know."""
 
+import ast
 import inspect
 import typing
 from pathlib import Path
@@ -37,3 +38,15 @@ def test_every_source_names_its_parser_version_and_what_it_holds(source: Source)
     assert source.parser_version
     assert source.datasets
     assert all(vars(source.facts).values())
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_no_kind_imports_another(kind: str) -> None:
+    """What two kinds need lies in a shared floor: a kind can be taken away by its folder alone."""
+    imported = {
+        node.module.split(".")[2]
+        for path in (FOLDER / kind).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("usage_etl.sources.")
+    }
+    assert imported & (set(SOURCES) - {kind}) == set()

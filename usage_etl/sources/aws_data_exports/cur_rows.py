@@ -17,9 +17,9 @@ import polars as pl
 from usage_etl.money import MONEY
 from usage_etl.schemas.staged import STAGED_CHARGES
 from usage_etl.sources.aws_data_exports.cur_columns import CUR_DECIMALS, CUR_INSTANTS
-from usage_etl.sources.aws_data_exports.meters import read_meter
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.reading.distinct import read_distinct
+from usage_etl.sources.rows.aws_meters import read_meter
 from usage_etl.sources.rows.focus_columns import FOCUS_INSTANTS, amount_rules, cleaned, period_rules, spelled
 from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, charge_day, value
 from usage_etl.sources.rows.meters import meter_columns, with_meters

@@ -12,12 +12,12 @@ from usage_etl.periods import Month, day_start
 from usage_etl.sources.aws_data_exports.cur_columns import CUR_NAMES, CUR_REQUIRED, CUR_SCOPE, CUR_UNREAD
 from usage_etl.sources.aws_data_exports.cur_rows import CurRun, cur_mapping, with_all_tags, with_product_name
 from usage_etl.sources.aws_data_exports.manifest import read_manifest
-from usage_etl.sources.aws_data_exports.meters import read_meter
 from usage_etl.sources.aws_data_exports.settings import AwsDataExportsSettings
 from usage_etl.sources.forms.run_tables import RunDialect, parse_run
 from usage_etl.sources.forms.table_files import TableDialect
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
 from usage_etl.sources.reading.run_manifests import ExportRun
+from usage_etl.sources.rows.aws_meters import read_meter
 from usage_etl.sources.rows.focus_columns import FOCUS_NAMES, FOCUS_REQUIRED, FOCUS_UNREAD, FocusSource, focus_mapping
 from usage_etl.sources.rows.service_scope import matches_any
 

@@ -15,8 +15,8 @@ import polars as pl
 
 from usage_etl.money import MONEY
 from usage_etl.schemas.staged import STAGED_CHARGES
-from usage_etl.sources.azure_cost.meters import read_meter
 from usage_etl.sources.parsed import ParseContext
+from usage_etl.sources.rows.azure_meters import read_meter
 from usage_etl.sources.rows.focus_columns import FOCUS_INSTANTS, amount_rules, cleaned, period_rules, spelled
 from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, charge_day, value
 from usage_etl.sources.rows.meters import meter_columns, metered_unit, with_meters

@@ -11,12 +11,12 @@ import polars as pl
 from usage_etl.periods import Month, day_start
 from usage_etl.sources.azure_cost.cost_rows import COST_NAMES, COST_REQUIRED, COST_SCOPE, COST_UNREAD, CostRun, cost_mapping
 from usage_etl.sources.azure_cost.manifest import AMORTIZED_COST, FOCUS_COST, read_manifest
-from usage_etl.sources.azure_cost.meters import read_meter
 from usage_etl.sources.azure_cost.settings import AzureCostSettings
 from usage_etl.sources.forms.run_tables import RunDialect, parse_run
 from usage_etl.sources.forms.table_files import TableDialect
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
 from usage_etl.sources.reading.run_manifests import ExportRun
+from usage_etl.sources.rows.azure_meters import read_meter
 from usage_etl.sources.rows.focus_columns import FOCUS_NAMES, FOCUS_REQUIRED, FOCUS_UNREAD, FocusSource, focus_mapping
 from usage_etl.sources.rows.service_scope import matches_any
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from usage_etl.sources.aws_data_exports.meters import read_meter as read_aws_meter
-from usage_etl.sources.azure_cost.meters import read_meter as read_azure_meter
+from usage_etl.sources.rows.aws_meters import read_meter as read_aws_meter
+from usage_etl.sources.rows.azure_meters import read_meter as read_azure_meter
 from usage_etl.sources.rows.focus_columns import PROVIDER_IDS
 from usage_etl.sources.rows.google_meters import read_google_sku
 from usage_etl.sources.rows.meters import NOT_USAGE, UNMAPPED, Meter

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from usage_etl.sources.aws_data_exports.models import model_id
+from usage_etl.sources.rows.aws_models import model_id
 from usage_etl.sources.rows.meters import NOT_USAGE, UNMAPPED, Meter
 
 _CLASSES = {
