@@ -5,6 +5,7 @@ Run with ``--check`` to compare only: exit code 1 and the names of stale pages w
 
 import datetime as dt
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -272,12 +273,29 @@ def sources_page() -> str:
             "|---|---|",
             f"| reads | {_cell(facts.formats)} |",
             f"| covers | {_cell(facts.covers)} |",
+            f"| columns | {', '.join(map(_code, _columns_filled(kind)))} |",
             f"| identity | {_cell(facts.identity)} |",
             f"| lateness | {_cell(facts.lateness)} |",
             f"| tested on | {_cell(facts.tested_on)} |",
             f"| examples | {', '.join(map(_code, examples))} in `tests/recorded/{kind}` |",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _columns_filled(kind: str) -> list[str]:
+    """Columns of the staged tables that the source's page maps fields to, in their stored order."""
+    page = (DOCS / "sources" / f"{kind}.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|")]
+    named: set[str] = set()
+    place = None
+    for row in rows:
+        cells = [cell.strip() for cell in row]
+        if "becomes" in cells:
+            place = cells.index("becomes")
+        elif place is not None and place < len(cells):
+            named |= set(re.findall(r"`([a-z0-9_]+)`", cells[place]))
+    stored = dict.fromkeys(name for table in SOURCES[kind].fills for name in table.columns)
+    return [name for name in stored if name in named]
 
 
 def directory_page() -> str:
