@@ -120,9 +120,9 @@ def day_prices(book: pl.DataFrame, models: pl.DataFrame, *, day: dt.date) -> Day
     thresholds = tuple(sorted(set(in_force["context_min_tokens"]) - {0}))
     rows = [_band_rows(in_force, instant, time_slot, (0, *thresholds)) for time_slot, instant in enumerate((start, *instants))]
     slots = _assume_standard(pl.concat(rows))
-    slots = _with_unknown(slots, "time_slot") if instants else slots
+    slots = _with_unknown(slots, "time_slot", 1 + len(instants)) if instants else slots
     parts = tuple(rate for rate in SUBSET_RATES if (in_force[rate].is_not_null()).any())
-    filled = _with_unknown(slots, "band_slot").with_columns(
+    filled = _with_unknown(slots, "band_slot", 1 + len(thresholds)).with_columns(
         pl.coalesce(part, whole).alias(part) for part, whole in SUBSET_RATES.items()
     )
     gaps = tuple(rate for rate in (*TOKEN_RATES, *parts) if filled[rate].is_null().any())
@@ -209,13 +209,13 @@ def _assume_standard(slots: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([slots, assumed.select(slots.columns)]).with_columns(is_ambiguous=pl.lit(value=False))
 
 
-def _with_unknown(slots: pl.DataFrame, slot: str) -> pl.DataFrame:
-    """Adds rows for buckets that do not say where they stand: priced where the price is one and the same."""
+def _with_unknown(slots: pl.DataFrame, slot: str, slots_count: int) -> pl.DataFrame:
+    """Adds rows for buckets that do not say where they stand: priced where all ``slots_count`` have one and the same price."""
     other = "time_slot" if slot == "band_slot" else "band_slot"
     by_key = slots.sort(slot).group_by(*_SLOT_KEYS, other, maintain_order=True)
     unknown = by_key.agg(
         pl.col(slots.columns).exclude(*_SLOT_KEYS, other, "is_ambiguous").first(),
-        is_ambiguous=(pl.col("price_id").n_unique() > 1) | pl.col("is_ambiguous").any(),
+        is_ambiguous=(pl.col("price_id").n_unique() > 1) | (pl.len() < slots_count) | pl.col("is_ambiguous").any(),
     ).with_columns(pl.lit(UNKNOWN_SLOT, pl.UInt8).alias(slot))
     return pl.concat([slots, unknown.select(slots.columns)])
 

@@ -194,6 +194,28 @@ def test_a_bucket_over_a_change_of_the_time_of_day_is_not_guessed(start: int, ho
     assert rated(BOOK, bucket)["price_status"].to_list() == [status]
 
 
+@pytest.mark.parametrize(
+    ("hole", "start", "hours", "status"),
+    [
+        ({"daily_from": "12:00"}, 0, 24, "needs_request_grain"),
+        ({"daily_from": "12:00"}, 12, 12, "priced"),
+        ({"daily_from": "12:00"}, 0, 12, "unpriced"),
+        ({"daily_to": "12:00"}, 0, 24, "needs_request_grain"),
+        ({"context_min_tokens": "200000"}, 0, 24, "needs_request_grain"),
+    ],
+)
+def test_a_price_of_a_part_is_not_the_price_of_a_whole_bucket(hole: dict[str, str], start: int, hours: int, status: str) -> None:
+    agreed = {"provider": "vendor", "model_id": "m", "input_uncached_per_mtok": "1", "output_per_mtok": "1", **hole}
+    begin = dt.datetime(2026, 11, 2, start, tzinfo=dt.UTC)
+    bucket = {
+        "grain": "bucket", "host_raw": "vendor", "model_raw": "m", "started_at": begin,
+        "ended_at": begin + dt.timedelta(hours=hours),
+        "context_min_tokens": None if "context_min_tokens" in hole else 0,
+    }  # fmt: skip
+    row = rated(price_book(LISTS, contract_of(agreed)), bucket).row(0, named=True)
+    assert (row["price_status"], row["effective_cost"] is None) == (status, status != "priced")
+
+
 THINKS = {
     "input_uncached_per_mtok": "2", "cache_read_per_mtok": "1", "output_per_mtok": "4", "output_reasoning_per_mtok": "3",
     "input_audio_per_mtok": "20", "cache_read_audio_per_mtok": "0.123456789012",
