@@ -1,5 +1,6 @@
 """A provider's bill by the generic contract: exact amounts, their signs, periods and what a later file replaces."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -158,3 +159,12 @@ def test_a_later_file_names_the_same_bucket() -> None:
     first, second = (bill(["2026-10", "Calls", 1, amount, "EUR"]) for amount in (1, 2))
     assert first.covered == second.covered
     assert first.charges["bucket_key"].to_list() == second.charges["bucket_key"].to_list()
+
+
+@pytest.mark.parametrize("bad_neighbour", [False, True])
+def test_an_amount_that_is_a_number_of_json_keeps_every_digit(bad_neighbour: bool) -> None:
+    numbers = ["12345678901.123456789012345678", "0.123456789012345678", "-987654321098.543210987654321", "1e-18", "0.10"]
+    sent = [json.dumps(call(id=f"c-{at}")).replace('"0.0123"', number) for at, number in enumerate(numbers)]
+    found = staged(KIND, "\n".join([*sent, *(["{bad}"] if bad_neighbour else [])]).encode(), **BOTH)
+    assert found.charges["billed_cost"].to_list() == [Decimal(number) for number in numbers]
+    assert list(found.refused.values()) == (["line__not_json"] if bad_neighbour else [])

@@ -19,6 +19,7 @@ from usage_etl.sources.gcp_billing.nested import as_text, conformed, fields_of
 from usage_etl.sources.reading.exact_json import loads
 from usage_etl.sources.reading.json_lines import Refusal
 from usage_etl.sources.reading.lines import LineBlock, read_line_blocks
+from usage_etl.sources.reading.long_numbers import with_long_numbers_quoted
 
 CHUNK_ROWS = 50_000
 """Rows of one frame of a Parquet file."""
@@ -61,11 +62,11 @@ _KNOWN_UNREAD = frozenset(
 _EMPTY = pl.DataFrame(schema={"raw_ordinal": pl.Int64(), **EXPORT_ROW.to_schema()})
 _SLICE_LINES = 1024
 """Lines that are decoded together; one bad line among them makes these be read one by one."""
-_NUMBER = r"-?[0-9][0-9.eE+\-]*"
-_LONG_NUMBER = r"[:\[,]\s*-?[0-9][0-9.eE+\-]{14}"
-"""More digits than a float keeps for certain: such numbers are put in quotes before the fast decoder sees them."""
-
-_QUOTED_NAMES = "cost|cost_at_list|amount|amount_in_pricing_units|effective_price|list_price|pricing_unit_quantity"
+_EXACT_KEYS = (
+    *("cost", "cost_at_list", "amount", "amount_in_pricing_units"),
+    *("effective_price", "list_price", "pricing_unit_quantity"),
+)
+"""Keys of amounts and quantities, whose numbers keep every digit."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +167,9 @@ def _read_block(block: LineBlock, offset: int) -> ExportRows:
 
 def _decoded(lines: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
     """Frames of the lines: at once where all read, else line by line; those that do not are added to ``refused``."""
-    line = pl.col("line")
-    if lines.select(line.str.contains(_LONG_NUMBER).any()).item():
-        line = line.str.replace_all(rf'"({_QUOTED_NAMES})"\s*:\s*({_NUMBER})', '"$1":"$2"')
+    exact = with_long_numbers_quoted(lines, _EXACT_KEYS)
     try:
-        decoded = lines.select(line.str.json_decode(EXPORT_ROW)).unnest("line")
+        decoded = exact.select(pl.col("line").str.json_decode(EXPORT_ROW)).unnest("line")
         if decoded.height == lines.height:
             yield decoded.insert_column(0, lines["raw_ordinal"])
             return

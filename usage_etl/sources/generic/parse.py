@@ -13,6 +13,7 @@ from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.schemas.staged import STAGED_CHARGES, STAGED_USAGE
 from usage_etl.sources.forms.table_files import batch_of_parts
 from usage_etl.sources.generic.charges import charge_mapping
+from usage_etl.sources.generic.fields import KINDS
 from usage_etl.sources.generic.flat import FieldReader
 from usage_etl.sources.generic.periods import covered_buckets
 from usage_etl.sources.generic.settings import GenericSettings, name_of, place_of
@@ -120,8 +121,11 @@ class _Lines(TextTable):
 def _json_rows(path: Path, context: ParseContext, settings: GenericSettings) -> Iterator[tuple[TextTable, pl.DataFrame]]:
     """Each block of records with its fields. The first block must hold at least one column that the mapping names."""
     columns = dict(settings.columns)
-    bodies = frozenset(column for field, column in columns.items() if field == "usage_body")
-    shape = RecordShape(fields={column: place_of(column) for column in columns.values()}, documents=bodies)
+    shape = RecordShape(
+        fields={column: place_of(column) for column in columns.values()},
+        documents=frozenset(column for field, column in columns.items() if field == "usage_body"),
+        exact=frozenset(column for field, column in columns.items() if KINDS[field] == "decimal"),
+    )
     reader, lines = FieldReader(settings, columns), LineReader(shape)
     for block in read_record_blocks(path, context.source):
         records = lines.read(block)

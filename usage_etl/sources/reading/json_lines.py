@@ -16,6 +16,7 @@ import polars as pl
 
 from usage_etl.errors import ConservationError
 from usage_etl.sources.reading.lines import LineBlock
+from usage_etl.sources.reading.long_numbers import read_float, with_long_numbers_quoted
 from usage_etl.sources.reading.records import RecordShape
 
 _SLICE_LINES = 256
@@ -116,6 +117,7 @@ class _ShapeReader:
     def __init__(self, shape: RecordShape, schema: pl.Schema, rewritten: tuple[str, str] | None = None) -> None:
         self._shape, self._schema, self._rewritten = shape, schema, rewritten
         self._forms = tuple(shape.json_types)
+        self._exact_keys = {shape.fields[name][-1] for name in shape.exact}
 
     def frames(self, records: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
         """Flat frames of the lines that read; the others are added to ``refused``."""
@@ -131,6 +133,7 @@ class _ShapeReader:
 
     def _fast(self, records: pl.DataFrame) -> pl.DataFrame | None:
         lines = records if self._rewritten is None else records.with_columns(pl.col("line").str.replace(*self._rewritten))
+        lines = with_long_numbers_quoted(lines, self._exact_keys)
         for form in self._forms:
             flat = _decode_as(form, lines, self._shape)
             if flat is not None:
@@ -143,7 +146,7 @@ class _ShapeReader:
         flat = []
         for ordinal, text in rows:
             try:
-                record = json.loads(text)
+                record = json.loads(text, parse_float=read_float if self._exact_keys else None)
             except (ValueError, RecursionError):
                 refused.append((ordinal, text, "line__not_json"))
                 continue

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 import polars as pl
+
+from usage_etl.sources.reading.exact_json import JsonNumber, dumps
 
 LIST_SEPARATOR = "\x1f"
 """Between the elements of a list once flattened; a control character that none of them holds."""
@@ -42,6 +46,8 @@ class RecordShape:
     """Top-level objects that some versions of the writer send as JSON in text."""
     optional: tuple[tuple[str, ...], ...] = ()
     """Places below which a part of another type than ours counts as absent: bodies that each model writes as it likes."""
+    exact: frozenset[str] = frozenset()
+    """Columns whose numbers keep every digit that was sent: amounts that are booked. Others keep those of a float."""
 
     @cached_property
     def tree(self) -> _Tree:
@@ -86,7 +92,9 @@ class RecordShape:
         try:
             found = _find(record, path)
             if name in self.documents and isinstance(found, dict):
-                return json.dumps(found, ensure_ascii=False)
+                return dumps(found)
+            if isinstance(found, JsonNumber) and name not in self.exact:
+                found = float(found)
             is_list = name in self.lists or ELEMENTS in path
             return _joined(found, name) if is_list else _text(found, name)
         except ValueError:
@@ -179,7 +187,15 @@ def _text(found: Any, name: str) -> str | None:
         return "true" if found else "false"
     if isinstance(found, dict | list):
         raise ValueError(f"{name}__not_a_scalar")
-    return str(found).encode("utf-8", "replace").decode() if isinstance(found, str) else repr(found)
+    if isinstance(found, str):
+        return str(found).encode("utf-8", "replace").decode()
+    return _digits(found) if isinstance(found, float) and isfinite(found) else repr(found)
+
+
+def _digits(number: float) -> str:
+    """Digits of a float as the fast reader spells them: ids are made of texts, and must not depend on how a line was read."""
+    text = f"{Decimal(repr(number)):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _joined(found: Any, name: str) -> str | None:
