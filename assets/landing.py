@@ -172,8 +172,7 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
             tally.refused.append(f"{delivery.origin_key}: {error}")
             return
         days = [_upload(workspace, delivery, part) for part in result.files]
-        for name, parts in result.quarantine.items():
-            workspace.lake.commit(_QUARANTINES[name], delivery.delivery_id, pl.scan_parquet(list(parts), glob=False))
+        _quarantine(workspace, delivery, result.quarantine)
         buckets = [_bucket(found) for found in result.buckets]
         version, refused_count = SOURCES[source.kind].parser_version, result.rows_quarantined
         reason = None if delivery.is_released else _reason_to_hold(workspace, source, delivery, result, buckets)
@@ -202,6 +201,15 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
                 parser_version=version,
             )
             tally.count(recorded, result)
+
+
+def _quarantine(workspace: Workspace, delivery: LandedDelivery, quarantine: Mapping[str, Sequence[Path]]) -> None:
+    """Makes the refused records those of this reading. What an earlier reading of a released delivery refused is gone."""
+    for name, table in _QUARANTINES.items():
+        if parts := quarantine.get(name):
+            workspace.lake.commit(table, delivery.delivery_id, pl.scan_parquet(list(parts), glob=False))
+        elif delivery.is_released and workspace.lake.head(table, delivery.delivery_id):
+            workspace.lake.commit(table, delivery.delivery_id, table.empty())
 
 
 def _refuse(workspace: Workspace, context: ParseContext, source: Source, reason: str) -> None:
