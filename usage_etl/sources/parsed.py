@@ -11,13 +11,15 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, get_args
 
 import polars as pl
 
 from usage_etl.config import SourceSettings, TagMapping
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.staged import USAGE_EVENTS_QUARANTINE
+
+OwnSettings = TypeVar("OwnSettings", bound=SourceSettings)
 
 RAW_TEXT_LIMIT = 4096
 """Characters of a quarantined record that are kept."""
@@ -44,6 +46,13 @@ class ParseContext:
     def tags(self) -> TagMapping:
         """How request tags fill columns; the defaults for a source without such a setting."""
         return getattr(self.settings, "tags", TagMapping())
+
+    def settings_as(self, model: type[OwnSettings]) -> OwnSettings:
+        """The source's own settings; the defaults of a folder of its kind where a parser is used without any."""
+        if isinstance(self.settings, model):
+            return self.settings
+        (kind,) = get_args(model.model_fields["kind"].annotation)
+        return model.model_validate({"kind": kind, "name": self.source, "location": "."})
 
     def columns(self) -> dict[str, Any]:
         """Values of the columns that are the same on every staged row of the delivery."""

@@ -33,9 +33,7 @@ _LOG_TITLE = "an activity log of Ask Sage"
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     """Batches of staged and refused rows of one file. Raises UnreadableDeliveryError, also for the list of users."""
-    settings = context.settings
-    if not isinstance(settings, AskSageSettings):
-        settings = AskSageSettings(kind="ask_sage", name="ask_sage", location=".")
+    settings = context.settings_as(AskSageSettings)
     if begins_as_json(path, context.source):
         return parse_log(path, context, dialect=_json_dialect(settings))
     header = {name.strip().lower() for name in next(read_tables(path, context.source)).frame.columns[1:]}

@@ -20,8 +20,8 @@ from usage_etl.sources.azure_openai_logs.rows import (
     LLM_MAPPING,
     REQUEST_MAPPING,
     gateway_columns,
-    settings_of,
 )
+from usage_etl.sources.azure_openai_logs.settings import AzureOpenAILogsSettings
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
 from usage_etl.sources.reading.bundles import is_bundle, open_bundle
 from usage_etl.sources.reading.json_documents import read_record_blocks
@@ -58,7 +58,7 @@ class _Hour:
     """The objects of one delivery, read one after the other; what has to wait for its counterpart is held."""
 
     def __init__(self, context: ParseContext) -> None:
-        self._context, self._settings = context, settings_of(context)
+        self._context, self._settings = context, context.settings_as(AzureOpenAILogsSettings)
         self._is_llm = self._settings.usage_log == "gateway_llm"
         self._llm, self._requests = RowWriter(LLM_MAPPING, context), RowWriter(REQUEST_MAPPING, context)
         self._gateway_requests = RowWriter(GATEWAY_MAPPING, context)

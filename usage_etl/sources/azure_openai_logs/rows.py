@@ -24,13 +24,6 @@ _NEVER = pl.lit(None, pl.Datetime("us", dt.UTC))
 TYPES = FieldTypes(counts=TOKENS, instants=("time",), milliseconds=("durationMs",), spellings=(_ISO, *INSTANT_FORMATS))
 
 
-def settings_of(context: ParseContext) -> AzureOpenAILogsSettings:
-    """The source's settings; the defaults where a parser is used without any."""
-    if isinstance(context.settings, AzureOpenAILogsSettings):
-        return context.settings
-    return AzureOpenAILogsSettings(kind="azure_openai_logs", name=context.source, location=".")
-
-
 def _ticks() -> pl.Expr:
     return pl.col("requestTime").cast(pl.Int64, strict=False)
 
@@ -52,10 +45,10 @@ def _rules(context: ParseContext) -> dict[str, pl.Expr]:
 
 def _shared(context: ParseContext) -> dict[str, pl.Expr]:
     duration = value("durationMs")
-    keeps_address = settings_of(context).keep_client_ip
+    keeps_address = context.settings_as(AzureOpenAILogsSettings).keep_client_ip
     return {
         "event_id": pl.col("correlationId"),
-        "host_raw": pl.lit(settings_of(context).host),
+        "host_raw": pl.lit(context.settings_as(AzureOpenAILogsSettings).host),
         "operation_name": pl.col("operationName"),
         "primitive": primitive(),
         "latency_ms": pl.when(duration >= 0).then(duration),
@@ -156,7 +149,7 @@ def gateway_columns(context: ParseContext) -> dict[str, pl.Expr]:
 
 def _gateway_request_columns(context: ParseContext) -> dict[str, pl.Expr]:
     said = gateway_columns(context)
-    host = pl.coalesce(said["host_raw"], pl.lit(settings_of(context).host))
+    host = pl.coalesce(said["host_raw"], pl.lit(context.settings_as(AzureOpenAILogsSettings).host))
     return {**request_columns(value("time")), **_shared(context), **said, "host_raw": host, "record_version_at": _NEVER}
 
 

@@ -32,9 +32,7 @@ _SUMMED = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cach
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     """Batches of staged answers and refused lines of one file. Raises UnreadableDeliveryError."""
-    settings = context.settings
-    if not isinstance(settings, ClaudeCodeSettings):
-        settings = ClaudeCodeSettings(kind="claude_code", name="claude", location=".")
+    settings = context.settings_as(ClaudeCodeSettings)
     rows = mapping(settings)
     dialect = LogDialect(
         title="a session file of Claude Code",

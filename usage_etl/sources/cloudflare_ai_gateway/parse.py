@@ -26,9 +26,7 @@ _PUSHED = re.compile(rb'"Timestamp"\s*:\s*("?)')
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     """Batches of staged requests and refused records of one file. Raises UnreadableDeliveryError."""
-    settings = context.settings
-    if not isinstance(settings, CloudflareAIGatewaySettings):
-        settings = CloudflareAIGatewaySettings(kind="cloudflare_ai_gateway", name="cloudflare", location=".")
+    settings = context.settings_as(CloudflareAIGatewaySettings)
     with open_plain(path, context.source) as stream:
         pushed = _PUSHED.search(stream.read(_HEAD_BYTES))
     if pushed is None:

@@ -28,9 +28,7 @@ _log = logging.getLogger(__name__)
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     """Batches of staged turns and refused lines of one file. Raises UnreadableDeliveryError."""
-    settings = context.settings
-    if not isinstance(settings, CodexSettings):
-        settings = CodexSettings(kind="codex", name="codex", location=".")
+    settings = context.settings_as(CodexSettings)
     rows = mapping(settings)
     dialect = LogDialect(
         title="a rollout file of Codex",

@@ -19,9 +19,7 @@ PARSER_VERSION = "1"
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     """Batches of staged calls and refused lines of one file. Raises UnreadableDeliveryError."""
-    settings = context.settings
-    if not isinstance(settings, EnvoyAIGatewaySettings):
-        settings = EnvoyAIGatewaySettings(kind="envoy_ai_gateway", name="envoy", location=".")
+    settings = context.settings_as(EnvoyAIGatewaySettings)
     read = shape(settings)
     dialect = LogDialect(
         title="an Envoy access log with the fields that the settings name",

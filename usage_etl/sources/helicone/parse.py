@@ -40,9 +40,7 @@ _CSV_NAMES = {
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     """Batches of staged and refused requests of one file. Raises UnreadableDeliveryError."""
-    settings = context.settings
-    if not isinstance(settings, HeliconeSettings):
-        settings = HeliconeSettings(kind="helicone", name="helicone", location=".")
+    settings = context.settings_as(HeliconeSettings)
     if begins_as_json(path, context.source):
         yield from parse_log(path, context, dialect=_json_dialect(settings))
     else:

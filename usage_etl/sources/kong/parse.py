@@ -25,9 +25,7 @@ PARSER_VERSION = "1"
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     """Batches of staged calls and refused lines of one file. Raises UnreadableDeliveryError."""
-    settings = context.settings
-    if not isinstance(settings, KongSettings):
-        settings = KongSettings(kind="kong", name="kong", location=".")
+    settings = context.settings_as(KongSettings)
     rows = mapping(settings)
     dialect = LogDialect(
         title="a Kong access log",

@@ -33,13 +33,6 @@ TYPES = FieldTypes(
 )
 
 
-def settings_of(context: ParseContext) -> LangfuseSettings:
-    """The source's settings; the defaults where a parser is used without any."""
-    if isinstance(context.settings, LangfuseSettings):
-        return context.settings
-    return LangfuseSettings(kind="langfuse", name=context.source, location=".")
-
-
 def _prepared(flat: pl.DataFrame, context: ParseContext) -> pl.DataFrame:
     """With the cost's total and the tags, among which the environment counts as ``env:<name>``."""
     listed = flat["tags"].to_frame().select(_as_list(pl.col("tags"))).to_series()
@@ -68,7 +61,7 @@ def _rules(context: ParseContext) -> dict[str, pl.Expr]:
 
 
 def _columns(context: ParseContext) -> dict[str, pl.Expr]:
-    name = "trace_name" if settings_of(context).feature_from == "trace_name" else "name"
+    name = "trace_name" if context.settings_as(LangfuseSettings).feature_from == "trace_name" else "name"
     return {
         **request_columns(value("start_time")),
         **_measures(),

@@ -11,7 +11,8 @@ import polars as pl
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.sources.otel_genai import files
 from usage_etl.sources.otel_genai.documents import Wanted, read_documents, span_texts
-from usage_etl.sources.otel_genai.rows import MAPPING, settings_of
+from usage_etl.sources.otel_genai.rows import MAPPING
+from usage_etl.sources.otel_genai.settings import OtelGenAiSettings
 from usage_etl.sources.otel_genai.spans import in_scope, wanted
 from usage_etl.sources.parsed import ParseContext, ParsedBatch, quarantine_rows
 from usage_etl.sources.reading.lines import LineBlock, read_line_blocks
@@ -58,7 +59,7 @@ class _Reader:
     """Reads the blocks of one file; counts records through all of them."""
 
     def __init__(self, context: ParseContext) -> None:
-        self._context, self._settings = context, settings_of(context)
+        self._context, self._settings = context, context.settings_as(OtelGenAiSettings)
         self._wanted: Wanted = wanted(self._settings)
         self._writer = RowWriter(MAPPING, context)
         self._next_ordinal, self._has_otlp = 1, False

@@ -45,15 +45,8 @@ TYPES = FieldTypes(
 )
 
 
-def settings_of(context: ParseContext) -> OtelGenAiSettings:
-    """The source's settings; the defaults where a parser is used without any."""
-    if isinstance(context.settings, OtelGenAiSettings):
-        return context.settings
-    return OtelGenAiSettings(kind="otel_genai", name=context.source, location=".")
-
-
 def _prepared(flat: pl.DataFrame, context: ParseContext) -> pl.DataFrame:
-    is_beside = pl.col(SCOPE).is_in(settings_of(context).scopes_with_cache_beside_input).fill_null(value=False)
+    is_beside = pl.col(SCOPE).is_in(context.settings_as(OtelGenAiSettings).scopes_with_cache_beside_input).fill_null(value=False)
     ended = pl.when(pl.col(END) != "0").then(pl.col(END)).alias(END)
     return with_hashed_secrets(flat, "api_key").with_columns(ended, is_beside.alias("cache_is_beside"))
 
@@ -100,7 +93,7 @@ def _columns(context: ParseContext) -> Mapping[str, pl.Expr]:
 
 def _identity(context: ParseContext) -> dict[str, pl.Expr]:
     has_tokens = pl.col(typed(names.INPUT)).is_not_null() | pl.col(typed(names.OUTPUT)).is_not_null()
-    moment = value(END) if settings_of(context).counted_copy == "outermost" else value(START)
+    moment = value(END) if context.settings_as(OtelGenAiSettings).counted_copy == "outermost" else value(START)
     never = pl.lit(None, pl.Datetime("us", dt.UTC))
     return {
         "event_id": pl.when(_is_identified()).then(pl.col(names.RESPONSE_ID))
