@@ -116,3 +116,10 @@ def test_a_line_without_an_id_is_known_by_what_it_says() -> None:
 )
 def test_a_bad_line_is_refused_by_name(changes: dict[str, Any], reasons: str) -> None:
     assert reasons_of(KIND, line(**changes), line()) == reasons
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(101, "success"), (200, "success"), (304, "success"), (404, "error"), (499, "cancelled"), (0, "unknown")]
+)
+def test_the_code_says_the_outcome_and_a_web_socket_is_no_error(code: int, status: str) -> None:
+    assert staged(KIND, lines(line(response={"status": code}))).row["status"] == status

@@ -10,6 +10,7 @@ import polars as pl
 from usage_etl.sources.azure_openai_logs.settings import AzureOpenAILogsSettings
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.rows.mapping import FieldTypes, RowMapping, id_rules, instant_rules, request_columns, value, word
+from usage_etl.sources.rows.request_words import http_code, http_outcome
 from usage_etl.sources.rows.typed_text import INSTANT_FORMATS
 
 TOKENS = ("promptTokens", "completionTokens", "totalTokens", "promptCachedTokens")
@@ -104,11 +105,10 @@ def _request_columns(context: ParseContext) -> dict[str, pl.Expr]:
 def outcome(code: pl.Expr, reason: pl.Expr) -> dict[str, pl.Expr]:
     """Status, HTTP status and class of error by the response's code; a client that left is 499."""
     return {
-        "status": pl.when(code.is_between(200, 399)).then(pl.lit("success")).when(code == 499).then(pl.lit("cancelled"))
-        .when(code >= 400).then(pl.lit("error")).otherwise(pl.lit("unknown")),
-        "http_status": pl.when(code.is_between(100, 599)).then(code),
+        "status": pl.coalesce(http_outcome(http_code(code)), pl.lit("unknown")),
+        "http_status": http_code(code),
         "error_type": pl.when(code >= 400).then(reason),
-    }  # fmt: skip
+    }
 
 
 _BACKENDS = (

@@ -15,9 +15,12 @@ def is_readable(field: str) -> pl.Expr:
 
 
 def http_outcome(code: pl.Expr) -> pl.Expr:
-    """Status of a request from its HTTP code: 499 is a client that left. Null where there is no code."""
+    """Status of a request from its HTTP code: 101 began a session over a web socket, 499 is a client that left.
+
+    Null where there is no code.
+    """
     return (
-        pl.when(code.is_between(200, 399)).then(pl.lit("success"))
+        pl.when(code.is_between(100, 399)).then(pl.lit("success"))
         .when(code == 499).then(pl.lit("cancelled"))
         .when(code.is_not_null()).then(pl.lit("error"))
     )  # fmt: skip
