@@ -7,7 +7,6 @@ which the call was logged, after its answer; it is taken for the start, because 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
 import polars as pl
 
@@ -16,6 +15,7 @@ from usage_etl.sources.bedrock_logs.settings import BedrockLogsSettings, Metadat
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.reading.records import LIST_SEPARATOR
 from usage_etl.sources.rows.mapping import RowMapping, id_rules, instant_rules, request_columns, typed, value, word
+from usage_etl.sources.rows.tags import tag_set
 
 _PRINCIPAL = r"^arn:[^:]*:(?:iam|sts)::[^:]*:(.+)$"
 _MODEL = r"^arn:[^:]*:bedrock:[^:]*:[^:]*:(foundation-model|inference-profile)/(.+)$"
@@ -118,7 +118,7 @@ def _columns(context: ParseContext) -> dict[str, pl.Expr]:
         "deployment": pl.when(pl.col("model") != pl.col("modelId")).then(word("modelId")),
         "region": pl.coalesce(word("inferenceRegion"), word("region")),
         "processing": _processing(),
-        "tag_set": _tag_set(keys.keep),
+        "tag_set": tag_set({key: _noted(key) for key in keys.keep}),
         "latency_ms": pl.when(latency >= 0).then(latency),
         "ttft_ms": pl.when(ttft >= 0).then(ttft),
     }
@@ -147,16 +147,6 @@ def _people(context: ParseContext, keys: MetadataKeys) -> dict[str, pl.Expr]:
 
 def _noted(key: str | None) -> pl.Expr:
     return pl.lit(None, pl.String) if key is None else word(metadata_column(key))
-
-
-def _tag_set(keys: tuple[str, ...]) -> pl.Expr:
-    """Kept keys as sorted ``key=value`` pairs, with ``%`` and ``,`` percent-encoded."""
-    pairs = []
-    for key in sorted(set(keys)):
-        encoded = word(metadata_column(key)).str.replace_all("%", "%25", literal=True).str.replace_all(",", "%2C", literal=True)
-        pairs.append(pl.concat_str(pl.lit(f"{quote(key, safe=' :/()=')}="), encoded))
-    joined = pl.concat_str(pairs, separator=",", ignore_nulls=True) if pairs else pl.lit(None, pl.String)
-    return pl.when(joined != "").then(joined)
 
 
 def _status() -> pl.Expr:

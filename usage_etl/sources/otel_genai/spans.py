@@ -13,6 +13,7 @@ import polars as pl
 from usage_etl.sources.otel_genai import attributes as names
 from usage_etl.sources.otel_genai.documents import FIXED, SCOPE, SPAN, TRACE, Wanted, resource_column
 from usage_etl.sources.otel_genai.settings import OtelGenAiSettings
+from usage_etl.sources.rows.tags import tag_set
 
 PRIMITIVE = "primitive"
 """Column: what the call used; null where nothing says whether the span is a call."""
@@ -73,7 +74,8 @@ def _keys(settings: OtelGenAiSettings, owner: str) -> tuple[str, ...]:
 def in_scope(spans: pl.DataFrame, settings: OtelGenAiSettings) -> pl.DataFrame:
     """The spans that are calls or may be: ``raw_ordinal``, FIXED, the convention's fields, OWNERS, TAGS and PRIMITIVE."""
     fields = [pl.coalesce(keys).alias(field) for field, keys in names.FIELDS.items()]
-    read = spans.select("raw_ordinal", pl.col(FIXED), *fields, *_owners(settings), _tags(settings.tag_attributes))
+    tags = tag_set({key: pl.coalesce(key, resource_column(key)) for key in settings.tag_attributes})
+    read = spans.select("raw_ordinal", pl.col(FIXED), *fields, *_owners(settings), tags.alias(TAGS))
     judged = read.with_columns(_primitive(settings.operations).alias(PRIMITIVE))
     is_ignored = pl.col(SCOPE).is_in(settings.ignored_scopes).fill_null(value=False)
     return judged.filter(~is_ignored & (pl.col(PRIMITIVE).is_not_null() | _is_unclear())).with_columns(
@@ -85,19 +87,6 @@ def _owners(settings: OtelGenAiSettings) -> Iterable[pl.Expr]:
     for owner in OWNERS:
         places = [column for key in _keys(settings, owner) for column in (key, resource_column(key))]
         yield (pl.coalesce(places) if places else pl.lit(None, pl.String)).alias(owner)
-
-
-def _tags(keys: tuple[str, ...]) -> pl.Expr:
-    """Kept tags as sorted ``key=value`` pairs, with ``%`` and ``,`` percent-encoded; null where there are none."""
-    if not keys:
-        return pl.lit(None, pl.String).alias(TAGS)
-    pairs = [
-        pl.lit(f"{key}=") + pl.coalesce(key, resource_column(key)).str.replace_all("%", "%25", literal=True)
-        .str.replace_all(",", "%2C", literal=True)
-        for key in sorted(keys)
-    ]  # fmt: skip
-    joined = pl.concat_str(pairs, separator=",", ignore_nulls=True)
-    return pl.when(joined != "").then(joined).alias(TAGS)
 
 
 def _primitive(further: Mapping[str, str]) -> pl.Expr:

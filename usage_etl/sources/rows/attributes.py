@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from usage_etl.sources.rows.mapping import word
+from usage_etl.sources.rows.tags import tag_set
 
 AttributeKey = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^'\\\x00-\x1f]+$")]
 
@@ -68,16 +69,6 @@ def attribute_columns(mapping: AttributeMapping, *places: tuple[str, ...]) -> di
         return pl.coalesce([word(attribute_field(key, *place)) for place in places])
 
     columns = {column: found(key) for column, key in mapping.by_column.items()}
-    pairs = [pl.lit(f"{_escaped(key)}=") + _escaped_values(found(key)) for key in sorted(mapping.keep)]
-    if pairs:
-        joined = pl.concat_str(pairs, separator=",", ignore_nulls=True)
-        columns["tag_set"] = pl.when(joined != "").then(joined)
+    if mapping.keep:
+        columns["tag_set"] = tag_set({key: found(key) for key in mapping.keep})
     return columns
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace(",", "%2C")
-
-
-def _escaped_values(found: pl.Expr) -> pl.Expr:
-    return found.str.replace_all("%", "%25", literal=True).str.replace_all(",", "%2C", literal=True)

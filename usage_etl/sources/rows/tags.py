@@ -50,6 +50,17 @@ def tag_pairs(named: Mapping[str, str | None]) -> str | None:
     return ",".join(sorted(_pair(f"{name}:{found}") for name, found in named.items() if found)) or None
 
 
+def tag_set(named: Mapping[str, pl.Expr]) -> pl.Expr:
+    """The tag set of columns of text that are not null, encoded as in ``read_tags``; null where all are."""
+    if not named:
+        return pl.lit(None, pl.String)
+    pairs = [
+        pl.lit(f"{_encoded(name)}=") + _encoded_column(found) for name, found in sorted(named.items(), key=lambda pair: pair[0])
+    ]
+    joined = pl.concat_str(pairs, separator=",", ignore_nulls=True)
+    return pl.when(joined != "").then(joined)
+
+
 def tag_object(named: Mapping[str, str | None]) -> str | None:
     """A JSON object, in order of name, of the tags that have a value; null without any."""
     kept = {name: found for name, found in sorted(named.items()) if found}
@@ -62,4 +73,12 @@ def _first(tags: list[str], prefix: str) -> str | None:
 
 
 def _pair(tag: str) -> str:
-    return tag.replace("%", "%25").replace(",", "%2C").replace(":", "=", 1)
+    return _encoded(tag).replace(":", "=", 1)
+
+
+def _encoded(text: str) -> str:
+    return text.replace("%", "%25").replace(",", "%2C")
+
+
+def _encoded_column(text: pl.Expr) -> pl.Expr:
+    return text.str.replace_all("%", "%25", literal=True).str.replace_all(",", "%2C", literal=True)
