@@ -232,3 +232,20 @@ def test_a_line_that_is_still_written_is_refused_and_the_others_are_read() -> No
 def test_a_file_of_something_else_is_refused() -> None:
     with pytest.raises(UnreadableDeliveryError, match="not a session file of Claude Code"):
         staged(KIND, lines({"id": 1}, {"id": 2}))
+
+
+def test_a_compaction_is_billed_with_its_cache_writes_of_an_hour() -> None:
+    own = {"type": "message", **answer()["message"]["usage"]}
+    compaction = {
+        "type": "compaction",
+        "input_tokens": 1_000,
+        "output_tokens": 50,
+        "cache_creation_input_tokens": 70,
+        "cache_read_input_tokens": 0,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 70},
+    }
+    row = row_of(KIND, answer(usage={"iterations": [own, compaction]}))
+    assert (row["reported_input_tokens"], row["reported_output_tokens"], row["cache_read_tokens"]) == (1_004, 250, 20_000)
+    assert (row["cache_write_tokens"], row["cache_write_1h_tokens"]) == (970, 370)
+    del compaction["cache_creation"]
+    assert row_of(KIND, answer(usage={"iterations": [own, compaction]}))["cache_write_1h_tokens"] == 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ PARSER_VERSION = "1"
 REMEMBERED_ANSWERS = 50_000
 """Answers of one file whose first line is remembered."""
 
-_COMPACTION = '"type":"compaction"'
+_COMPACTION = r'"type"\s*:\s*"compaction"'
 _SUMMED = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_LIFETIMES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+"""Parts of the cache writes, in an object of their own."""
 
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
@@ -65,23 +67,31 @@ class _Begins:
 
 def _with_compactions(records: FlatRecords) -> FlatRecords:
     """Token counts that include compactions: those are billed, stand in ``usage.iterations``, and are in no total."""
-    found = records.lines.filter(pl.col("line").str.contains(_COMPACTION, literal=True))
+    found = records.lines.filter(pl.col("line").str.contains(_COMPACTION))
     counts = {ordinal: sums for ordinal, line in found.rows() if (sums := _summed(line)) is not None}
     if not counts:
         return records
     changed = pl.DataFrame(
         [(ordinal, *sums) for ordinal, sums in counts.items()],
-        schema={"raw_ordinal": pl.Int64, **dict.fromkeys(_SUMMED, pl.String)},
+        schema={"raw_ordinal": pl.Int64, **dict.fromkeys((*_SUMMED, *_LIFETIMES), pl.String)},
         orient="row",
     )
     return dataclasses.replace(records, flat=records.flat.update(changed, on="raw_ordinal", how="left"))
 
 
-def _summed(line: str) -> tuple[str, ...] | None:
+def _summed(line: str) -> tuple[str | None, ...] | None:
     try:
         usage: Any = json.loads(line)["message"]["usage"]
         parts = [part for part in usage["iterations"] if isinstance(part, dict)]
-        sums = tuple(str(sum(int(part.get(name) or 0) for part in parts)) for name in _SUMMED)
-    except (ValueError, KeyError, TypeError, RecursionError):
+        lifetimes = [part.get("cache_creation") or {} for part in parts]
+        sums = (*_sums(parts, _SUMMED), *_sums(lifetimes, _LIFETIMES))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return sums if any(part.get("type") == "compaction" for part in parts) else None
+
+
+def _sums(parts: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[str | None]:
+    """Sum of each count over all parts; null where no part has it, so that what the answer itself says stands."""
+    for name in names:
+        found = [int(part[name]) for part in parts if part.get(name) is not None]
+        yield str(sum(found)) if found else None
