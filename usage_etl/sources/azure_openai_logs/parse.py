@@ -85,25 +85,27 @@ class _Hour:
         usage, held_count, merged_count = STAGED_USAGE.empty(), 0, 0
         broken: Broken = {}
         if self._is_llm:
-            calls = flat.filter(pl.col(KIND) == LLM)
-            merged_count = calls.filter(~_holds_tokens()).height
-            staged, broken = self._llm.staged(calls.filter(_holds_tokens() & ~_is_probe()))
-            gateway = flat.filter(pl.col(KIND) == GATEWAY)
+            calls, gateway = flat.filter(pl.col(KIND) == LLM), flat.filter(pl.col(KIND) == GATEWAY)
+            firsts = calls.filter(_holds_tokens())
+            merged_count = calls.height - firsts.height
+            wanted = firsts.filter(~_is_probe())
+            staged, broken = self._llm.staged(wanted)
             alone, broken_alone = self._gateway_requests.staged(gateway.filter(pl.col("apiId").is_in(self._settings.llm_apis)))
             broken |= broken_alone
             told = gateway.filter(~pl.col("raw_ordinal").is_in(list(broken_alone)))
             self._held.add(_numbered_on(staged, before), _numbered_on(alone, before), told)
             held_count = staged.height + told.height
+            read_count = wanted.height + merged_count + gateway.height
         else:
-            usage, broken = self._requests.staged(flat.filter((pl.col(KIND) == REQUEST) & _is_call()))
-            usage = _numbered_on(usage, before)
+            wanted = flat.filter((pl.col(KIND) == REQUEST) & _is_call())
+            usage, broken = self._requests.staged(wanted)
+            usage, read_count = _numbered_on(usage, before), wanted.height
         refused += _quoted(records, broken)
-        rows_read = records.lines_count - held_count
         return ParsedBatch(
-            rows_read=rows_read,
+            rows_read=records.lines_count - held_count,
             usage=usage,
             quarantine=quarantine_rows(sorted((at + before, text, rule) for at, text, rule in refused), self._context),
-            rows_out_of_scope=rows_read - usage.height - len(refused) - merged_count,
+            rows_out_of_scope=flat.height - no_category.height - read_count,
             rows_merged=merged_count,
             raw_text=lambda ordinal: next(text for _, text, _ in _quoted(records, {ordinal - before: ""})),
         )
