@@ -1,4 +1,4 @@
-"""Questions about what counts: the parts of a day, the version of a bucket, and what became of each staged object."""
+"""Questions about what counts: the parts of a day, the version of a bucket, the days that are stale, each staged object."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from usage_etl.lake.counting import COUNTED, NOTHING, chunks, known_bucket_ids
+from usage_etl.lake.counting import COUNTED, NOTHING, chunks, known_bucket_ids, recompute
 from usage_etl.lake.deliveries import BucketVersion, CountedPart
 from usage_etl.lake.state import as_utc
-from usage_etl.schemas.state import bucket_claims, bucket_days, buckets, day_inputs, deliveries, delivery_days
+from usage_etl.schemas.state import bucket_claims, bucket_days, buckets, day_builds, day_inputs, deliveries, delivery_days
 
 
 def parts(connection: sa.Connection, table_name: str, days: Sequence[dt.date]) -> dict[dt.date, list[CountedPart]]:
@@ -90,6 +90,52 @@ def staged_rows(connection: sa.Connection) -> list[tuple[str, str, str, dt.date,
         .order_by(*columns)
     )
     return [(source, key, name, day, rows, int(less)) for source, key, name, day, rows, less in connection.execute(query)]
+
+
+def staged_objects(connection: sa.Connection) -> dict[str, str]:
+    """Key to sha256 of every staged object that counts, or would if a newer one were taken out."""
+    query = sa.select(delivery_days.c.staged_key, delivery_days.c.sha256).join(
+        deliveries, deliveries.c.delivery_id == delivery_days.c.delivery_id
+    )
+    rows = connection.execute(query.where(deliveries.c.status.in_(COUNTED)).order_by(delivery_days.c.staged_key))
+    return {row.staged_key: row.sha256 for row in rows}
+
+
+def last_good_rows(connection: sa.Connection, source: str, dataset: str, origin_key: str) -> int | None:
+    """Rows read from the last loaded delivery of this origin; None when there is none."""
+    query = (
+        sa.select(deliveries.c.rows_read_count)
+        .where(
+            deliveries.c.source == source,
+            deliveries.c.dataset == dataset,
+            deliveries.c.origin_key == origin_key,
+            deliveries.c.status.in_(("duplicate", *COUNTED)),
+            deliveries.c.rows_read_count.is_not(None),
+        )
+        .order_by(deliveries.c.sequence.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
+
+
+def stale_days(connection: sa.Connection, table_name: str) -> set[dt.date]:
+    """Days on which other rows count than those they were last built from, days that lost theirs included."""
+    built, counted = (
+        dict(connection.execute(sa.select(table.c.usage_date, table.c.staged_fingerprint).where(of_table)).tuples().all())
+        for table, of_table in (
+            (day_builds, day_builds.c.table_name == table_name),
+            (day_inputs, day_inputs.c.table_name == table_name),
+        )
+    )
+    return {day for day in built.keys() | counted.keys() if built.get(day, NOTHING) != counted.get(day, NOTHING)}
+
+
+def faults(connection: sa.Connection) -> list[str]:
+    """One line per day whose fingerprint is not that of its parts: none, unless the database was changed by hand."""
+    found = recompute(connection)
+    stored = {(row.table_name, row.usage_date): row.staged_fingerprint for row in connection.execute(day_inputs.select())}
+    wrong = sorted(key for key in found.keys() | stored.keys() if found.get(key) != stored.get(key))
+    return [f"delivery index: {table_name} {day}: the fingerprint is not that of its parts" for table_name, day in wrong]
 
 
 def _lost_rows() -> sa.Select[Any]:

@@ -13,7 +13,6 @@ from usage_etl.errors import LakeError
 from usage_etl.lake import builds, counted, counting, repeats
 from usage_etl.lake.builds import DayContent
 from usage_etl.lake.clock import Clock, utc_now
-from usage_etl.lake.counting import COUNTED, NOTHING
 from usage_etl.lake.deliveries import (
     RELEASED,
     BucketVersion,
@@ -26,7 +25,7 @@ from usage_etl.lake.deliveries import (
 )
 from usage_etl.lake.state import RESTAGED, as_stored, writing
 from usage_etl.schemas.restatements import Restatement
-from usage_etl.schemas.state import bundle_members, day_builds, day_inputs, deliveries, delivery_days
+from usage_etl.schemas.state import bundle_members, deliveries, delivery_days
 
 MARK_BYTES = 12
 """Length of the mark of a bundle's member."""
@@ -126,20 +125,8 @@ class DeliveryIndex:
 
     def last_good_rows(self, source: str, dataset: str, origin_key: str) -> int | None:
         """Rows read from the last loaded delivery of this origin; None when there is none."""
-        query = (
-            sa.select(deliveries.c.rows_read_count)
-            .where(
-                deliveries.c.source == source,
-                deliveries.c.dataset == dataset,
-                deliveries.c.origin_key == origin_key,
-                deliveries.c.status.in_(("duplicate", *COUNTED)),
-                deliveries.c.rows_read_count.is_not(None),
-            )
-            .order_by(deliveries.c.sequence.desc())
-            .limit(1)
-        )
         with self._engine.connect() as connection:
-            return connection.execute(query).scalar()
+            return counted.last_good_rows(connection, source, dataset, origin_key)
 
     def record_staged(
         self,
@@ -245,12 +232,8 @@ class DeliveryIndex:
 
     def staged_objects(self) -> dict[str, str]:
         """Key to sha256 of every staged object that counts, or would if a newer one were taken out."""
-        query = sa.select(delivery_days.c.staged_key, delivery_days.c.sha256).join(
-            deliveries, deliveries.c.delivery_id == delivery_days.c.delivery_id
-        )
         with self._engine.connect() as connection:
-            rows = connection.execute(query.where(deliveries.c.status.in_(COUNTED)).order_by(delivery_days.c.staged_key))
-            return {row.staged_key: row.sha256 for row in rows}
+            return counted.staged_objects(connection)
 
     def staged_fingerprint(self, table_name: str, day: dt.date) -> str:
         """Fingerprint of the rows that count on ``day``; a day without any has one too."""
@@ -260,22 +243,12 @@ class DeliveryIndex:
     def stale_days(self, table_name: str) -> set[dt.date]:
         """Days on which other rows count than those they were last built from, days that lost theirs included."""
         with self._engine.connect() as connection:
-            built, counted = (
-                dict(connection.execute(sa.select(table.c.usage_date, table.c.staged_fingerprint).where(of_table)).tuples().all())
-                for table, of_table in (
-                    (day_builds, day_builds.c.table_name == table_name),
-                    (day_inputs, day_inputs.c.table_name == table_name),
-                )
-            )
-        return {day for day in built.keys() | counted.keys() if built.get(day, NOTHING) != counted.get(day, NOTHING)}
+            return counted.stale_days(connection, table_name)
 
     def faults(self) -> list[str]:
         """One line per day whose fingerprint is not that of its parts: none, unless the database was changed by hand."""
         with self._engine.connect() as connection:
-            parts = counting.recompute(connection)
-            stored = {(row.table_name, row.usage_date): row.staged_fingerprint for row in connection.execute(day_inputs.select())}
-        wrong = sorted(key for key in parts.keys() | stored.keys() if parts.get(key) != stored.get(key))
-        return [f"delivery index: {table_name} {day}: the fingerprint is not that of its parts" for table_name, day in wrong]
+            return counted.faults(connection)
 
     def is_built(self, table_name: str, day: dt.date, fingerprint: str, version: str) -> bool:
         """Whether ``mark_built`` has noted this very content of ``day``."""
