@@ -130,12 +130,13 @@ def test_switching_the_mode_lands_nothing_again(tmp_path: Path) -> None:
         assert fetch(folder, landed, mode) == []
 
 
-def test_an_object_that_is_gone_by_the_time_it_is_read_is_left_out(tmp_path: Path) -> None:
+def test_an_object_that_is_gone_by_the_time_it_is_read_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "logs"
     write(folder, "d/a", "d/b")
     [item] = fetch(folder, Landed(), "folder")
     (folder / "d/a").unlink()
     assert [name for name, _ in contents(item, tmp_path)] == ["d/b"]
+    assert "gone before it was read" in caplog.text
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from usage_etl.keys import sha256_hex
 from usage_etl.sources.fetched import BundleMembers, FetchedObject, member_mark
 from usage_etl.sources.fetching.folder import ListedObject, ReadableStore, single
 from usage_etl.sources.reading.bundles import write_bundle
+
+_log = logging.getLogger(__name__)
 
 MEMBER_BYTES = 1 << 20
 """Largest object that is put into a bundle."""
@@ -94,8 +97,16 @@ class Bundler:
 
 
 def _write(store: ReadableStore, keys: Sequence[str], target: Path) -> None:
-    """Objects that are gone since they were listed are left out."""
-    write_bundle(target, ((key, data) for key, data in store.read_many(keys) if data is not None))
+    """Objects that are gone since they were listed are left out, and named in the log."""
+
+    def found() -> Iterator[tuple[str, bytes]]:
+        for key, data in store.read_many(keys):
+            if data is None:
+                _log.warning("key=%s: listed, and gone before it was read; it is in no delivery", key)
+            else:
+                yield key, data
+
+    write_bundle(target, found())
 
 
 def _folder(found: ListedObject) -> str:
