@@ -82,14 +82,11 @@ def demo(
 ) -> None:
     """Write a realistic organisation as provider files and run the whole pipeline on it."""
     from usage_etl.cli.pipeline import run_pipeline
-    from usage_etl.config import load_settings
     from usage_etl.demo import write_demo
-    from usage_etl.sources.registry import SOURCE_KINDS
 
     console.print(f"Writing the demo organisation's provider files to {target} ...")
     write_demo(target)
-    start = load_settings(target / DEFAULT_FILE, kinds=SOURCE_KINDS).start_date
-    summary = run_pipeline(target / DEFAULT_FILE, first=start, last=None, with_reports=True)
+    summary = run_pipeline(target / DEFAULT_FILE, first=None, last=None, with_reports=True)
     print_summary(console, summary)
     command = f"make dev  (or: {CONFIG_VARIABLE}={target / DEFAULT_FILE} dagster dev -w workspace.yaml)"
     console.print(f"\nOpen the pipeline on the same lake:  {command}", soft_wrap=True, highlight=False)

@@ -84,6 +84,8 @@ def print_trial(console: Console, trial: Trial, *, rows: int, all_columns: bool)
         ", ".join(f"{count:,} {name.removeprefix('staged_')} row(s)" for name, count in trial.rows_by_table.items() if count)
         or "no rows"
     )
+    kept = trial.rows_read - trial.rows_quarantined - trial.rows_out_of_scope - trial.rows_merged
+    staged += f" of {kept:,} record(s)" if sum(trial.rows_by_table.values()) != kept else ""
     left = f", {trial.rows_out_of_scope:,} out of scope" if trial.rows_out_of_scope else ""
     left += f", {trial.rows_merged:,} merged into others" if trial.rows_merged else ""
     read = f"{trial.rows_read:,} record(s) read: {staged}, {trial.rows_quarantined:,} refused{left}"
