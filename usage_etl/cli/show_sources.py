@@ -33,7 +33,7 @@ _NUMBERS = ("rows", "rejects", "out of scope")
 def print_states(console: Console, states: Sequence[SourceState]) -> None:
     """One line a source, never broken; then what lies before the lake's first day."""
     rows = [_TITLES, *(_state_cells(state) for state in states)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(_TITLES))]
+    widths = [*(max(len(row[place]) for row in rows) for place in range(len(_TITLES) - 1)), 0]
     for row, style in zip(rows, ("bold", *(_COLOURS[state.state] for state in states)), strict=True):
         cells = [cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
                  for name, cell, width in zip(_TITLES, row, widths, strict=True)]  # fmt: skip
