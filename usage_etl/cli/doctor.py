@@ -163,7 +163,10 @@ def _source_check(name: str) -> Callable[[Settings], tuple[str, str]]:
         seen = f"{location}: {matching} of {objects} object(s) match {source.pattern}"
         if matching:
             return seen, ""
-        return seen, "change pattern, or the names" if objects else "check location, or wait for the first export"
+        return (
+            seen,
+            "change pattern, or the names" if objects else "no object yet: check the location, or wait for the first export",
+        )
 
     return check
 
