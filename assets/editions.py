@@ -81,13 +81,13 @@ def publish_chargeback(workspace: Workspace, month: Month) -> Publication:
     return _publish(workspace, CHARGEBACK, month, chargeback_files(lines), reads=reads, totals=totals)
 
 
-def published_files(workspace: Workspace, months: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, str]]]:
+def published_files(workspace: Workspace, months: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, str, str]]]:
     """(place, bytes) of everything published for ``months`` and mailed, and the newest report's trust figures."""
     folders = [f"{report}/{Month.parse(key)}/" for key in months for report in (EXECUTIVE, CHARGEBACK)]
     stable = [info for folder in folders for info in workspace.out.list(folder) if "/v-" not in info.key]
     found = [(workspace.out.address(info.key), info.bytes_count) for info in [*stable, *workspace.out.list("mail/")]]
     newest = ExecutiveReport.model_validate_json(workspace.out.read(f"{EXECUTIVE}/{Month.parse(months[-1])}/{REPORT_MODEL}"))
-    return found, [(fact.label, f"{fact.figure.text} {fact.note}") for fact in newest.trust.facts]
+    return found, [(fact.label, fact.figure.text, fact.note) for fact in newest.trust.facts]
 
 
 def _executive_inputs(workspace: Workspace, month: Month) -> ExecutiveInputs:

@@ -182,7 +182,7 @@ def test_without_settings_the_way_to_get_them_is_named(usage_etl: Command) -> No
 @pytest.mark.usefixtures("without_rendering")
 def test_missing_credentials_are_named_all_at_once(usage_etl: Command, started: Installation) -> None:
     text = started.config.read_text(encoding="utf-8")
-    started.config.write_text(text.replace("\n# prices:", f"{BOTH_APIS}\n# prices:"), encoding="utf-8")
+    started.config.write_text(text.replace("\nprices:", f"{BOTH_APIS}\nprices:"), encoding="utf-8")
     outcomes = [usage_etl("run")]
     assert not (started.folder / "lake").exists(), "nothing ran"
     for outcome in (*outcomes, usage_etl("doctor")):

@@ -13,6 +13,7 @@ from usage_etl.schemas import TABLES
 from usage_etl.schemas.marts import DIFFERENCE_CAUSES, LINE_KINDS
 from usage_etl.schemas.usage import PRICE_STATUSES
 from usage_etl.sources.litellm.spend_logs import FIELDS
+from usage_etl.sources.registry import SOURCES
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "examples").rglob("*.md")])
@@ -102,6 +103,10 @@ def test_sources_name_columns_that_exist(page: Path) -> None:
     named = {name for row in rows for name in re.findall(r"`([a-z0-9_]+)`", row[becomes])}
     assert named
     assert named - columns == set()
+
+
+def test_the_readme_counts_the_kinds_of_sources() -> None:
+    assert f"[{len(SOURCES)} kinds of sources](#what-it-reads)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_litellm_lists_every_field_that_is_read() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,16 @@ def test_diff_names_the_lists_and_their_differences() -> None:
     strong, weak = (one.title for one in ListPrices.bundled().lists)
     assert f"{strong} is used; {weak} fills its gaps" in result.stdout
     assert "gpt-4o-audio-preview" in result.stdout
+
+
+def test_diff_writes_each_note_once_and_refers_to_it() -> None:
+    lines = run("diff").stdout.splitlines()
+    legend = dict(re.fullmatch(r"(\[\d+\]) (.+)", line).groups() for line in lines if line.startswith("["))
+    notes = {part for row in json.loads(run("diff", "--json").stdout)["differences"] for part in (row["note"] or "").split("; ")}
+    referred = {mark for line in lines if not line.startswith("[") for mark in re.findall(r"\[\d+\]", line)}
+
+    assert sorted(legend.values()) == sorted(notes - {""})
+    assert referred == set(legend)
 
 
 def test_diff_as_json_can_be_filtered() -> None:

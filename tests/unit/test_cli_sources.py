@@ -14,10 +14,12 @@ from assets import resources
 from assets.resources import open_workspace
 from tests.unit.sources.spend_logs import line
 from usage_etl.cli import source_states
+from usage_etl.cli.doctor import _source_check
 from usage_etl.cli.main import app
+from usage_etl.config import load_settings
 from usage_etl.errors import ConfigError
 from usage_etl.lake import StagedDay
-from usage_etl.sources.registry import SOURCES
+from usage_etl.sources.registry import SOURCE_KINDS, SOURCES
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """
@@ -77,6 +79,36 @@ def test_rows_rejects_and_days_are_those_of_the_deliveries_that_count(config: Pa
     state = states(config)["gateway"]
     assert (state["rows_staged_count"], state["rows_quarantined_count"], state["held_count"]) == (10, 4, 1)
     assert (state["state"], state["newest_day"], state["deliveries_count"]) == ("held", "2026-11-02", 3)
+
+
+def test_rows_before_the_first_day_of_the_lake_are_counted_and_said(config: Path) -> None:
+    delivery_id = land(config, "gateway", "a")
+    rows_by_day = {dt.date(2026, 7, 30): 5, dt.date(2026, 7, 31): 4, dt.date(2026, 8, 1): 7}
+    days = [StagedDay("staged_usage", day, f"staged/{delivery_id}/{day}", "0" * 64, rows) for day, rows in rows_by_day.items()]
+    open_workspace(str(config)).index.record_staged(delivery_id, days, rows_read=16, rows_quarantined=0, parser_version="1")
+
+    assert states(config)["gateway"]["rows_early_count"] == 9
+    assert "gateway: 9 row(s) are of days before start_date" in run("-c", str(config)).output
+    assert "bill: " not in run("-c", str(config)).output
+
+
+def test_a_line_is_whole_however_narrow_the_terminal(config: Path) -> None:
+    result = CliRunner().invoke(app, ["sources", "-c", str(config)], catch_exceptions=False, env={"COLUMNS": "40"})
+
+    assert [line.split()[-1] for line in result.output.splitlines()] == ["from", "logs", "pages"]
+
+
+def test_doctor_counts_the_objects_that_the_pattern_matches(config: Path) -> None:
+    (config.parent / "logs").mkdir()
+    (config.parent / "logs" / "a.txt").write_text("{}")
+    settings = load_settings(config, kinds=SOURCE_KINDS)
+    check = _source_check("gateway")
+
+    assert check(settings)[0].endswith("logs: 0 of 1 object(s) match **/*.json*")
+    assert check(settings)[1] == "change pattern, or the names"
+    (config.parent / "logs" / "b.jsonl.gz").write_text("")
+    assert check(settings)[0].endswith("logs: 1 of 2 object(s) match **/*.json*")
+    assert check(settings)[1] == ""
 
 
 def test_the_state_names_what_a_person_must_look_at_first(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

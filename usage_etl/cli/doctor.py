@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usage_etl.config import Settings, load_settings, require_secrets
-from usage_etl.config.directory import read_directories
+from usage_etl.config.directory import DIRECTORY_FILES, read_directories
 from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
 from usage_etl.errors import ConfigError
 from usage_etl.keys import sha256_hex
 from usage_etl.lake import open_state, open_store
 from usage_etl.pricing import ListPrices, parse_price_file, price_book, with_files
-from usage_etl.schemas import DIM_PRICE
+from usage_etl.sources.fetching.folder import matching_objects
 from usage_etl.sources.registry import SOURCE_KINDS
 
 PROBE_TIMEOUT_S = 60
@@ -96,14 +96,15 @@ def _check_secrets(settings: Settings) -> tuple[str, str]:
 
 def _check_directories(settings: Settings) -> tuple[str, str]:
     frames = read_directories(Path(settings.resolve(settings.directory)))
-    return ", ".join(f"{name} {frame.height}" for name, frame in frames.items()), ""
+    rows = {name: frames[table.name].height for name, (table, _) in DIRECTORY_FILES.items()}
+    return "rows in " + ", ".join(f"{name} {count}" for name, count in rows.items()), ""
 
 
 def _check_prices(settings: Settings) -> tuple[str, str]:
     files = [parse_price_file(name, content) for name, content in accepted_files(settings).items()]
     prices = with_files(ListPrices.bundled(settings.prices.sources), files)
     book = price_book(prices, contract_of(settings), surcharges_of(settings))
-    return f"{DIM_PRICE.name}: {book.height} prices from {prices.version}", ""
+    return f"{book.height} price rows from {prices.version}", ""
 
 
 def _check_lake(settings: Settings) -> tuple[str, str]:
@@ -157,10 +158,14 @@ def _source_check(name: str) -> Callable[[Settings], tuple[str, str]]:
             return f"asks {source.origin}", ""
         location = settings.resolve(source.location)
         store = open_store(location, endpoint_url=settings.s3.endpoint_url, region=settings.s3.region, must_exist=True)
-        found = sum(1 for _ in store.list(""))
+        objects = sum(1 for _ in store.list(""))
+        matching = sum(1 for _ in matching_objects(store, pattern=source.pattern))
+        seen = f"{location}: {matching} of {objects} object(s) match {source.pattern}"
+        if matching:
+            return seen, ""
         return (
-            f"{location}: {found} object(s)",
-            "" if found else "no object yet: check the location, or wait for the first export",
+            seen,
+            "change pattern, or the names" if objects else "no object yet: check the location, or wait for the first export",
         )
 
     return check

@@ -38,8 +38,9 @@ sources:
   #   name: anthropic
   #   account: my-organization
   #   api_key: {{env: ANTHROPIC_ADMIN_KEY}}
+  # Other gateways, clouds and tools: `usage-etl sources kinds`, docs/reference/sources.md
 
-# prices: {{contract_file: prices/contract.csv}}
+prices: {{contract_file: prices/contract.csv}}   # negotiated prices; empty: list prices
 
 reports:
   location: out             # a folder, or s3://bucket/prefix

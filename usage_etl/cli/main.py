@@ -88,7 +88,8 @@ def demo(
     write_demo(target)
     summary = run_pipeline(target / DEFAULT_FILE, first=None, last=None, with_reports=True)
     print_summary(console, summary)
-    console.print(f"\nOpen the pipeline on the same lake:  {CONFIG_VARIABLE}={target / DEFAULT_FILE} dagster dev  (or: make dev)")
+    command = f"make dev  (or: {CONFIG_VARIABLE}={target / DEFAULT_FILE} dagster dev -w workspace.yaml)"
+    console.print(f"\nOpen the pipeline on the same lake:  {command}", soft_wrap=True, highlight=False)
     if not summary.succeeded:
         raise typer.Exit(1)
 

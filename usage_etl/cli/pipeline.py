@@ -17,6 +17,7 @@ from assets.failure_mail import first_cause
 from assets.partitions import month_keys, range_tags
 from assets.resources import Workspace, open_workspace
 from assets.sensors import stale_days
+from usage_etl.cli.source_states import SourceState, states_of
 from usage_etl.config import require_secrets
 from usage_etl.delivery.ledger import SendRecord
 from usage_etl.errors import UsageEtlError
@@ -43,8 +44,10 @@ class RunSummary:
     outcomes: list[JobOutcome] = field(default_factory=list)
     files: list[tuple[str, int]] = field(default_factory=list)
     """Published files and mails: place and bytes."""
-    trust: list[tuple[str, str]] = field(default_factory=list)
-    """The trust figures of the newest executive report, label and text."""
+    trust: list[tuple[str, str, str]] = field(default_factory=list)
+    """The trust figures of the newest executive report: label, figure and note."""
+    early: list[SourceState] = field(default_factory=list)
+    """Sources with rows of days before the lake's first day."""
 
     @property
     def succeeded(self) -> bool:
@@ -73,6 +76,7 @@ def run_pipeline(config: Path, *, first: dt.date | None, last: dt.date | None, w
         for job_name, tags in steps:
             if summary.succeeded:
                 summary.outcomes.append(_run(definitions, instance, job_name, tags))
+        summary.early = [state for state in states_of(workspace) if state.rows_early_count]
         if with_reports and summary.succeeded:
             summary.files, summary.trust = published_files(workspace, months)
     return summary

@@ -47,9 +47,13 @@ def diff(
     columns = ("provider", "model_id", "processing", "context_min_tokens", "strong_rate", "weak_rate", "difference_pct", "note")
     titles = ("rate", "provider", "model", "class", "band", "first", "second", "%", "note")
     rate = pl.coalesce(pl.format("per {}", pl.col("unit")), "rate")
-    print_rows(titles, found.differences.select(rate, *columns).rows())
-    typer.echo("")
-    print_rows(("provider", "compared", "agree", "differ", "only in the first", "only in the second"), found.coverage.rows())
+    differences, legend = _with_short_notes(found.differences)
+    print_rows(titles, differences.select(rate, *columns).rows())
+    typer.echo("".join(f"\n[{number}] {note}" for note, number in legend.items()) + ("\n" if legend else ""))
+    compared = found.coverage.filter(pl.col("compared_count") > 0)
+    print_rows(("provider", "compared", "agree", "differ", "only in the first", "only in the second"), compared.rows())
+    if left_out := found.coverage.height - compared.height:
+        typer.echo(f"\n{left_out} more provider(s) stand in one list only; --json lists them")
 
 
 @app.command()
@@ -121,6 +125,15 @@ def import_(
     _print_import(found)
 
 
+def _with_short_notes(differences: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The notes as numbers, most frequent first, and what each stands for: many rows share few notes."""
+    notes = differences["note"].str.split("; ").explode().drop_nulls()
+    common = notes.filter(notes != "").value_counts(sort=True).sort(["count", "note"], descending=[True, False])["note"]
+    legend = {note: number for number, note in enumerate(common, start=1)}
+    short = ["".join(f"[{legend[note]}]" for note in (row or "").split("; ") if note) for row in differences["note"]]
+    return differences.with_columns(pl.Series("note", short, dtype=pl.String)), legend
+
+
 def _print_explanation(found: Explanation, *, as_json: bool) -> None:
     if as_json:
         _echo_json({
@@ -131,10 +144,11 @@ def _print_explanation(found: Explanation, *, as_json: bool) -> None:
         })  # fmt: skip
         return
     typer.echo(f"{found.model_id}, billed by {found.host}, priced by the list of {found.price_provider or 'nobody'}\n")
-    titles = ("price_id", "from", "to", "input", "cache read", "output", "unit", "source", "where from")
+    titles = ("price_id", "from", "to", "input", "cache read", "output", "unit", "list", "where from")
     rates = ("input_uncached_per_mtok", "cache_read_per_mtok", "output_per_mtok", "per_unit")
-    columns = ("price_id", "valid_from", "valid_to", *rates, "price_source_version", "provenance")
-    print_rows(titles, found.rows.select(columns).rows())
+    columns = ("price_id", "valid_from", "valid_to", *rates, "list", "provenance")
+    source = pl.concat_str("price_source", "price_source_version", separator=" ", ignore_nulls=True).alias("list")
+    print_rows(titles, found.rows.with_columns(source).select(columns).rows())
     typer.echo(f"\n{found.price_status}" + (f" by {found.price['price_id']}" if found.price else ""))
     lines = [(term.what, f"{term.quantity.normalize():f}", "x", f"{term.rate.normalize():f}", f"/ {term.per:,}", "=", term.amount)
              for term in found.terms]  # fmt: skip

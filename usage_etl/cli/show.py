@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+
+from usage_etl.cli.show_sources import early_note
 
 if TYPE_CHECKING:
     from usage_etl.cli.doctor import Check
@@ -35,18 +36,16 @@ def print_summary(console: Console, summary: RunSummary) -> None:
         console.print(f"{mark} {outcome.job_name:<8} {outcome.duration_s:6.1f} s  {outcome.partitions}")
         for failure in outcome.failures:
             console.print(f"       {escape(failure)}", soft_wrap=True)
+    for state in summary.early:
+        console.print(f"\n{escape(early_note(state))}", soft_wrap=True, highlight=False)
     if summary.files:
         console.print("\nReports made:")
-        table = Table(box=None, show_header=False, pad_edge=False)
-        table.add_column(justify="right")
-        table.add_column(overflow="fold")
         for place, bytes_count in summary.files:
-            table.add_row(_size(bytes_count), escape(place))
-        console.print(table)
+            console.print(f"{_size(bytes_count):>10}  {escape(place)}", soft_wrap=True, highlight=False)
     if summary.trust:
         console.print("\nHow far to trust these numbers:")
-        for label, figure in summary.trust:
-            console.print(f"  {escape(label):<34} {escape(figure)}", soft_wrap=True)
+        for label, figure, note in summary.trust:
+            console.print(f"  {escape(label):<26}  {escape(figure):<18}  {escape(note)}".rstrip(), soft_wrap=True)
 
 
 def print_rows(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

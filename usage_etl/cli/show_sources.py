@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 if TYPE_CHECKING:
     from usage_etl.cli.source_states import SourceState
@@ -27,31 +26,45 @@ _CHARGE_COLUMNS = (
     "consumed_quantity", "consumed_unit", "billed_cost", "billing_currency", "sub_account_id",
 )  # fmt: skip
 _TEXT_LIMIT = 300
+_TITLES = ("source", "kind", "state", "delivered", "newest day", "rows", "rejects", "out of scope", "from")
+_NUMBERS = ("rows", "rejects", "out of scope")
 
 
 def print_states(console: Console, states: Sequence[SourceState]) -> None:
-    """One line a source."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("source", "kind", "state", "delivered", "newest day"):
-        table.add_column(name, no_wrap=True)
-    for name in ("rows", "rejects", "not read"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("from", overflow="fold")
+    """One line a source, never broken; then what lies before the lake's first day."""
+    rows = [_TITLES, *(_state_cells(state) for state in states)]
+    widths = [*(max(len(row[place]) for row in rows) for place in range(len(_TITLES) - 1)), 0]
+    for row, style in zip(rows, ("bold", *(_COLOURS[state.state] for state in states)), strict=True):
+        cells = [cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
+                 for name, cell, width in zip(_TITLES, row, widths, strict=True)]  # fmt: skip
+        cells = [f"[{style}]{escape(cell)}[/]" if style == "bold" or name == "state" else escape(cell)
+                 for name, cell in zip(_TITLES, cells, strict=True)]  # fmt: skip
+        console.print("  ".join(cells).rstrip(), soft_wrap=True, highlight=False)
     for state in states:
-        colour = _COLOURS[state.state]
-        rejects = f"{state.rows_quarantined_count:,}" + (f" + {state.refused_count} file(s)" if state.refused_count else "")
-        table.add_row(
-            escape(state.name),
-            state.kind,
-            f"[{colour}]{state.state}[/{colour}]" + (f" ({state.held_count})" if state.held_count else ""),
-            _age(state.last_delivery_at),
-            str(state.newest_day or "none"),
-            f"{state.rows_staged_count:,}",
-            rejects,
-            f"{state.rows_out_of_scope_count:,}",
-            escape(state.origin),
-        )
-    console.print(table)
+        if state.rows_early_count:
+            console.print(f"\n{escape(early_note(state))}", soft_wrap=True, highlight=False)
+
+
+def early_note(state: SourceState) -> str:
+    """That rows lie before the lake's first day, and what to do where they should count."""
+    return (
+        f"{state.name}: {state.rows_early_count:,} row(s) are of days before start_date and do not count; "
+        f"an earlier start_date counts them"
+    )
+
+
+def _state_cells(state: SourceState) -> tuple[str, ...]:
+    return (
+        state.name,
+        state.kind,
+        state.state + (f" ({state.held_count})" if state.held_count else ""),
+        _age(state.last_delivery_at),
+        str(state.newest_day or "none"),
+        f"{state.rows_staged_count:,}",
+        f"{state.rows_quarantined_count:,}" + (f" + {state.refused_count} file(s)" if state.refused_count else ""),
+        f"{state.rows_out_of_scope_count:,}",
+        state.origin,
+    )
 
 
 def print_kinds(console: Console, sources: Sequence[Source]) -> None:
@@ -71,9 +84,12 @@ def print_trial(console: Console, trial: Trial, *, rows: int, all_columns: bool)
         ", ".join(f"{count:,} {name.removeprefix('staged_')} row(s)" for name, count in trial.rows_by_table.items() if count)
         or "no rows"
     )
+    kept = trial.rows_read - trial.rows_quarantined - trial.rows_out_of_scope - trial.rows_merged
+    staged += f" of {kept:,} record(s)" if sum(trial.rows_by_table.values()) != kept else ""
     left = f", {trial.rows_out_of_scope:,} out of scope" if trial.rows_out_of_scope else ""
     left += f", {trial.rows_merged:,} merged into others" if trial.rows_merged else ""
-    console.print(f"{escape(trial.name)}: {trial.rows_read:,} record(s) read: {staged}, {trial.rows_quarantined:,} refused{left}")
+    read = f"{trial.rows_read:,} record(s) read: {staged}, {trial.rows_quarantined:,} refused{left}"
+    console.print(f"{escape(trial.name)}: {read}", soft_wrap=True)
     if trial.days:
         console.print(f"days: {trial.days[0]}" + (f" to {trial.days[-1]} ({len(trial.days)})" if len(trial.days) > 1 else ""))
     for name, total in trial.sums.items():
@@ -92,7 +108,7 @@ def print_trial(console: Console, trial: Trial, *, rows: int, all_columns: bool)
 
 
 def _print_rows(console: Console, frame: pl.DataFrame, columns: Iterable[str]) -> None:
-    """Rows one below the other, each filled column on its own line: no terminal is too narrow for them."""
+    """One line a row, its filled columns as name=value."""
     filled = [name for name in columns if frame[name].null_count() < frame.height]
     for row in frame.select(filled).iter_rows(named=True):
         shown = "  ".join(f"{name}={escape(_cell(cell))}" for name, cell in row.items() if cell is not None)

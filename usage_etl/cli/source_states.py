@@ -36,19 +36,28 @@ class SourceState:
     refused_count: int
     """Files refused whole."""
     held_count: int
+    rows_early_count: int
+    """Staged rows of days before the lake's first day: kept, and not counted."""
 
 
 def source_states(config: Path) -> list[SourceState]:
     """One per configured source, in the order of the settings. Raises ConfigError."""
-    workspace = open_workspace(str(config.resolve()))
+    return states_of(open_workspace(str(config.resolve())))
+
+
+def states_of(workspace: Workspace) -> list[SourceState]:
+    """One per configured source, in the order of the settings."""
     newest: dict[str, dt.date] = {}
+    early: Counter[str] = Counter()
     for source, _, _, day, rows_count, lost_count in workspace.index.staged_rows():
         if rows_count > lost_count:
             newest[source] = max(day, newest.get(source, day))
-    return [_state(workspace, source, newest.get(source.name)) for source in workspace.settings.sources]
+        if day < workspace.settings.start_date:
+            early[source] += rows_count - lost_count
+    return [_state(workspace, source, newest.get(source.name), early[source.name]) for source in workspace.settings.sources]
 
 
-def _state(workspace: Workspace, source: SourceSettings, newest_day: dt.date | None) -> SourceState:
+def _state(workspace: Workspace, source: SourceSettings, newest_day: dt.date | None, rows_early_count: int) -> SourceState:
     deliveries = workspace.index.deliveries(source.name)
     statuses = Counter(delivery.status for delivery in deliveries)
     last_at = max((delivery.received_at for delivery in deliveries), default=None)
@@ -67,6 +76,7 @@ def _state(workspace: Workspace, source: SourceSettings, newest_day: dt.date | N
         rows_out_of_scope_count=_sum(deliveries, "rows_out_of_scope_count"),
         refused_count=statuses["refused"],
         held_count=statuses["held"],
+        rows_early_count=rows_early_count,
     )
 
 

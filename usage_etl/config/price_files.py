@@ -21,12 +21,15 @@ def surcharges_of(settings: Settings) -> pl.DataFrame:
 
 
 def accepted_files(settings: Settings) -> dict[str, bytes]:
-    """Name to content of every accepted price file, the newest first by its name, which begins with its day."""
+    """Name to content of every accepted price file, the newest first by its name, which begins with its day.
+
+    The contract and surcharge files may lie in the same folder; they are not among them.
+    """
     folder = Path(settings.resolve(settings.prices.folder))
-    files = (
-        [path for path in sorted(folder.glob("*"), reverse=True) if path.suffix in {".csv", ".json"}] if folder.is_dir() else []
-    )
-    return {path.name: path.read_bytes() for path in files}
+    named = (settings.prices.contract_file, settings.prices.surcharges_file)
+    others = {place.resolve() for file in named if (place := _place(settings, file))}
+    files = [path for path in sorted(folder.glob("*"), reverse=True) if path.suffix in {".csv", ".json"}]
+    return {path.name: path.read_bytes() for path in files if path.resolve() not in others}
 
 
 def _place(settings: Settings, file: str | None) -> Path | None:

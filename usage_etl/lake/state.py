@@ -44,9 +44,19 @@ def open_state(url: str) -> sa.Engine:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
         has_buckets, has_deliveries = (sa.inspect(connection).has_table(table.name) for table in (buckets, deliveries))
         metadata.create_all(connection)
+        if has_deliveries:
+            _add_columns(connection)
         if has_deliveries and not has_buckets:
             _restage(connection)
     return engine
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    """Gives the deliveries of an earlier version the columns that came later, empty."""
+    present = {found["name"] for found in sa.inspect(connection).get_columns(deliveries.name)}
+    for column in (deliveries.c.records_staged_count, deliveries.c.rows_out_of_scope_count):
+        if column.name not in present:
+            connection.execute(sa.text(f"ALTER TABLE {deliveries.name} ADD COLUMN {column.name} BIGINT"))
 
 
 def _restage(connection: sa.Connection) -> None:
@@ -54,10 +64,6 @@ def _restage(connection: sa.Connection) -> None:
 
     Rows that were staged by the earlier version do not say which bucket they belong to.
     """
-    present = {found["name"] for found in sa.inspect(connection).get_columns(deliveries.name)}
-    for column in (deliveries.c.records_staged_count, deliveries.c.rows_out_of_scope_count):
-        if column.name not in present:
-            connection.execute(sa.text(f"ALTER TABLE {deliveries.name} ADD COLUMN {column.name} BIGINT"))
     counted = deliveries.update().where(deliveries.c.status == "staged")
     connection.execute(counted.values(status="landed", status_reason=RESTAGED))
     connection.execute(delivery_days.delete())

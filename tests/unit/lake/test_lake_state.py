@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from usage_etl.errors import ConfigError
 from usage_etl.lake import DeliveryIndex, StagedBucket, StagedDay, open_state
 from usage_etl.lake.state import writing
-from usage_etl.schemas.state import metadata
+from usage_etl.schemas.state import deliveries, metadata
 
 
 def test_all_tables_are_made_and_opening_again_keeps_them(state: sa.Engine) -> None:
@@ -107,3 +107,25 @@ def test_an_older_database_has_what_counted_staged_anew_and_keeps_every_other_fa
     open_state(url).dispose()
     assert index.delivery("d2").status == "staged", "opening again changes nothing"
     upgraded.dispose()
+
+
+def test_a_database_without_the_newest_columns_gets_them_empty_and_keeps_its_rows(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.sqlite"
+    before = open_state(url)
+    with before.begin() as connection:
+        for name in ("records_staged_count", "rows_out_of_scope_count"):
+            connection.execute(sa.text(f"ALTER TABLE {deliveries.name} DROP COLUMN {name}"))
+        connection.execute(
+            sa.text(
+                f"INSERT INTO {deliveries.name} (delivery_id, sequence, source, kind, dataset, origin_key, origin_version, "
+                "landed_key, sha256, bytes_count, received_at, status) "
+                "VALUES ('d', 1, 's', 'litellm', 'objects', 'k', '1', 'l', 'x', 1, '2026-11-02 00:00:00.000000', 'staged')"
+            )
+        )
+    before.dispose()
+
+    after = open_state(url)
+    with after.connect() as connection:
+        row = connection.execute(sa.select(deliveries)).one()
+    after.dispose()
+    assert (row.status, row.records_staged_count, row.rows_out_of_scope_count) == ("staged", None, None)
