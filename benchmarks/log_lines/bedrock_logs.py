@@ -57,9 +57,13 @@ def _converse_body(words: Words, uncached: int, completion: int, read: int) -> d
 def _events(words: Words, uncached: int, completion: int, read: int) -> list[dict[str, Any]]:
     """A stream of Anthropic's, one piece of text to a few words."""
     usage = {"input_tokens": uncached, "cache_creation_input_tokens": 0, "cache_read_input_tokens": read, "output_tokens": 1}
-    start = {"type": "message_start", "message": {"id": f"msg_{words.rng.getrandbits(96):024x}", "type": "message", "usage": usage}}
+    start = {
+        "type": "message_start",
+        "message": {"id": f"msg_{words.rng.getrandbits(96):024x}", "type": "message", "usage": usage},
+    }
     pieces = [
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": words.text(1)[:20]}} for _ in range(24)
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": words.text(1)[:20]}}
+        for _ in range(24)
     ]
     latency = words.rng.randrange(200, 30_000)
     metrics = {
