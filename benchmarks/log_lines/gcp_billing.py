@@ -1,4 +1,7 @@
-"""Rows of Google's detailed billing export as BigQuery writes them: one in three is of no AI service, one in three has credits."""
+"""Rows of Google's detailed billing export as BigQuery writes them: two in three are of an AI service.
+
+Half of these have credits. Amounts have all the digits of a float, as BigQuery writes them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _OTHER = {"id": "6F81-5844-456A", "description": "Compute Engine"}
 def _record(words: Words, ordinal: int) -> dict[str, Any]:
     user, count = words.user(), int(words.rng.lognormvariate(9, 2))
     started = words.moment().replace(minute=0, second=0, microsecond=0) - timedelta(days=2)
-    is_ai, cost = ordinal % 3 > 0, round(count * 2.5e-6, 9)
+    is_ai, cost = ordinal % 3 > 0, count * 2.5e-6 / 0.917
     sku = words.rng.choice(_SKUS) if is_ai else "E2 Instance Core running in EMEA"
     credit = {"id": "free-1", "full_name": "Free trial", "name": "Free trial: $300", "type": "PROMOTION", "amount": -cost}
     return {

@@ -61,11 +61,9 @@ _KNOWN_UNREAD = frozenset(
 _EMPTY = pl.DataFrame(schema={"raw_ordinal": pl.Int64(), **EXPORT_ROW.to_schema()})
 _SLICE_LINES = 1024
 """Lines that are decoded together; one bad line among them makes these be read one by one."""
-_NUMBER = r"-?[0-9][0-9.eE+\-]*"
-_LONG_NUMBER = r"[:\[,]\s*-?[0-9][0-9.eE+\-]{14}"
-"""More digits than a float keeps for certain: such numbers are put in quotes before the fast decoder sees them."""
-
 _QUOTED_NAMES = "cost|cost_at_list|amount|amount_in_pricing_units|effective_price|list_price|pricing_unit_quantity"
+_LONG_NUMBER = rf'"({_QUOTED_NAMES})"\s*:\s*(-?[0-9][0-9.eE+\-]{{14,}})'
+"""More digits than a float keeps for certain: such numbers are put in quotes before the fast decoder sees them."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +164,7 @@ def _read_block(block: LineBlock, offset: int) -> ExportRows:
 
 def _decoded(lines: pl.DataFrame, refused: list[Refusal]) -> Iterator[pl.DataFrame]:
     """Frames of the lines: at once where all read, else line by line; those that do not are added to ``refused``."""
-    line = pl.col("line")
-    if lines.select(line.str.contains(_LONG_NUMBER).any()).item():
-        line = line.str.replace_all(rf'"({_QUOTED_NAMES})"\s*:\s*({_NUMBER})', '"$1":"$2"')
+    line = pl.col("line").str.replace_all(_LONG_NUMBER, '"$1":"$2"')
     try:
         decoded = lines.select(line.str.json_decode(EXPORT_ROW)).unnest("line")
         if decoded.height == lines.height:
