@@ -9,7 +9,8 @@ from typing import Any
 from benchmarks.line_words import Words, iso, write_records
 
 
-def _record(words: Words, ordinal: int) -> dict[str, Any]:
+def request(words: Words, ordinal: int) -> dict[str, Any]:
+    """One request."""
     model, provider = words.model()
     prompt, completion, _ = words.tokens()
     user, failed = words.user(), words.failed()
@@ -40,4 +41,4 @@ def _record(words: Words, ordinal: int) -> dict[str, Any]:
 
 def write_lines(path: Path, rows: int) -> None:
     """Write ``rows`` requests."""
-    write_records(path, rows, _record, seed=13)
+    write_records(path, rows, request, seed=13)

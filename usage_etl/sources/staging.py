@@ -23,7 +23,7 @@ from usage_etl.sources.day_files import day_path, write_days
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch, quarantine_rows
 
 _QUARANTINE_OF = {STAGED_USAGE.name: USAGE_EVENTS_QUARANTINE, STAGED_CHARGES.name: BILLING_CHARGES_QUARANTINE}
-HELD_CHARGE_ROWS = 100_000
+HELD_CHARGE_ROWS = 20_000
 """Charge rows that are held in memory before they are put on disk."""
 
 _HELD_QUARANTINE_ROWS = 5_000

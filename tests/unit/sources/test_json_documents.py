@@ -57,6 +57,57 @@ def test_pages_give_their_records(tmp_path: Path, indent: int | None, packed: bo
     assert read(path, "result") == RECORDS * 2
 
 
+@settings(max_examples=60)
+@given(st.dictionaries(st.sampled_from(["a", "result", "logs", "b"]), OBJECTS | ANYTHING, min_size=1), st.sampled_from([None, 1]))
+def test_a_page_gives_the_array_under_the_first_of_its_keys(
+    tmp_path_factory: pytest.TempPathFactory, page: dict[str, Any], indent: int | None
+) -> None:
+    path = tmp_path_factory.mktemp("documents") / "page.json"
+    first = {"result": [{"id": "first"}]}
+    path.write_text(json.dumps(first) + "\n" + json.dumps(page, indent=indent, ensure_ascii=False), encoding="utf-8")
+    held = [page[key] for key in ("result", "logs") if isinstance(page.get(key), list)]
+    assert read(path, "result", "logs") == [{"id": "first"}, *(held[0] if held else [page])]
+
+
+def test_records_of_a_page_keep_their_text(tmp_path: Path) -> None:
+    path = tmp_path / "page.json"
+    record = r'{"cost": 0.10000000000000000055, "n": 1E+2, "t": "\ud800 \u00fc"}'
+    path.write_text(f'{{"result" : [ {record} ,\n[1,\n2]\n] }}\n', encoding="utf-8")
+    (block,) = read_record_blocks(path, "tested", page_keys=("result",))
+    assert block.data.decode() == f"{record}\n[1, 2]\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"result":[{"id":1}],}',
+        '{"result":[{"id":1},]}',
+        '{"result":[,{"id":1}]}',
+        '{"result":[{"id":1} {"id":2}]}',
+        '{,"result":[{"id":1}]}',
+        '{"result":[{"id":1}] "a":1}',
+        '{"result" [{"id":1}]}',
+        '{"result":[{"id":1}]} {"result":[{"id":2}]}',
+        '{"result":[{"id":1}]}]',
+        '{"result":[{"id":1}],12:13}',
+        '{"result":[{"id":1}],"result":[{"id":2}]}',
+        '{"result":[{"id":1}],"a":1,"a":2}',
+        '{"result":[{"id":1,"id":2}]}',
+        '{"result":[{"id":1,"in":{"a":1,"a":1}}]}',
+        '{"result":[{"id":1}],"in":{"a":1,"a":1}}',
+        '{"result":[{"id":1}',
+        '{"result":[{"id":1}]',
+        '{"result":[{"id":1}],"a"',
+        '{"result":[{"id":"x\ty"}]}',
+    ],
+)
+def test_a_page_that_is_not_json_or_says_a_thing_twice_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "page.json"
+    path.write_text('{"result":[{"id":0}]}\n' + text, encoding="utf-8")
+    with pytest.raises(UnreadableDeliveryError, match="may be cut"):
+        read(path, "result")
+
+
 def test_json_lines_are_passed_on_with_their_own_numbers(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_text("\n".join(json.dumps(record) for record in RECORDS), encoding="utf-8")

@@ -181,12 +181,13 @@ def pivoted(frame: pl.DataFrame, row: str, keys: Sequence[str]) -> pl.DataFrame:
     ours = pairs.with_columns(pl.col("key").cast(codes, strict=False)).filter(pl.col("key").is_not_null()).unnest("value")
     texts = ours.select(row, "key", pl.coalesce(pl.col(_SCALARS)).alias("text")).filter(pl.col("text") != "")
     by_key = {str(key): part for (key,), part in texts.partition_by("key", as_dict=True).items()}
-    return pl.DataFrame([_column(key, by_key.get(key), row, frame.height) for key in keys])
+    absent = pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+    return pl.DataFrame([_column(key, by_key.get(key), row, absent) for key in keys])
 
 
-def _column(key: str, found: pl.DataFrame | None, row: str, height: int) -> pl.Series:
-    """The texts of one key at their rows; of a key that one row has twice, the last one."""
-    empty = pl.repeat(None, height, dtype=pl.String, eager=True).alias(key)
+def _column(key: str, found: pl.DataFrame | None, row: str, absent: pl.Series) -> pl.Series:
+    """The texts of one key at their rows, ``absent`` elsewhere; of a key that one row has twice, the last one."""
+    empty = absent.alias(key)
     return empty if found is None else empty.scatter(found[row], found["text"])
 
 

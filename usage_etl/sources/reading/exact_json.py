@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
 from typing import Any
 
 
@@ -17,7 +17,7 @@ def loads(text: str) -> Any:
     """Document from ``text`` with every number a JsonNumber. Raises ValueError, also for a key that stands twice."""
     try:
         return json.loads(
-            text, parse_float=JsonNumber, parse_int=JsonNumber, parse_constant=JsonNumber, object_pairs_hook=_unique_keys
+            text, parse_float=JsonNumber, parse_int=JsonNumber, parse_constant=JsonNumber, object_pairs_hook=unique_keys
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
@@ -47,10 +47,10 @@ def _text(document: Any) -> str:
     return _word(document)
 
 
-def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    for name, part in pairs:
-        if name in document:
-            raise ValueError(f"key {name!r} stands twice in one object")
-        document[name] = part
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of ``pairs``, for a decoder. Raises ValueError for a key that stands twice."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"key {counts.most_common(1)[0][0]!r} stands twice in one object")
     return document

@@ -14,7 +14,7 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from usage_etl.errors import UnreadableDeliveryError
-from usage_etl.sources.reading.exact_json import dumps, loads
+from usage_etl.sources.reading.exact_json import unique_keys
 from usage_etl.sources.reading.lines import MAX_LINE_BYTES, LineBlock, read_line_blocks
 from usage_etl.sources.reading.plain import open_plain
 
@@ -27,6 +27,7 @@ PAGE_BYTES_LIMIT = 64 << 20
 _BLANKS = " \t\r\n"
 _NO_END = "the array has no end"
 _decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+_page_decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=unique_keys)
 
 
 def read_record_blocks(path: Path, source: str, *, page_keys: Collection[str] = ()) -> Iterator[LineBlock]:
@@ -126,39 +127,85 @@ def _past_blanks(text: str, at: int) -> int:
 
 
 def _page_records(stream: BufferedIOBase, source: str, page_keys: Collection[str]) -> Iterator[str]:
-    """Texts of the records of all pages: a page a line, or one page over several lines."""
-    for page in _pages(stream, source):
-        held = [page[key] for key in page_keys if isinstance(page.get(key), list)] if isinstance(page, dict) else []
-        if not held:
-            yield _on_one_line(dumps(page))
-        for records in held[:1]:
-            yield from (dumps(record) for record in records)
+    """Texts of the records of all pages: a page a line, or one page over several lines.
 
-
-def _pages(stream: BufferedIOBase, source: str) -> Iterator[object]:
-    """Documents one after the other. One that is printed over several lines ends with a bracket at the line's begin."""
+    A page ends with a bracket at its last line's begin.
+    """
     text = ""
     for line in _lines(_texts(stream, source)):
         is_whole = line.startswith("}") or (not text and line.rstrip(_BLANKS).endswith("}"))
         text += line
         if len(text) > PAGE_BYTES_LIMIT:
             raise UnreadableDeliveryError(source, f"a page is larger than {PAGE_BYTES_LIMIT} characters")
-        if is_whole and (document := _document(text)) is not None:
-            yield document
+        if is_whole and (records := _records_of(text, page_keys)) is not None:
+            yield from records
             text = ""
     if text.strip(_BLANKS):
-        document = _document(text)
-        if document is None:
+        records = _records_of(text, page_keys)
+        if records is None:
             raise UnreadableDeliveryError(source, "the last page is not JSON: the answer may be cut; save it again")
-        yield document
+        yield from records
 
 
-def _document(text: str) -> object | None:
+def _records_of(text: str, page_keys: Collection[str]) -> list[str] | None:
+    """Texts of a page's records, or the document itself where it is no page; None when it is not whole."""
     try:
-        found: object = loads(text)
-    except ValueError:
+        arrays = _arrays(text, page_keys)
+    except (ValueError, RecursionError):
         return None
-    return found
+    return next((arrays[key] for key in page_keys if key in arrays), [_on_one_line(text.strip(_BLANKS))])
+
+
+def _arrays(text: str, page_keys: Collection[str]) -> dict[str, list[str]]:
+    """Texts of the elements of each array that stands under one of ``page_keys`` in the document.
+
+    Raises ValueError when the text is not one JSON document, or a key stands twice in one of its objects.
+    """
+    arrays: dict[str, list[str]] = {}
+    names: set[str] = set()
+    at = _past_blanks(text, 0)
+    if not text.startswith("{", at):
+        _refuse_more(text, _page_decoder.raw_decode(text, at)[1])
+        return arrays
+    at = _past_mark(text, at, "{")
+    while not text.startswith("}", at):
+        start = _past_mark(text, at, ",") if names else at
+        name, at = _page_decoder.raw_decode(text, start)
+        if not text.startswith('"', start) or name in names:
+            raise ValueError("a key is no text, or stands twice")
+        names.add(name)
+        at = _past_mark(text, _past_blanks(text, at), ":")
+        if name in page_keys and text.startswith("[", at):
+            arrays[name], at = _elements(text, at)
+        else:
+            _, at = _page_decoder.raw_decode(text, at)
+        at = _past_blanks(text, at)
+    _refuse_more(text, at + 1)
+    return arrays
+
+
+def _elements(text: str, at: int) -> tuple[list[str], int]:
+    """Texts of the elements of the array that begins at ``at``, and where it has ended."""
+    found: list[str] = []
+    at = _past_mark(text, at, "[")
+    while not text.startswith("]", at):
+        start = _past_mark(text, at, ",") if found else at
+        _, end = _page_decoder.raw_decode(text, start)
+        found.append(_on_one_line(text[start:end]))
+        at = _past_blanks(text, end)
+    return found, at + 1
+
+
+def _refuse_more(text: str, end: int) -> None:
+    if text[end:].strip(_BLANKS):
+        raise ValueError("something stands behind the document")
+
+
+def _past_mark(text: str, at: int, mark: str) -> int:
+    """Where what follows ``mark`` begins. Raises ValueError where something else stands."""
+    if not text.startswith(mark, at):
+        raise ValueError(f"no {mark} where one must be")
+    return _past_blanks(text, at + 1)
 
 
 def _lines(pieces: Iterator[str]) -> Iterator[str]:

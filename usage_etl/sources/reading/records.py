@@ -142,10 +142,16 @@ class RecordShape:
     def _element_leaves(self, lists: pl.Series, tree: _Tree, above: tuple[str, ...]) -> Iterator[pl.Series]:
         """Leaves of the objects in a list, joined row by row: most objects have none of them."""
         rows = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "element": lists}).explode("element")
+        absent = pl.repeat(None, len(lists), dtype=pl.String, eager=True)
         for leaf in self._leaves(rows["element"].struct.unnest(), tree, above):
+            empty = absent.alias(leaf.name)
+            if leaf.null_count() == len(leaf):
+                yield empty
+                continue
             found = rows.select("row", leaf.alias("text")).filter(pl.col("text").is_not_null())
-            joined = found.group_by("row", maintain_order=True).agg(pl.col("text").str.join(LIST_SEPARATOR))
-            yield pl.Series(leaf.name, [None], pl.String).new_from_index(0, len(lists)).scatter(joined["row"], joined["text"])
+            if found["row"].n_unique() < found.height:
+                found = found.group_by("row", maintain_order=True).agg(pl.col("text").str.join(LIST_SEPARATOR))
+            yield empty.scatter(found["row"], found["text"])
 
 
 def _opened(found: Any, name: str) -> Any:
