@@ -12,8 +12,6 @@ from decimal import Decimal
 
 from usage_etl.pricing.price import BEGINNING, Price, exact_rate
 
-ANY_REGION = "*"
-
 
 @dataclass(frozen=True)
 class Surcharge:

@@ -86,6 +86,11 @@ def test_prompts_of_the_api_are_kept_the_same_way() -> None:
     assert (found["prompt_excerpt"], found["client_ip"], found["user_id"]) == ("secret", "10.0.0.1", "bo")
 
 
+def test_tokens_of_the_platform_keep_every_digit_of_a_json_number() -> None:
+    line = '{"id": 1, "date_time": "2026-11-02T09:00:00", "model": "m", "total_tokens": 1234567890.123456789}\n'
+    assert staged(KIND, line).row["native_quantity"] == Decimal("1234567890.123456789")
+
+
 def test_equal_rows_without_an_id_are_as_many_requests_and_the_same_ones_in_a_second_export() -> None:
     once = staged(KIND, log(row(), row(), row(User="bo"))).usage["event_id"].to_list()
     assert len(set(once)) == 3

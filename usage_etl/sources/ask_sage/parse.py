@@ -90,7 +90,10 @@ def _json_dialect(settings: AskSageSettings) -> LogDialect:
 
     return LogDialect(
         title=_LOG_TITLE,
-        shape=RecordShape(fields={spelling: (spelling,) for spelling in taken}),
+        shape=RecordShape(
+            fields={spelling: (spelling,) for spelling in taken},
+            exact=frozenset(spelling for spelling in spellings["total_tokens"] if spelling in taken),
+        ),
         mapping=dataclasses.replace(rows, prepare=prepare),
         recognised_by=tuple(spelling for spelling in spellings["total_tokens"] + spellings["prompt_tokens"] if spelling in taken),
         read_blocks=_answers,
