@@ -228,7 +228,7 @@ def reader(gateway: Gateway) -> Iterator[str]:
     role = f"reader_{gateway.engine.url.database}"
     gateway.execute(f"create role {role} login password 'the secret word'")
     yield gateway.engine.url.set(username=role, password="the secret word").render_as_string(hide_password=False)
-    gateway.execute(f"drop owned by {role}")
+    gateway.execute(f"revoke all on all tables in schema public from {role}")
     gateway.execute(f"drop role {role}")
 
 
