@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from usage_etl.config.load import load_settings, parse_settings, read_secret, require_secrets
-from usage_etl.config.settings import FolderSourceSettings, LogSourceSettings, SecretRef, Settings, SourceSettings, TagMapping
+from usage_etl.config.settings import (
+    FolderSourceSettings,
+    LogSourceSettings,
+    SecretRef,
+    Settings,
+    SourceSettings,
+    TagMapping,
+    ZoneName,
+)
 
 __all__ = [
     "FolderSourceSettings",
@@ -12,6 +20,7 @@ __all__ = [
     "Settings",
     "SourceSettings",
     "TagMapping",
+    "ZoneName",
     "load_settings",
     "parse_settings",
     "read_secret",

@@ -13,12 +13,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Union
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Location = Annotated[str, StringConstraints(min_length=1)]
 """A folder (absolute, or relative to the settings file) or ``s3://bucket/prefix``."""
+
+
+def _known_zone(zone: str) -> str:
+    if zone not in available_timezones():
+        raise ValueError(f"unknown time zone {zone!r}; use an IANA name such as Europe/Berlin")
+    return zone
+
+
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
+"""IANA name of a time zone, such as Europe/Berlin."""
 
 
 class _Settings(BaseModel):
@@ -41,15 +60,8 @@ class OrganizationSettings(_Settings):
     """Name as printed on reports."""
     currency: CurrencyCode = "USD"
     """Currency of reports and budgets, three capitals (ISO 4217)."""
-    time_zone: str = "UTC"
+    time_zone: ZoneName = "UTC"
     """Zone in which schedules run and clock times are shown. Days of facts are UTC days."""
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError(f"unknown time zone {zone!r}; use an IANA name such as Europe/Berlin")
-        return zone
 
 
 class S3Settings(_Settings):

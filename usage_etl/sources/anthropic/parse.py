@@ -25,7 +25,7 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
 
     Raises UnreadableDeliveryError for anything else, and for reports of a family that the settings do not name.
     """
-    family = context.settings.family if isinstance(context.settings, AnthropicSettings) else "auto"
+    family = context.settings_as(AnthropicSettings).family
     allowed = ALLOWED[family]
 
     def dataset_of_family(result: Mapping[str, Any]) -> str | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
-from zoneinfo import available_timezones
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from usage_etl.config import SecretRef, SourceSettings
+from usage_etl.config import SecretRef, SourceSettings, ZoneName
 from usage_etl.units import PRIMITIVE_UNITS
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
@@ -26,7 +25,7 @@ class AskSageSettings(SourceSettings):
     """Address of the API, for a dedicated or government instance."""
     logs_path: str = "/user/get-user-logs"
     """Path of the log's endpoint; some descriptions of the API have it at ``/server/get-user-logs``."""
-    time_zone: str = "UTC"
+    time_zone: ZoneName = "UTC"
     """Zone of times that the log writes without one; IANA name."""
     user_id: Text | None = None
     """User of rows that name none, as in an export of one user's log."""
@@ -45,13 +44,6 @@ class AskSageSettings(SourceSettings):
     def origin(self) -> str:
         """The folder or bucket of exports, or the API's address."""
         return self.location or self.base_url
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError(f"unknown time zone {zone!r}; use an IANA name such as America/New_York")
-        return zone
 
     @field_validator("interactions")
     @classmethod

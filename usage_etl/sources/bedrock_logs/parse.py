@@ -7,7 +7,8 @@ from pathlib import Path
 
 from usage_etl.sources.bedrock_logs.cloudwatch import records_of
 from usage_etl.sources.bedrock_logs.fields import shapes
-from usage_etl.sources.bedrock_logs.rows import MAPPING, keys_of
+from usage_etl.sources.bedrock_logs.rows import MAPPING
+from usage_etl.sources.bedrock_logs.settings import BedrockLogsSettings
 from usage_etl.sources.forms.log_files import LogDialect, parse_log
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
 from usage_etl.sources.reading.small_objects import lines_of
@@ -24,7 +25,7 @@ def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
 
     Raises UnreadableDeliveryError.
     """
-    plain, variants = shapes(keys_of(context))
+    plain, variants = shapes(context.settings_as(BedrockLogsSettings).metadata)
     dialect = LogDialect(
         title="a Bedrock model invocation log",
         shape=plain,

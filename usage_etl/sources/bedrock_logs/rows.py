@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from usage_etl.sources.bedrock_logs.fields import COUNTS_OF_BODY, DURATIONS_OF_BODY, OF_BODY, TYPES, metadata_column
-from usage_etl.sources.bedrock_logs.settings import BedrockLogsSettings, MetadataKeys
+from usage_etl.sources.bedrock_logs.settings import BedrockLogsSettings
 from usage_etl.sources.parsed import ParseContext
 from usage_etl.sources.reading.records import LIST_SEPARATOR
 from usage_etl.sources.rows.mapping import RowMapping, id_rules, instant_rules, request_columns, typed, value, word
@@ -24,27 +24,14 @@ _IMAGE_MODELS = r"(?:^|[./])(?:stability\.|amazon\.(?:titan-image|nova-canvas)|l
 _TIERS = ("flex", "priority")
 
 
-def settings_of(context: ParseContext) -> BedrockLogsSettings | None:
-    """The source's own settings."""
-    return context.settings if isinstance(context.settings, BedrockLogsSettings) else None
-
-
-def keys_of(context: ParseContext) -> MetadataKeys:
-    """Which keys of ``requestMetadata`` are read; the defaults for a source without settings."""
-    settings = settings_of(context)
-    return settings.metadata if settings else MetadataKeys()
-
-
 def _prepared(flat: pl.DataFrame, context: ParseContext) -> pl.DataFrame:
     """With the last of a stream's texts, the hour's share of cache writes, and the model that was meant."""
     absent = [pl.lit(None, pl.String).alias(name) for name in OF_BODY if name not in flat.columns]
     whole = flat.with_columns(absent)
     lasts = [name for name in (*COUNTS_OF_BODY, *DURATIONS_OF_BODY, "body_model", "stop_reason") if name in flat.columns]
     one = pl.col(lasts).str.extract(f"([^{LIST_SEPARATOR}]*)$")
-    settings = settings_of(context)
-    return whole.with_columns(one, _one_hour(whole).alias("ttl_1h_tokens")).with_columns(
-        _model(settings.profiles if settings else {}).alias("model")
-    )
+    profiles = context.settings_as(BedrockLogsSettings).profiles
+    return whole.with_columns(one, _one_hour(whole).alias("ttl_1h_tokens")).with_columns(_model(profiles).alias("model"))
 
 
 def _one_hour(flat: pl.DataFrame) -> pl.Series:
@@ -96,10 +83,10 @@ def _derived() -> list[pl.Expr]:
 def _columns(context: ParseContext) -> dict[str, pl.Expr]:
     latency = pl.coalesce(value("latencyMs"), value("invocationLatency"))
     ttft = value("firstByteLatency")
-    keys = keys_of(context)
+    settings = context.settings_as(BedrockLogsSettings)
     return {
         **request_columns(value("timestamp")),
-        **_people(context, keys),
+        **_people(settings),
         "event_id": pl.concat_str(pl.col("accountId", "region").fill_null(""), "requestId", separator="/"),
         "status": _status(),
         "error_type": word("errorCode"),
@@ -118,19 +105,17 @@ def _columns(context: ParseContext) -> dict[str, pl.Expr]:
         "deployment": pl.when(pl.col("model") != pl.col("modelId")).then(word("modelId")),
         "region": pl.coalesce(word("inferenceRegion"), word("region")),
         "processing": _processing(),
-        "tag_set": tag_set({key: _noted(key) for key in keys.keep}),
+        "tag_set": tag_set({key: _noted(key) for key in settings.metadata.keep}),
         "latency_ms": pl.when(latency >= 0).then(latency),
         "ttft_ms": pl.when(ttft >= 0).then(ttft),
     }
 
 
-def _people(context: ParseContext, keys: MetadataKeys) -> dict[str, pl.Expr]:
+def _people(settings: BedrockLogsSettings) -> dict[str, pl.Expr]:
     """Who called: by the metadata of the request, else by the identity that signed it."""
-    settings = settings_of(context)
-    user_from = settings.user_from if settings else "session"
-    principal = pl.col("principal")
+    keys, principal = settings.metadata, pl.col("principal")
     role, session = principal.str.extract(r"^assumed-role/([^/]+)"), principal.str.extract(r"^assumed-role/[^/]+/(.+)$")
-    assumed = {"session": pl.coalesce(session, role), "role": role, "none": pl.lit(None, pl.String)}[user_from]
+    assumed = {"session": pl.coalesce(session, role), "role": role, "none": pl.lit(None, pl.String)}[settings.user_from]
     own = principal.str.extract(r"^(?:user|federated-user)/(?:.*/)?([^/]+)$")
     by_role = pl.concat_str(pl.lit("assumed-role/"), role)
     return {

@@ -14,7 +14,7 @@ import polars as pl
 
 from usage_etl.errors import UnreadableDeliveryError
 from usage_etl.schemas.staged import STAGED_CHARGES
-from usage_etl.sources.cursor.settings import BILLED_KINDS, NOT_BILLED_KINDS, CursorSettings
+from usage_etl.sources.cursor.settings import CursorSettings
 from usage_etl.sources.forms.table_files import TableDialect, batch_of_parts, read_fields
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
 from usage_etl.sources.rows.event_ids import EventIds, quarter_hour
@@ -82,9 +82,8 @@ _UNREAD = frozenset({"request type", "provider"})
 
 def _prepared(flat: pl.DataFrame, context: ParseContext) -> pl.DataFrame:
     """With the digits of costs, and what the kind says of billing."""
-    settings = context.settings if isinstance(context.settings, CursorSettings) else None
-    billed = settings.billed_kinds if settings else BILLED_KINDS
-    not_billed = settings.not_billed_kinds if settings else NOT_BILLED_KINDS
+    settings = context.settings_as(CursorSettings)
+    billed, not_billed = settings.billed_kinds, settings.not_billed_kinds
     kind = [pl.col("Kind").str.strip_chars()]
     costs = [dollar_text(pl.col(name), _NO_AMOUNT).alias(name) for name in ("Cost", "Cost to you")]
     paid = flat.with_columns(*costs, pl.col("Requests").str.strip_chars().replace("-", None))

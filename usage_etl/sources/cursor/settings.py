@@ -6,9 +6,6 @@ from typing import Literal
 
 from usage_etl.config import FolderSourceSettings
 
-BILLED_KINDS = ("On-Demand*", "On Demand*", "Usage-Based*", "Usage Based*")
-NOT_BILLED_KINDS = ("Included*", "Free*", "User API Key*", "Errored*", "Aborted*")
-
 
 class CursorSettings(FolderSourceSettings):
     """Cursor's usage events as CSV in a folder or bucket."""
@@ -17,8 +14,8 @@ class CursorSettings(FolderSourceSettings):
     """Which reader."""
     pattern: str = "**/*.csv*"
     """Which files below ``location`` are read."""
-    billed_kinds: tuple[str, ...] = BILLED_KINDS
+    billed_kinds: tuple[str, ...] = ("On-Demand*", "On Demand*", "Usage-Based*", "Usage Based*")
     """Kinds of events whose cost is billed; ``*`` stands for any text."""
-    not_billed_kinds: tuple[str, ...] = NOT_BILLED_KINDS
+    not_billed_kinds: tuple[str, ...] = ("Included*", "Free*", "User API Key*", "Errored*", "Aborted*")
     """Kinds of events that are not billed: a cost beside them is only what the call was worth. An event of a kind in neither
     list is refused where it states a cost."""

@@ -38,7 +38,7 @@ def parse_costs(path: Path, context: ParseContext, offset: int) -> Iterator[Pars
     """Batches of one table; lines are numbered on from ``offset``. Raises UnreadableDeliveryError."""
     dialect = TableDialect("DeepSeek's table of costs", _NAMES, frozenset({"model", "cost"}), (_CHARGE, _GRANT))
     charges, grants = RowWriter(_CHARGE, context), RowWriter(_GRANT, context)
-    stated = context.settings.currency if isinstance(context.settings, DeepSeekSettings) else None
+    stated = context.settings_as(DeepSeekSettings).currency
     for table, flat in read_fields(path, context, dialect=dialect, offset=offset):
         lines = flat.with_columns(pl.coalesce(pl.col("currency").str.strip_chars().str.to_uppercase(), pl.lit(stated)))
         granted = lines.filter(pl.col("wallet_type").str.strip_chars().str.to_lowercase() == "granted")

@@ -15,7 +15,7 @@ import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES
 from usage_etl.sources.focus.meters import METER_FIELDS, METER_NAMES, read_meter
-from usage_etl.sources.focus.settings import AI_CATEGORY, AI_NAMES, FocusSettings
+from usage_etl.sources.focus.settings import FocusSettings
 from usage_etl.sources.focus.versions import focus_version
 from usage_etl.sources.forms.table_files import TableDialect, batch_of, read_fields
 from usage_etl.sources.parsed import CoveredBucket, ParseContext, ParsedBatch
@@ -71,11 +71,10 @@ _REQUIRED = FOCUS_REQUIRED | {"BillingPeriodStart", "ServiceName"}
 
 
 def _scope(context: ParseContext) -> pl.Expr:
-    settings = context.settings if isinstance(context.settings, FocusSettings) else None
-    categories = settings.service_categories if settings else (AI_CATEGORY,)
-    services = settings.services if settings else AI_NAMES
+    settings = context.settings_as(FocusSettings)
     names = [pl.col(name).str.strip_chars() for name in ("ServiceName", "PublisherName", "SkuMeter", "ChargeDescription")]
-    return matches_any([pl.col("ServiceCategory").str.strip_chars()], categories) | matches_any(names, services)
+    category = pl.col("ServiceCategory").str.strip_chars()
+    return matches_any([category], settings.service_categories) | matches_any(names, settings.services)
 
 
 def _bucket_key(context: ParseContext, period_start: pl.Expr) -> pl.Expr:

@@ -6,11 +6,10 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
-from zoneinfo import available_timezones
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from usage_etl.config import FolderSourceSettings
+from usage_etl.config import FolderSourceSettings, ZoneName
 from usage_etl.schemas.charge_line import CHARGE_CATEGORIES
 from usage_etl.schemas.staged import PROCESSINGS, STATUSES
 from usage_etl.sources.generic.fields import KINDS, MEASURED, TOKENS
@@ -50,7 +49,7 @@ class GenericSettings(FolderSourceSettings):
     """Our field to a map from the file's words to ours; the key ``*`` stands for every other word."""
     time_format: Name = "iso"
     """How times are written: iso, epoch_s, epoch_ms, epoch_us, epoch_ns, or a pattern such as ``%d.%m.%Y %H:%M``."""
-    time_zone: str = "UTC"
+    time_zone: ZoneName = "UTC"
     """Zone of times that are written without one, and of the days and months of ``period``; IANA name."""
     period: Literal["hour", "day", "month"] | None = None
     """Length of a bucket's period where no column says when it ends."""
@@ -87,13 +86,6 @@ class GenericSettings(FolderSourceSettings):
     def has_charges(self) -> bool:
         """Whether rows are lines of a bill."""
         return self.rows != "usage"
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError(f"unknown time zone {zone!r}; use an IANA name such as Europe/Berlin")
-        return zone
 
     @field_validator("time_format")
     @classmethod

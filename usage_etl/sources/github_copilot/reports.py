@@ -14,7 +14,7 @@ import polars as pl
 
 from usage_etl.schemas.staged import STAGED_CHARGES
 from usage_etl.sources.forms.table_files import TableDialect, batch_of_parts, covered_by_rows, read_fields
-from usage_etl.sources.github_copilot.settings import AI_PRODUCTS, GitHubCopilotSettings
+from usage_etl.sources.github_copilot.settings import GitHubCopilotSettings
 from usage_etl.sources.parsed import ParseContext, ParsedBatch
 from usage_etl.sources.rows.event_ids import EventIds
 from usage_etl.sources.rows.focus_columns import amount_rules
@@ -72,7 +72,7 @@ def parse_report(path: Path, context: ParseContext, *, has_models: bool) -> Iter
     mappings = (_USAGE, _CHARGE) if has_models else (_CHARGE,)
     dialect = TableDialect("a usage report of GitHub", _NAMES, required, mappings, _UNREAD)
     usage, charges, ids = RowWriter(_USAGE, context), RowWriter(_CHARGE, context), EventIds()
-    products = context.settings.products if isinstance(context.settings, GitHubCopilotSettings) else AI_PRODUCTS
+    products = context.settings_as(GitHubCopilotSettings).products
     in_scope = matches_any([pl.coalesce("product", pl.lit("copilot"))], products)
     for table, flat in read_fields(path, context, dialect=dialect):
         counted = ids.with_ids(_prepared(flat.filter(in_scope)), _OWN_FIELDS)

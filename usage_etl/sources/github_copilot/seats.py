@@ -68,7 +68,7 @@ class _Seats:
 
     def __init__(self, context: ParseContext) -> None:
         self._context = context
-        self._price = context.settings.seat_price if isinstance(context.settings, GitHubCopilotSettings) else None
+        self._price = context.settings_as(GitHubCopilotSettings).seat_price
         self._users: set[str] = set()
 
     def batch(

@@ -9,8 +9,6 @@ from pydantic import Field
 
 from usage_etl.config import FolderSourceSettings
 
-AI_PRODUCTS = ("copilot*", "*models*", "spark*")
-
 
 class GitHubCopilotSettings(FolderSourceSettings):
     """GitHub's billing reports and lists of Copilot seats, in a folder or bucket."""
@@ -19,7 +17,7 @@ class GitHubCopilotSettings(FolderSourceSettings):
     """Which reader."""
     pattern: str = "**/*.[cj]s[vo]*"
     """Which files below ``location`` are read: ``.csv``, ``.json`` and their like, also compressed."""
-    products: tuple[str, ...] = AI_PRODUCTS
+    products: tuple[str, ...] = ("copilot*", "*models*", "spark*")
     """Products whose lines are AI; ``*`` stands for any text, ``all`` takes every product."""
     seat_price: Annotated[Decimal, Field(ge=0)] | None = None
     """Price of one seat for a month in US dollars, to bill lists of seats by. Set it only where no metered report, which

@@ -16,7 +16,7 @@ PARSER_VERSION = "1"
 
 def parse(path: Path, context: ParseContext) -> Iterator[ParsedBatch]:
     """Batches of one landed file, told by its first character. Raises UnreadableDeliveryError."""
-    counted = context.settings.counted if isinstance(context.settings, OpenRouterSettings) else ACTIVITY
+    counted = context.settings_as(OpenRouterSettings).counted
     with open_plain(path, context.source) as stream:
         start = stream.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith((b"{", b"[")) or not start:
