@@ -12,9 +12,9 @@ import polars as pl
 from sqlalchemy import Engine
 
 from usage_etl.config import Settings, load_settings, read_secret
+from usage_etl.config.base import SecretRef
 from usage_etl.config.directory import read_directories
 from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
-from usage_etl.config.settings import SecretRef
 from usage_etl.delivery.ledger import SendLedger
 from usage_etl.events import Directories
 from usage_etl.keys import fingerprint, sha256_hex

@@ -20,8 +20,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from usage_etl.cli.main import app
+from usage_etl.config.base import SecretRef
 from usage_etl.config.directory import DIRECTORY_FILES
-from usage_etl.config.settings import SecretRef, Settings
+from usage_etl.config.settings import Settings
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.state import metadata as state_tables

@@ -126,3 +126,48 @@ class UndeliveredError(DeliveryError):
         self.is_permanent = is_permanent
         lines = "".join(f"\n  - {recipient}: {outcome}" for recipient, outcome in sorted(outcomes.items()))
         super().__init__(f"{report} {period}: not known to have reached {len(outcomes)} recipient(s){lines}")
+
+
+class AllocationError(UsageEtlError):
+    """A month cannot be allocated as the settings and files say; nothing of it is published, the last good version stays.
+
+    ``problems`` holds one line per fault, each naming rule, owner, invoice or currency and what to do.
+    """
+
+    def __init__(self, month: str, problems: Sequence[str]) -> None:
+        self.month, self.problems = month, tuple(problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        super().__init__(f"allocation of {month}: {len(self.problems)} problem(s){lines}")
+
+
+class InvoiceMismatchError(AllocationError):
+    """An invoice's total is not the sum of its charge lines, beyond ``reconciliation.invoice_tolerance_cost``."""
+
+
+class MissingRateError(AllocationError):
+    """An invoice is to be converted and finance/fx_rates.csv holds no rate for its day."""
+
+
+class UnknownOwnerError(AllocationError):
+    """An allocation rule names an owner that no directory knows in the month."""
+
+
+class GateError(UsageEtlError):
+    """A tolerance gate holds publication or closing; ``failures`` says which line of which bill and by how much."""
+
+    def __init__(self, what: str, failures: Sequence[str]) -> None:
+        self.what, self.failures = what, tuple(failures)
+        lines = "".join(f"\n  - {failure}" for failure in self.failures)
+        super().__init__(f"{what}: {len(self.failures)} gate(s) not passed{lines}")
+
+
+class ClosedPeriodError(UsageEtlError):
+    """Something would change what was published of a closed month."""
+
+    def __init__(self, period: str, what: str) -> None:
+        self.period, self.what = period, what
+        super().__init__(f"{period} is closed: {what}; `usage-etl reopen` needs a reason and leaves a trace")
+
+
+class DisputeError(ConfigError):
+    """A dispute names a line that was not published, another amount than the line has, or an owner that does not exist."""

@@ -8,8 +8,9 @@ from types import ModuleType
 import pytest
 from pydantic import BaseModel
 
+from usage_etl.config.base import SecretRef
 from usage_etl.config.directory import CONTRACT_COLUMNS, DIRECTORY_FILES, SURCHARGE_COLUMNS
-from usage_etl.config.settings import SecretRef, Settings
+from usage_etl.config.settings import Settings
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.contract import Table
 from usage_etl.sources.registry import SOURCE_KINDS, SOURCES

@@ -17,8 +17,8 @@ from usage_etl.errors import ConservationError
 from usage_etl.keys import fingerprint, sha256_hex
 from usage_etl.money import minor_unit_digits
 from usage_etl.periods import Month
+from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.dimensions import names_on
-from usage_etl.schemas.marts import MART_CHARGEBACK_MONTHLY
 from usage_etl.units import UNALLOCATED, UNEXPLAINED
 
 _POOL = ("provider_name", "billing_account_id", "charge_category", "model_id", "billing_currency")

@@ -14,7 +14,7 @@ from usage_etl.allocation.metering import Meter, meter_usage
 from usage_etl.allocation.remainder import ATTOS, from_attos, round_half_even, round_shares, to_attos
 from usage_etl.money import minor_unit_digits
 from usage_etl.periods import Month
-from usage_etl.schemas.marts import MART_RECONCILIATION_MONTHLY
+from usage_etl.schemas.tie_out import MART_RECONCILIATION_MONTHLY
 
 _KEYS = ("provider_name", "billing_account_id", "model_id", "billing_currency")
 

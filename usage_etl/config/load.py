@@ -10,7 +10,8 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from usage_etl.config.settings import SecretRef, Settings, SourceSettings, settings_model
+from usage_etl.config.base import SecretRef
+from usage_etl.config.settings import Settings, SourceSettings, settings_model
 from usage_etl.errors import ConfigError, MissingCredentialsError
 
 CONFIG_VARIABLE = "USAGE_ETL_CONFIG"

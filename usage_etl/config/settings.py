@@ -11,12 +11,8 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Union
-from zoneinfo import available_timezones
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     create_model,
@@ -24,34 +20,11 @@ from pydantic import (
     model_validator,
 )
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
-CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Location = Annotated[str, StringConstraints(min_length=1)]
-"""A folder (absolute, or relative to the settings file) or ``s3://bucket/prefix``."""
+from usage_etl.config.base import CurrencyCode, Location, SecretRef, SettingsPart, Slug, ZoneName
+from usage_etl.config.finance import AllocationSettings, CloseSettings, JournalSettings, ReconciliationSettings
 
 
-def _known_zone(zone: str) -> str:
-    if zone not in available_timezones():
-        raise ValueError(f"unknown time zone {zone!r}; use an IANA name such as Europe/Berlin")
-    return zone
-
-
-ZoneName = Annotated[str, AfterValidator(_known_zone)]
-"""IANA name of a time zone, such as Europe/Berlin."""
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class SecretRef(_Settings):
-    """Name of the environment variable that holds a secret; written ``{env: NAME}``. Never the secret itself."""
-
-    env: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
-    """Name of the environment variable, in capitals."""
-
-
-class OrganizationSettings(_Settings):
+class OrganizationSettings(SettingsPart):
     """Who the reports are about."""
 
     id: Slug
@@ -64,7 +37,7 @@ class OrganizationSettings(_Settings):
     """Zone in which schedules run and clock times are shown. Days of facts are UTC days."""
 
 
-class S3Settings(_Settings):
+class S3Settings(SettingsPart):
     """How to reach S3. Credentials come from the usual AWS environment, profile or role, never from this file."""
 
     endpoint_url: str | None = None
@@ -73,7 +46,7 @@ class S3Settings(_Settings):
     """Region that requests are signed for."""
 
 
-class LakeSettings(_Settings):
+class LakeSettings(SettingsPart):
     """Where landed files and tables are stored."""
 
     location: Location = "lake"
@@ -82,14 +55,14 @@ class LakeSettings(_Settings):
     """How long replaced versions are kept under ``_history``; 0 keeps none."""
 
 
-class StateSettings(_Settings):
+class StateSettings(SettingsPart):
     """Database of the delivery index and the send ledger."""
 
     url: str | SecretRef = "sqlite:///state.sqlite"
     """SQLAlchemy address, or a reference to a variable that holds one. A relative SQLite file is relative to this file."""
 
 
-class TagMapping(_Settings):
+class TagMapping(SettingsPart):
     """How request tags of the form ``<prefix><value>`` fill columns."""
 
     feature: str = "feature:"
@@ -100,7 +73,7 @@ class TagMapping(_Settings):
     """Prefixes whose tags are kept in ``tag_set``."""
 
 
-class SourceSettings(_Settings):
+class SourceSettings(SettingsPart):
     """What every source is configured by. Each kind of source adds its own keys in ``usage_etl/sources/<kind>``."""
 
     kind: str
@@ -151,7 +124,7 @@ class LogSourceSettings(FolderSourceSettings):
     """How request tags fill columns."""
 
 
-class ParsingSettings(_Settings):
+class ParsingSettings(SettingsPart):
     """What reading one landed file may take. A file that needs more is refused with the limit's name, and the others go on."""
 
     memory_mb: Annotated[int, Field(ge=1024)] = 4096
@@ -162,7 +135,7 @@ class ParsingSettings(_Settings):
     """Seconds on top for each megabyte of the file as landed; reading takes a small part of that."""
 
 
-class PriceSettings(_Settings):
+class PriceSettings(SettingsPart):
     """Where prices come from, the stronger first: the contract file, accepted price files, genai-prices, LiteLLM's list."""
 
     contract_file: str | None = None
@@ -173,18 +146,11 @@ class PriceSettings(_Settings):
     """Folder of price files that ``usage-etl prices import --accept`` writes; a missing folder is an empty one."""
     sources: tuple[Literal["genai-prices", "litellm"], ...] = ("genai-prices", "litellm")
     """Published lists that are used. LiteLLM's fills the gaps of genai-prices; it never overrules it."""
-    model_aliases: dict[str, str] = {}
+    model_aliases: dict[str, str] = Field(default={})
     """``model as sent`` to ``provider/model`` of the price book, for deployments and fine-tunes."""
 
 
-class ReconciliationSettings(_Settings):
-    """How close priced usage must be to the bill."""
-
-    tolerance_pct: Annotated[Decimal, Field(ge=0, le=100)] = Decimal("0.5")
-    """Owners never pay more than this share above their metered usage; the rest is the unexplained line."""
-
-
-class MailSettings(_Settings):
+class MailSettings(SettingsPart):
     """How mail leaves. ``files`` writes ``.eml`` files into the out location."""
 
     mode: Literal["files", "smtp"] = "files"
@@ -205,7 +171,7 @@ class MailSettings(_Settings):
     """A PDF larger than this is not attached; 0 never attaches."""
 
 
-class ReportSettings(_Settings):
+class ReportSettings(SettingsPart):
     """What goes out, where, to whom."""
 
     location: Location = "out"
@@ -213,7 +179,11 @@ class ReportSettings(_Settings):
     executive_recipients: tuple[str, ...] = ()
     """Who gets the executive report."""
     chargeback_recipients: tuple[str, ...] = ()
-    """Who gets the monthly chargeback files."""
+    """Who gets the monthly chargeback files, and what changed in a month that was closed before."""
+    statements: Literal["closed", "preliminary", "never"] = "closed"
+    """When the statement of a cost center is mailed to its owner: once its month is closed, before that too, or never."""
+    focus_version: Literal["1.2", "1.3", "1.4"] = "1.2"
+    """Version of FOCUS in which ``focus.csv`` is written."""
     failure_recipients: tuple[str, ...] = ()
     """Who is told when a run fails."""
     page_size: Literal["A4", "Letter"] = "A4"
@@ -224,7 +194,7 @@ class ReportSettings(_Settings):
     """Stable address of the published reports, printed as a link; null prints none."""
 
 
-class ScheduleSettings(_Settings):
+class ScheduleSettings(SettingsPart):
     """Cron expressions in the organization's time zone."""
 
     daily: str = "30 6 * * *"
@@ -233,11 +203,13 @@ class ScheduleSettings(_Settings):
     """How many days before today the daily run builds again; days whose input did not change are left as they are."""
     monthly_chargeback: str = "0 8 5 * *"
     """When last month's chargeback goes out."""
+    close: str = "0 9 8 * *"
+    """When last month is closed for every provider that passes the gates of ``close``."""
     executive: str = "0 7 * * 1"
     """When the executive report goes out."""
 
 
-class Settings(_Settings):
+class Settings(SettingsPart):
     """The whole file. Relative paths are relative to ``base_path``, the file's own folder."""
 
     version: Literal["1"]
@@ -255,15 +227,23 @@ class Settings(_Settings):
     state: StateSettings = StateSettings()
     """Where state is stored."""
     directory: str = "directory"
-    """Folder of users.csv, teams.csv, api_keys.csv, features.csv and budgets.csv; a missing file is an empty directory."""
+    """Folder of the directory files (docs/reference/directory.md); a missing file is an empty directory."""
     sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)]
     """Where data comes from; at least one."""
     parsing: ParsingSettings = ParsingSettings()
     """What reading one file may take."""
     prices: PriceSettings = PriceSettings()
     """Where prices come from."""
+    finance: str = "finance"
+    """Folder of invoices.csv, fx_rates.csv and the disputes/*.csv of owners; a missing file is an empty one."""
     reconciliation: ReconciliationSettings = ReconciliationSettings()
     """How usage and bill are compared."""
+    allocation: AllocationSettings = AllocationSettings()
+    """By which rules invoices are divided among owners."""
+    close: CloseSettings = CloseSettings()
+    """What must hold before a month is closed."""
+    journal: JournalSettings = JournalSettings()
+    """Accounts of the general ledger."""
     mail: MailSettings = MailSettings()
     """How mail leaves."""
     reports: ReportSettings = ReportSettings()

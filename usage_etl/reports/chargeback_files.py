@@ -17,7 +17,7 @@ import polars as pl
 from usage_etl.errors import ConservationError
 from usage_etl.money import MONEY, exact_sum
 from usage_etl.reports.csv_dialect import print_amount, read_printed, spreadsheet_csv
-from usage_etl.schemas.marts import MART_CHARGEBACK_MONTHLY
+from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 
 CHARGEBACK_FILES_VERSION = "1"
 """Version of the columns below. Columns are only ever added, at the end; anything else raises the version."""

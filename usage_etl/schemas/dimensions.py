@@ -7,20 +7,13 @@ import datetime as dt
 import dataframely as dy
 import polars as pl
 
-from usage_etl.schemas.contract import Table, count, day, flag, instant, money, one_of, text
+from usage_etl.schemas.contract import Table, count, flag, instant, money, one_of, text
 from usage_etl.schemas.contract import quantity as exact
+from usage_etl.schemas.ownership import dated, end_day, first_day, split_pct
 from usage_etl.schemas.staged import PROCESSINGS
 
 PRICE_SOURCES = ("contract", "manual", "genai-prices", "litellm")
 """Where a rate may come from, the strongest first."""
-
-
-def _first_day() -> dy.Date:
-    return day("first day")
-
-
-def _end_day() -> dy.Date:
-    return day("first day no longer valid; null is open", nullable=True)
 
 
 class DimUser(dy.Schema):
@@ -30,8 +23,9 @@ class DimUser(dy.Schema):
     user_name = text("for people", sensitivity="personal")
     user_email = text("for people", sensitivity="personal")
     team_id = text("team in the span", nullable=False)
-    valid_from = _first_day()
-    valid_to = _end_day()
+    split_pct = split_pct()
+    valid_from = first_day()
+    valid_to = end_day()
 
 
 class DimTeam(dy.Schema):
@@ -44,8 +38,9 @@ class DimTeam(dy.Schema):
     cost_center_id = text("cost center in the span", nullable=False)
     cost_center_name = text("for people", nullable=False)
     owner_email = text("who answers for the team's spend", sensitivity="personal")
-    valid_from = _first_day()
-    valid_to = _end_day()
+    split_pct = split_pct()
+    valid_from = first_day()
+    valid_to = end_day()
 
 
 class DimApiKey(dy.Schema):
@@ -54,8 +49,9 @@ class DimApiKey(dy.Schema):
     api_key_id = text("id or hash as logged", nullable=False)
     api_key_name = text("alias for people")
     team_id = text("team in the span", nullable=False)
-    valid_from = _first_day()
-    valid_to = _end_day()
+    split_pct = split_pct()
+    valid_from = first_day()
+    valid_to = end_day()
 
 
 class DimFeature(dy.Schema):
@@ -65,8 +61,8 @@ class DimFeature(dy.Schema):
     feature_name = text("for people", nullable=False)
     product_id = text("product in the span", nullable=False)
     product_name = text("for people", nullable=False)
-    valid_from = _first_day()
-    valid_to = _end_day()
+    valid_from = first_day()
+    valid_to = end_day()
 
 
 class DimBudget(dy.Schema):
@@ -76,8 +72,8 @@ class DimBudget(dy.Schema):
     scope_id = text("member of the scope", nullable=False)
     monthly_budget = money("budget per calendar month", min=0)
     currency = text("ISO 4217", nullable=False, regex=r"^[A-Z]{3}$")
-    valid_from = _first_day()
-    valid_to = _end_day()
+    valid_from = first_day()
+    valid_to = end_day()
 
 
 class DimPrice(dy.Schema):
@@ -121,23 +117,11 @@ class DimPrice(dy.Schema):
     is_processing_assumed = flag("the source has no rate for this price class; the standard rate stands in")
 
 
-def _dated(name: str, schema: type[dy.Schema], grain: str, *keys: str) -> Table:
-    return Table(
-        name=name,
-        schema=schema,
-        grain=grain,
-        partition=None,
-        sort_by=(*keys, "valid_from"),
-        group="1_land",
-        owner="team:finops",
-    )
-
-
-DIM_USER = _dated("dim_user", DimUser, "one user in one team for one span of days", "user_id")
-DIM_TEAM = _dated("dim_team", DimTeam, "one team with its department and cost center for one span of days", "team_id")
-DIM_API_KEY = _dated("dim_api_key", DimApiKey, "one API key with its owning team for one span of days", "api_key_id")
-DIM_FEATURE = _dated("dim_feature", DimFeature, "one feature with its product for one span of days", "feature_id")
-DIM_BUDGET = _dated("dim_budget", DimBudget, "one monthly budget for one span", "scope_kind", "scope_id")
+DIM_USER = dated("dim_user", DimUser, "one user in one team for one span of days", "user_id")
+DIM_TEAM = dated("dim_team", DimTeam, "one team with its department and cost center for one span of days", "team_id")
+DIM_API_KEY = dated("dim_api_key", DimApiKey, "one API key with its owning team for one span of days", "api_key_id")
+DIM_FEATURE = dated("dim_feature", DimFeature, "one feature with its product for one span of days", "feature_id")
+DIM_BUDGET = dated("dim_budget", DimBudget, "one monthly budget for one span", "scope_kind", "scope_id")
 DIM_PRICE = Table(
     name="dim_price",
     schema=DimPrice,

@@ -24,19 +24,6 @@ SUMMARY_DIMENSIONS = (
 )
 """Dimensions of mart_summary; organization has one member, day one per UTC day."""
 
-LINE_KINDS = ("allocated", "unallocated", "unexplained", "estimate")
-CHARGE_BASES = ("billed", "priced_usage")
-DIFFERENCE_CAUSES = (
-    "matched",
-    "within_tolerance",
-    "billed_above_usage",
-    "billed_below_usage",
-    "no_usage_seen",
-    "usage_not_priced",
-    "no_bill_yet",
-)
-"""matched: equal to the minor unit. usage_not_priced: the logs show usage of which nothing has a price in the bill's currency."""
-
 
 class MartSummary(dy.Schema):
     """One (month, dimension, member): usage and cost, with the same days of the month before beside them."""
@@ -75,79 +62,6 @@ MART_SUMMARY = Table(
     sort_by=("dimension", "member_id"),
     group="4_insights",
     owner="team:finops",
-)
-
-
-class MartReconciliation(dy.Schema):
-    """One (provider, account, month, model): what was billed beside what we priced."""
-
-    month = day("first day of the billing month")
-    provider_name = text("who bills", nullable=False)
-    billing_account_id = text("billing account; null where no bill has arrived", nullable=True)
-    model_id = text("canonical model; null where the line names none")
-    billing_currency = text("ISO 4217", nullable=False)
-    billed_cost = money("usage charges of the provider's cost report; null where no bill has arrived", nullable=True)
-    priced_cost = money("our priced usage; null where the logs show none", nullable=True)
-    provider_usage_cost = money("the provider's own usage report at our prices; null where not delivered", nullable=True)
-    difference_cost = money("billed minus priced; null where either is missing", nullable=True)
-    difference_cause = text(
-        "named cause of the difference",
-        nullable=False,
-        check=one_of(*DIFFERENCE_CAUSES),
-    )
-
-
-MART_RECONCILIATION_MONTHLY = Table(
-    name="mart_reconciliation_monthly",
-    schema=MartReconciliation,
-    grain="one provider, account, billing month and model: billed beside priced",
-    partition="month",
-    sort_by=("provider_name", "billing_account_id", "model_id"),
-    group="3_allocate",
-    owner="team:finops",
-    control_totals=("billed_cost", "priced_cost"),
-)
-
-
-class MartChargeback(dy.Schema):
-    """One allocated line. Lines of charge_basis billed add up to the billed amount to the last minor unit."""
-
-    month = day("first day of the billing month")
-    line_id = text("stable id of the line", nullable=False, unique=True)
-    line_kind = text("who pays", nullable=False, check=one_of(*LINE_KINDS))
-    charge_basis = text(
-        "billed: share of a provider's bill. priced_usage: estimate, no bill delivered",
-        nullable=False,
-        check=one_of(*CHARGE_BASES),
-    )
-    charge_category = text("kind of charge", nullable=False, source="FOCUS ChargeCategory")
-    provider_name = text("who bills", nullable=False)
-    billing_account_id = text("billing account; null for estimates")
-    model_id = text("canonical model; null where the charge names none")
-    department_id = text("owner", nullable=False)
-    department_name = text("owner, for people", nullable=False)
-    team_id = text("owner", nullable=False)
-    team_name = text("owner, for people", nullable=False)
-    cost_center_id = text("owner", nullable=False)
-    cost_center_name = text("owner, for people", nullable=False)
-    requests_count = count("owner's requests behind the line")
-    total_tokens = tokens("owner's tokens behind the line")
-    metered_cost = money("owner's priced usage behind the line; the weight of the split", nullable=True)
-    allocated_cost = money("what the owner is charged, whole minor units")
-    billing_currency = text("ISO 4217", nullable=False)
-    allocation_rule = text("how the amount was found", nullable=False)
-    period_status = text("open, preliminary or closed", nullable=False, check=one_of("open", "preliminary", "closed"))
-
-
-MART_CHARGEBACK_MONTHLY = Table(
-    name="mart_chargeback_monthly",
-    schema=MartChargeback,
-    grain="one allocated line: a share of a bill, or an estimate where no bill was delivered",
-    partition="month",
-    sort_by=("provider_name", "billing_account_id", "charge_category", "model_id", "cost_center_id", "team_id", "line_id"),
-    group="3_allocate",
-    owner="team:finops",
-    control_totals=("allocated_cost", "metered_cost"),
 )
 
 

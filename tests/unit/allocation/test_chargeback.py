@@ -15,7 +15,7 @@ from usage_etl.allocation import chargeback
 from usage_etl.allocation.chargeback import chargeback_month
 from usage_etl.errors import ConservationError
 from usage_etl.periods import Month
-from usage_etl.schemas.marts import MART_CHARGEBACK_MONTHLY
+from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 
 NOVEMBER = Month(2026, 11)
 UNOWNED = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from usage_etl.config import load_settings, read_secret, require_secrets
-from usage_etl.config.settings import SecretRef
+from usage_etl.config.base import SecretRef
 from usage_etl.errors import ConfigError, MissingCredentialsError
 from usage_etl.sources.registry import SOURCE_KINDS
 

@@ -20,7 +20,7 @@ from usage_etl.reports.chargeback_files import (
     cost_center_csv,
 )
 from usage_etl.reports.csv_dialect import guard_text, print_amount, read_printed, spreadsheet_csv
-from usage_etl.schemas.marts import MART_CHARGEBACK_MONTHLY
+from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 
 LINE = {
     "month": dt.date(2026, 10, 1),
