@@ -134,8 +134,8 @@ def _chargeback(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
 def _summary(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, organization = month.first_day.isoformat(), workspace.settings.organization
     through = through_date(workspace, month)
-    earlier = workspace.lake.partitions(FACT_USAGE_DAILY)
-    first_covered = dt.date.fromisoformat(earlier[0]) if earlier else None
+    filled = workspace.lake.filled_partitions(FACT_USAGE_DAILY)
+    first_covered = dt.date.fromisoformat(filled[0]) if filled else None
     reads = {
         FACT_USAGE_DAILY: [*day_keys(month.previous.first_day.isoformat()), *day_keys(key)],
         DIM_USER: [WHOLE],
