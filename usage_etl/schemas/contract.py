@@ -5,6 +5,7 @@ From one declaration come the Parquet schema, the asset checks, the Columns tab,
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -127,6 +128,12 @@ class Table:
     def polars_schema(self) -> pl.Schema:
         """Stored Polars types, in order."""
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
+
+    @property
+    def notes(self) -> str:
+        """What the contract says beyond what one row is: the schema's docstring without its first paragraph."""
+        _, _, notes = inspect.cleandoc(self.schema.__doc__ or "").partition("\n\n")
+        return notes
 
     def empty(self) -> pl.DataFrame:
         """No rows in the right shape: what an empty day commits."""
