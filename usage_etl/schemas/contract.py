@@ -101,6 +101,13 @@ def one_of(*allowed: str) -> Any:
     return lambda column: column.cast(pl.String).is_in(allowed)
 
 
+def allowed_values(column: Any) -> tuple[str, ...]:
+    """What a column declared with ``one_of`` may hold; empty for any other column."""
+    check = getattr(column, "check", None)
+    found = inspect.getclosurevars(check).nonlocals.get("allowed") if inspect.isfunction(check) else None
+    return tuple(found or ())
+
+
 @dataclass(frozen=True)
 class Table:
     """One stored table. ``name`` is asset key, storage prefix, docs heading and CSV stem at once."""
