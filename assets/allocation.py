@@ -89,11 +89,7 @@ def _monthly(settings: Settings, table: Table, reads: tuple[Table, ...], build_m
 
 def _invoice_lines(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, allocation = month.first_day.isoformat(), workspace.settings.allocation
-    kept = {
-        "tag_keys": allocation.tag_keys,
-        "keep_user": _asks_for_users(allocation),
-        "keep_api_key": _asks_for_users(allocation),
-    }
+    is_direct = _asks_for_users(allocation)
 
     def build(charges: pl.LazyFrame) -> pl.LazyFrame:
         return invoice_lines_month(
