@@ -88,7 +88,7 @@ def closing_lines(lines: pl.DataFrame, *, number: int, closed_at: dt.datetime) -
         closing_number=pl.lit(number, pl.Int64),
         closed_at=pl.lit(closed_at, pl.Datetime("us", "UTC")),
     )
-    return closed.select(MART_CHARGEBACK_CLOSED.columns)
+    return closed.select(*MART_CHARGEBACK_CLOSED.columns)
 
 
 def lines_sha256(lines: pl.DataFrame) -> str:
@@ -146,7 +146,7 @@ def _own_lines(allocation: pl.DataFrame | None, month: Month, periods: Periods, 
 
 
 def _finished(lines: pl.DataFrame) -> pl.DataFrame:
-    ordered = lines.select(MART_CHARGEBACK_MONTHLY.columns).sort(*MART_CHARGEBACK_MONTHLY.sort_by, nulls_last=False)
+    ordered = lines.select(*MART_CHARGEBACK_MONTHLY.columns).sort(*MART_CHARGEBACK_MONTHLY.sort_by, nulls_last=False)
     return MART_CHARGEBACK_MONTHLY.validate(ordered)
 
 

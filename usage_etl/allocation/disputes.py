@@ -173,9 +173,9 @@ def _pair(
     unit = minor_unit(line["billing_currency"])
     costs, effectives = (largest_remainder(total, weights, unit=unit, tie_keys=keys) for total in (cost, effective))
     base = _base(case, month, periods, statuses)
-    yield base | owner | _amounts(case, month, _FROM, owner, cost=-cost, effective=-effective)
+    yield base | owner | _amounts(case, month, side=_FROM, owner=owner, cost=-cost, effective=-effective)
     for (path, _), part, effective_part in zip(paths, costs, effectives, strict=True):
-        yield base | path | _amounts(case, month, _TO, path, cost=part, effective=effective_part)
+        yield base | path | _amounts(case, month, side=_TO, owner=path, cost=part, effective=effective_part)
 
 
 def _base(case: _Case, month: Month, periods: Periods, statuses: Mapping[str, str]) -> dict[str, Any]:
@@ -198,7 +198,9 @@ def _base(case: _Case, month: Month, periods: Periods, statuses: Mapping[str, st
     }
 
 
-def _amounts(case: _Case, month: Month, side: str, owner: Mapping[str, Any], cost: Decimal, effective: Decimal) -> dict[str, Any]:
+def _amounts(
+    case: _Case, month: Month, *, side: str, owner: Mapping[str, Any], cost: Decimal, effective: Decimal
+) -> dict[str, Any]:
     key = {"dispute": case.dispute["dispute_id"], "side": side, "owner": dict(owner), "in": str(month)}
     taker = case.dispute["charge_to_team_id"] or "unallocated"
     accepted = f"{_plain(case.accepted_cost)} {case.line['billing_currency']}"
