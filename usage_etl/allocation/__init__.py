@@ -4,6 +4,8 @@ Owns the split rules and their rounding. Does not price usage (``pricing``) and 
 """
 
 from usage_etl.allocation.chargeback import chargeback_month
-from usage_etl.allocation.reconciliation import reconcile_month
+from usage_etl.allocation.gates import failed_gates
+from usage_etl.allocation.tie_out import tie_out_month
+from usage_etl.allocation.tie_out_invoices import invoice_tie_out
 
-__all__ = ["chargeback_month", "reconcile_month"]
+__all__ = ["chargeback_month", "failed_gates", "invoice_tie_out", "tie_out_month"]
