@@ -77,8 +77,6 @@ def through_date(workspace: Workspace, month: Month) -> dt.date:
     return min(month.last_day, workspace.as_of_date)
 
 
-
-
 def _summary(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, organization = month.first_day.isoformat(), workspace.settings.organization
     through = through_date(workspace, month)
