@@ -85,16 +85,9 @@ def _tie_out(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
         return made[0]
 
     used = {"tolerance_pct": settings.tolerance_pct, "time_zones": settings.time_zones, "currency": currency}
-    tables = (
-        (MART_RECONCILIATION_DAILY, lambda *frames: build(*frames)[0]),
-        (
-            MART_RECONCILIATION_MONTHLY,
-            lambda *frames: build(*frames)[1],
-        ),
-    )
     commits: dict[str, Commit] = {}
-    for table, build_one in tables:
-        commits |= commit_derived(workspace, table, key, reads, build_one, settings=used)
+    for index, table in enumerate((MART_RECONCILIATION_DAILY, MART_RECONCILIATION_MONTHLY)):
+        commits |= commit_derived(workspace, table, key, reads, lambda *frames, index=index: build(*frames)[index], settings=used)
     return commits
 
 
