@@ -17,6 +17,7 @@ from usage_etl.schemas.chargeback import (
 )
 from usage_etl.schemas.ownership import DIM_COST_CENTER, DIM_INVOICE
 
+D = Decimal
 MONTH = Month(2026, 10)
 AS_OF = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 
@@ -86,8 +87,13 @@ TEAMS = {
 
 def chargeback(*lines):
     """A frame of mart_chargeback_monthly: the default line with what each of ``lines`` says otherwise."""
-    rows = [LINE | {"line_id": f"line-{number:05d}"} | line for number, line in enumerate(lines)]
+    rows = [LINE | {"line_id": f"line-{number:05d}"} | both_views(line) for number, line in enumerate(lines)]
     return pl.DataFrame(rows, schema=MART_CHARGEBACK_MONTHLY.polars_schema, strict=False)
+
+
+def both_views(line):
+    """A line that says what is allocated and nothing of the amortised view: the same."""
+    return {"allocated_effective_cost": line["allocated_cost"]} | line if "allocated_cost" in line else line
 
 
 def invoice_lines(*lines):
@@ -121,7 +127,10 @@ def owner(team_id):
     name, center, center_name = TEAMS[team_id]
     kind = team_id if team_id in ("unallocated", "unexplained") else "allocated"
     return {
-        **{"team_id": team_id, "team_name": name, "cost_center_id": center, "cost_center_name": center_name},
+        "team_id": team_id,
+        "team_name": name,
+        "cost_center_id": center,
+        "cost_center_name": center_name,
         "line_kind": kind,
     }
 
@@ -143,8 +152,7 @@ def allocated(lines, owners, *, totals=None, rate=None):
 
 def _account(account, found, total, rate):
     bill = sum((Fraction(line["billed_cost"]) for line, _ in found), Fraction(0))
-    unit = Fraction(minor_unit(account[2]))
-    payable = Fraction(total) if total is not None else round(bill / unit) * unit
+    payable = Fraction(total) if total is not None else bill
     parts = [(share_of(line, shares, index), line, shares[index]) for line, shares in found for index in range(len(shares))]
     currency, factor, extra = account[2], Fraction(1), {}
     if rate is not None and rate[0] != currency:
@@ -155,17 +163,23 @@ def _account(account, found, total, rate):
     cents = whole(exact, payable * factor, Fraction(minor_unit(currency)))
     key = "|".join(account)
     rows = []
-    for number, (cost, (_, line, (team, metered, _))) in enumerate(zip(cents, parts, strict=False)):
+    for number, (charged, (_, line, (team, metered, _))) in enumerate(zip(cents, parts, strict=False)):
         copied = {name: line[name] for name in INVOICE_LINE_KEYS if name in LINE or name in ("invoice_id", "sub_account_id")}
-        money = {"allocated_cost": cost, "allocated_effective_cost": cost, "billing_currency": currency, "metered_cost": metered}
+        money = {"allocated_cost": charged, "billing_currency": currency, "metered_cost": metered}
         origin = {"line_id": f"{key}-{number}", "invoice_line_id": line["invoice_line_id"]}
         rows.append(copied | owner(team) | money | origin | extra | {"charge_class": line["charge_class"]})
     if rounding:
         rows.append(
             {
-                **{"provider_name": account[0], "billing_account_id": account[1], "service_name": None, "model_id": None},
-                **{"charge_category": "Adjustment", "charge_kind": "adjustment", "metered_cost": None},
-                **{"allocated_cost": cents[-1], "allocated_effective_cost": cents[-1], "billing_currency": currency},
+                "provider_name": account[0],
+                "billing_account_id": account[1],
+                "service_name": None,
+                "model_id": None,
+                "charge_category": "Adjustment",
+                "charge_kind": "adjustment",
+                "metered_cost": None,
+                "allocated_cost": cents[-1],
+                "billing_currency": currency,
                 **(owner("unallocated") | {"line_kind": "rounding", "line_id": f"{key}-rounding"}),
                 **extra,
             }
@@ -247,10 +261,20 @@ def awkward_month():
         {"billed_cost": D("77.01"), "list_cost": D("77.01"), "charge_category": "Tax", "charge_kind": "tax", "model_id": None},
         {"billed_cost": D("300"), "list_cost": D("360"), "charge_category": "Purchase", "charge_kind": "seat", "model_id": None}
         | {"service_name": "ChatGPT Enterprise", "pricing_quantity": D("6"), "pricing_unit": "Seats", "sub_account_name": "S"},
-        {"provider_name": "anthropic", "billing_account_id": "org-a", "service_name": "Anthropic API", "billed_cost": D("1000.005")}
+        {
+            "provider_name": "anthropic",
+            "billing_account_id": "org-a",
+            "service_name": "Anthropic API",
+            "billed_cost": D("1000.005"),
+        }
         | {"model_id": "claude-opus-5", "list_cost": D("1000.005"), "contracted_cost": D("1000.005")},
         {"provider_name": "azure", "billing_account_id": "acc-e", "billing_currency": "EUR", "service_name": HOSTILE}
-        | {"billed_cost": D("10.10"), "list_cost": D("20"), "commitment_discount_id": "res-1", "commitment_discount_status": "used"}
+        | {
+            "billed_cost": D("10.10"),
+            "list_cost": D("20"),
+            "commitment_discount_id": "res-1",
+            "commitment_discount_status": "used",
+        }
         | {"invoice_id": "E-7", "publisher_name": "OpenAI", "host_provider_name": "azure", "invoice_issuer_name": "Microsoft"},
         {"provider_name": "azure", "billing_account_id": "acc-e", "billing_currency": "EUR", "service_name": HOSTILE}
         | {"billed_cost": D("5"), "list_cost": D("5"), "commitment_discount_id": "res-1", "commitment_discount_status": "Unused"}
@@ -291,8 +315,5 @@ def late_lines():
 
 
 def cost(amount):
-    """Both allocated amounts."""
-    return {"allocated_cost": D(amount), "allocated_effective_cost": D(amount)}
-
-
-D = Decimal
+    """An allocated amount."""
+    return {"allocated_cost": D(amount)}

@@ -47,6 +47,7 @@ def charges(lines: pl.DataFrame, invoice_lines: pl.DataFrame, invoices: pl.DataF
         "invoice_line_id", *(pl.col(name).alias(f"origin_{name}") for name in _ORIGIN)
     )
     found = lines.filter(is_charge).join(origin, on="invoice_line_id", how="left", maintain_order="left")
+    found = found.join(_accounts(invoice_lines), on=["provider_name", "billing_account_id"], how="left", maintain_order="left")
     found = found.with_columns(is_own=line_part() == "billed_cost", category=_category())
     found = found.with_columns(
         is_share=pl.col("is_own") & pl.col("origin_list_cost").is_not_null(),
@@ -71,6 +72,15 @@ def registered_invoices(invoices: pl.DataFrame, month: Month) -> pl.DataFrame:
             invoice_total=pl.col("invoice_total").sum(),
             registered_id=pl.when(pl.len() == 1).then(pl.col("invoice_id").first()),
         )
+    )
+
+
+def _accounts(invoice_lines: pl.DataFrame) -> pl.DataFrame:
+    """Issuer and name of each account whose invoice lines agree on them: for charges whose own line says neither."""
+    only = {"account_issuer": "invoice_issuer_name", "account_name": "billing_account_name"}
+    known = {name: blank_as_null(column).drop_nulls().unique() for name, column in only.items()}
+    return invoice_lines.group_by("provider_name", "billing_account_id").agg(
+        **{name: pl.when(found.len() == 1).then(found.first()) for name, found in known.items()}
     )
 
 

@@ -80,9 +80,9 @@ def _parties() -> dict[str, pl.Expr]:
         "PublisherName": pl.coalesce(blank_as_null("origin_publisher_name"), provider),
         "ServiceProviderName": provider,
         "HostProviderName": pl.coalesce(blank_as_null("origin_host_provider_name"), provider),
-        "InvoiceIssuerName": pl.coalesce(blank_as_null("origin_invoice_issuer_name"), provider),
+        "InvoiceIssuerName": pl.coalesce(blank_as_null("origin_invoice_issuer_name"), "account_issuer", provider),
         "BillingAccountId": pl.coalesce(blank_as_null("billing_account_id"), provider),
-        "BillingAccountName": blank_as_null("origin_billing_account_name"),
+        "BillingAccountName": pl.coalesce(blank_as_null("origin_billing_account_name"), "account_name"),
         "SubAccountId": sub_account,
         "SubAccountName": pl.when(sub_account.is_not_null()).then(
             pl.coalesce(blank_as_null("origin_sub_account_name"), sub_account)
