@@ -161,16 +161,9 @@ def _owners(frame: Frame) -> Table:
     columns = [*(used if len(used) > 1 else []), ("Total" if len(used) > 1 else "Amount", PARTS)]
     earlier = grouped(frame.previous or [], key)
 
-    def figures(lines: list[Booked], before: list[Booked], *, is_total: bool = False) -> tuple[Figure, ...]:
+    def figures(lines: list[Booked], before: list[Booked]) -> tuple[Figure, ...]:
         amounts = [amount_figure([line for line in lines if line.part in chosen], frame.currency) for _, chosen in columns]
-        previous = total_of(before) if before else None
-        compared = change(total_of(lines), previous, has_previous=frame.previous is not None)
-        whole = (
-            Figure(value=Decimal(1), text="100\u00a0%")
-            if is_total and frame.total > 0
-            else share_of(total_of(lines), frame.total)
-        )
-        return (*amounts, whole, compared)
+        return (*amounts, share_of(total_of(lines), frame.total), *_compared(frame, lines, before))
 
     groups = grouped(frame.lines, key)
     shown, rest = largest(groups, limit=frame.rows_limit, name=lambda one: f"{one[1]}\0{one[2]}\0{one[0]}")
@@ -183,7 +176,7 @@ def _owners(frame: Frame) -> Table:
             TableRow(kind="rest", name=more_in_csv(len(rest), "row"), second="", figures=figures(merged(groups, rest), before))
         )
     rows.append(
-        TableRow(kind="total", name="Total", second="", figures=figures(frame.lines, frame.previous or [], is_total=True))
+        TableRow(kind="total", name="Total", second="", figures=figures(frame.lines, frame.previous or []))
     )
     return Table(
         title="By team and provider" if is_owned else "By account and provider",
@@ -193,10 +186,20 @@ def _owners(frame: Frame) -> Table:
         columns=(
             *(Column(label=label, is_strong=label in {"Total", "Amount"}) for label, _ in columns),
             Column(label="Share"),
-            Column(label=f"vs {frame.previous_month[:3]}"),
+            *([Column(label=f"vs {frame.previous_month[:3]}")] if frame.previous is not None else []),
         ),
         rows=tuple(rows),
     )
+
+
+def _compared(frame: Frame, lines: list[Booked], before: list[Booked]) -> tuple[Figure, ...]:
+    """The change of a row; no column where nothing earlier is known, no percentage of or to a credit."""
+    if frame.previous is None:
+        return ()
+    now, was = total_of(lines), total_of(before)
+    if now < 0 or was < 0:
+        return (NOTHING,)
+    return (change(now, was if before else None, has_previous=True),)
 
 
 def _team(line: Booked, shared: set[str]) -> str:

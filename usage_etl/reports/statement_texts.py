@@ -49,9 +49,9 @@ def headline(frames: list[Frame], *, name: str, audience: Audience, month: str, 
         sentences[0] += f", {compared}" if compared else ""
         sentences.append(_cause(frames[0]))
     else:
-        compared_each = [(frame.currency, comparison(frame, previous_month)) for frame in frames]
-        known = [f"in {currency} {text}" for currency, text in compared_each if text]
-        sentences.append(_upper(listed(known)) if known else "")
+        each = [(frame.currency, comparison(frame, previous_month)) for frame in frames]
+        known = [f"in {currency} this {'comes' if text.startswith('after') else 'is'} {text}" for currency, text in each if text]
+        sentences.append(_upper(", ".join(known)))
     if all(frame.previous is None for frame in frames):
         sentences.append("There is no earlier month to compare with")
     sentences += [_estimate(frame) for frame in frames]
