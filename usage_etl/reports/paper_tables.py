@@ -9,7 +9,8 @@ from typing import TypeVar
 from usage_etl.reports.booked_lines import Booked, total_of
 from usage_etl.reports.comparison import ratio_of
 from usage_etl.reports.formatting import NOT_APPLICABLE, count_compact, count_full, money_cell, percent, plural
-from usage_etl.reports.model import Figure
+from usage_etl.reports.inputs import ProofFacts
+from usage_etl.reports.model import Figure, Proof
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -62,3 +63,12 @@ def merged(groups: dict[Key, list[Booked]], keys: Iterable[Key]) -> list[Booked]
 def more_in_csv(number: int, noun: str) -> str:
     """``12 more teams, in the CSV``."""
     return f"{plural(number, f'more {noun}', f'more {noun}s')}, in the CSV"
+
+
+def proofs_of(proof: ProofFacts) -> tuple[Proof, ...]:
+    """Versions and hashes of what a paper is made from, for its last line."""
+    named = {"Price book": proof.price_book_version, "Code": proof.code_version, "Run": proof.run_id}
+    return (
+        *(Proof(label=name, text=sha[:12]) for name, sha in sorted(proof.manifests.items())),
+        *(Proof(label=label, text=text) for label, text in named.items() if text),
+    )

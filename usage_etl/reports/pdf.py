@@ -32,6 +32,7 @@ class PdfDocument:
 
     content: bytes
     missing_characters: tuple[str, ...]
+    pages_count: int = 1
 
 
 class AssetFetcher(URLFetcher):  # type: ignore[misc]  # weasyprint ships no types
@@ -84,18 +85,18 @@ def render_pdf_document(html: str, *, templates: Templates | None = None, style:
     missing = _MissingGlyphs()
     LOGGER.addHandler(missing)
     try:
-        document = HTML(string=html, url_fetcher=AssetFetcher(chosen), media_type="print")
-        content = document.write_pdf(
+        options = {"pdf_variant": "pdf/ua-1", "pdf_identifier": hashlib.sha256(html.encode()).digest()[:16]}
+        document = HTML(string=html, url_fetcher=AssetFetcher(chosen), media_type="print").render(
             stylesheets=[shared.sheet] if shared else None,
             font_config=shared.fonts if shared else FontConfiguration(),
-            pdf_variant="pdf/ua-1",
-            pdf_identifier=hashlib.sha256(html.encode()).digest()[:16],
+            **options,
         )
+        content = document.write_pdf(**options)
     finally:
         LOGGER.removeHandler(missing)
     if not isinstance(content, bytes):  # only a None target returns bytes
         raise TypeError("weasyprint returned no bytes")
-    return PdfDocument(content=content, missing_characters=tuple(sorted(missing.characters)))
+    return PdfDocument(content, tuple(sorted(missing.characters)), pages_count=len(document.pages))
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from usage_etl.periods import Month
 from usage_etl.reports.booked_lines import Booked, added, by_currency, read_lines
 from usage_etl.reports.formatting import day_full, display_name, month_name
 from usage_etl.reports.inputs import ProofFacts
-from usage_etl.reports.model import Proof
 from usage_etl.reports.paper_names import statement_report
-from usage_etl.reports.paper_tables import counted
+from usage_etl.reports.paper_tables import counted, proofs_of
 from usage_etl.reports.statement_disputes import dispute_section
 from usage_etl.reports.statement_model import CostCenter, CurrencyPart, DisputeFact, Header, Statement, Table
 from usage_etl.reports.statement_tables import Frame, currency_part
@@ -87,7 +86,7 @@ def build_statement(
         nothing=absent(booked, has_disputes=bool(dispute_rows)) if booked else (),
         how_to_dispute=how_to_dispute(csv_name) if booked else (),
         lines=counted(len(booked)),
-        proofs=_proofs(proof) if proof else (),
+        proofs=proofs_of(proof) if proof else (),
     )
 
 
@@ -144,11 +143,3 @@ def _identity(lines: pl.DataFrame, header: Header, texts: Sequence[str]) -> str:
     columns = ("line_id", "allocated_cost", "billing_currency", "period_status")
     rows = sorted(tuple(map(str, row)) for row in lines.select(columns).iter_rows())
     return fingerprint({"lines": rows, "header": header.model_dump(exclude={"through"}, mode="json"), "texts": list(texts)})
-
-
-def _proofs(proof: ProofFacts) -> tuple[Proof, ...]:
-    named = {"Price book": proof.price_book_version, "Code": proof.code_version, "Run": proof.run_id}
-    return (
-        *(Proof(label=name, text=sha[:12]) for name, sha in sorted(proof.manifests.items())),
-        *(Proof(label=label, text=text) for label, text in named.items() if text),
-    )

@@ -18,11 +18,11 @@ _DECISIONS = {"open": "Not decided yet", "accepted": "Accepted", "rejected": "Re
 
 def disputes_by_cost_center(disputes: pl.DataFrame, lines: Iterable[pl.DataFrame]) -> dict[str, tuple[DisputeFact, ...]]:
     """Cost center to the rows of dim_dispute about its lines, or whose adjustment lines it has, among booked ``lines``."""
-    rows = list(disputes.iter_rows(named=True))
+    rows: list[Mapping[str, Any]] = list(disputes.iter_rows(named=True))
     raised: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         raised.setdefault(row["line_id"], []).append(row)
-    by_id: dict[str, Mapping[str, Any]] = {row["dispute_id"]: row for row in rows}
+    by_id: Mapping[str, Mapping[str, Any]] = {row["dispute_id"]: row for row in rows}
     found: dict[str, dict[str, DisputeFact]] = {}
     for frame in lines:
         asked = frame.filter(pl.col("line_id").is_in(list(raised)) | pl.col("dispute_id").is_in(list(by_id)))
@@ -70,7 +70,11 @@ def _row(dispute_id: str, fact: DisputeFact | None, lines: list[Booked]) -> Disp
 
 
 def _decision(fact: DisputeFact) -> str:
-    decided = f", {day_label(fact.resolved_date)}{NBSP}{fact.resolved_date.year}" if fact.resolved_date and fact.resolution != "open" else ""
+    decided = (
+        f", {day_label(fact.resolved_date)}{NBSP}{fact.resolved_date.year}"
+        if fact.resolved_date and fact.resolution != "open"
+        else ""
+    )
     return f"{_DECISIONS[fact.resolution]}{decided}"
 
 

@@ -175,9 +175,7 @@ def _owners(frame: Frame) -> Table:
         rows.append(
             TableRow(kind="rest", name=more_in_csv(len(rest), "row"), second="", figures=figures(merged(groups, rest), before))
         )
-    rows.append(
-        TableRow(kind="total", name="Total", second="", figures=figures(frame.lines, frame.previous or []))
-    )
+    rows.append(TableRow(kind="total", name="Total", second="", figures=figures(frame.lines, frame.previous or [])))
     return Table(
         title="By team and provider" if is_owned else "By account and provider",
         caption="",
@@ -270,7 +268,7 @@ def _corrections(frame: Frame) -> tuple[CorrectionRow, ...]:
 
 
 def _rules(frame: Frame) -> tuple[RuleRow, ...]:
-    groups = grouped(frame.lines, lambda line: (line.rule_name, display_name(line.allocation_rule, limit=240)))
+    groups = grouped(frame.lines, lambda line: (line.rule_name, _rule_text(line)))
     shown, rest = largest(groups, limit=frame.list_limit, name="\0".join)
     rows = [
         RuleRow(
@@ -289,6 +287,13 @@ def _rules(frame: Frame) -> tuple[RuleRow, ...]:
             RuleRow(kind="rest", name="", text=more, lines=counted(len(left)), amount=amount_figure(left, frame.currency))
         )
     return tuple(rows)
+
+
+def _rule_text(line: Booked) -> str:
+    """What a rule does; corrections and disputes say on each line how much they move, so their rules are told in one sentence."""
+    if line.part == "correction":
+        return "What the rules give the closed month now, less what was booked of it before"
+    return display_name(line.allocation_rule, limit=240)
 
 
 def _conversions(lines: list[Booked]) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 
 from usage_etl.periods import Month
+from usage_etl.reports.change_note import build_change_note
+from usage_etl.reports.change_note_model import ChangeNote, Versions
 from usage_etl.reports.inputs import ProofFacts
 from usage_etl.reports.statement import build_statement
 from usage_etl.reports.statement_model import CostCenter, DisputeFact, Statement
@@ -157,3 +159,68 @@ def statement(
         center,
         **values,
     )
+
+
+VERSIONS = Versions("1", dt.date(2026, 11, 5), "2", dt.date(2026, 12, 4), "preliminary")
+REASONS = ("bill restated", "usage restated", "directory changed", "bill restated, prices changed", "allocation rules changed")
+
+
+def center_lines(count: int = 6, **columns: Any) -> list[dict[str, Any]]:
+    """October as it was booked: one line for each cost center."""
+    rng = random.Random(11)
+    names = ("Platform Engineering", "Product Engineering", "Security", "Service Delivery", "Customer Experience", "Finance")
+    return [
+        {
+            "cost_center_id": f"CC-{1100 + number * 100}",
+            "cost_center_name": names[number] if number < len(names) else f"Cost center {number}",
+            "allocated_cost": Decimal(rng.randint(10**4, 10**6)) / 100,
+        }
+        | columns
+        for number in range(count)
+    ]
+
+
+def correction_lines(count: int = 4, reasons: int = 3, **columns: Any) -> list[dict[str, Any]]:
+    """What November books of October."""
+    rng = random.Random(12)
+    providers = ("openai", "anthropic", "google")
+    return [
+        {
+            "month": dt.date(2026, 11, 1),
+            "corrects_month": dt.date(2026, 10, 1),
+            "charge_class": "Correction",
+            "correction_reason": REASONS[reason % len(REASONS)] + ("" if reason < len(REASONS) else f" {reason}"),
+            "provider_name": providers[reason % len(providers)],
+            "invoice_line_id": None,
+            "rule_name": "correction",
+            "period_status": "preliminary",
+            "cost_center_id": center["cost_center_id"],
+            "cost_center_name": center["cost_center_name"],
+            "allocated_cost": Decimal(rng.randint(-90000, 70000)) / 100,
+        }
+        | columns
+        for reason in range(reasons)
+        for center in center_lines(count)
+    ]
+
+
+def note_frames(before: list[dict[str, Any]], corrections: list[dict[str, Any]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both frames of a change note."""
+    return mart(*before), mart(*corrections, first=10**6)
+
+
+def change_note(
+    before: list[dict[str, Any]] | None = None, corrections: list[dict[str, Any]] | None = None, **arguments: Any
+) -> ChangeNote:
+    """The usual note, or one of other lines."""
+    earlier = center_lines() if before is None else before
+    frames = note_frames(earlier, correction_lines() if corrections is None else corrections)
+    values = {
+        "original_month": OCTOBER,
+        "booking_month": Month(2026, 11),
+        "organization_name": "Northwind AI Systems",
+        "versions": VERSIONS,
+        "as_of": dt.date(2026, 11, 30),
+        "proof": PROOF,
+    } | arguments
+    return build_change_note(*frames, **values)
