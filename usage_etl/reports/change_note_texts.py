@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from decimal import Decimal
 
 from usage_etl.reports.booked_lines import Booked, grouped, total_of
 from usage_etl.reports.change_note_model import CurrencyChange, Versions
-from usage_etl.reports.formatting import NBSP, day_full, listed, plural
+from usage_etl.reports.formatting import NBSP, day_full, listed, money_exact, plural
 from usage_etl.reports.model import Proof
 
 
@@ -42,8 +43,7 @@ def headline_of(
     )
     nets = [change for change in changes if change.net.value]
     if nets:
-        amounts = listed([f"{change.net.text} (from {change.before.text} to {change.now.text})" for change in nets])
-        first = f"The AI charges of {original} changed by {amounts}"
+        first = f"The AI charges of {original} {listed([_moved(change) for change in nets])}"
     else:
         first = f"The AI charges of {original} are the same in all; money moved between owners"
     who = plural(movers, "cost center pays", "cost centers pay")
@@ -64,6 +64,13 @@ def what_to_do(original: str, booking: str, versions: Versions) -> tuple[str, ..
         f"Book the change with {booking}: the journal and the statements of {booking} hold it as correction lines.",
         f"To disagree, send the line_id of a correction line from chargeback.csv of {booking} with the amount and your reason.",
     )
+
+
+def _moved(change: CurrencyChange) -> str:
+    """``rose by $604.77 (from $47,158.69 to $47,763.46)``."""
+    net = Decimal(change.net.value or 0)
+    amount = money_exact(abs(net), change.currency)
+    return f"{'rose' if net > 0 else 'fell'} by {amount} (from {change.before.text} to {change.now.text})"
 
 
 def _currencies(lines: Sequence[Booked]) -> list[list[Booked]]:
