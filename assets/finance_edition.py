@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import polars as pl
-from usage_etl.reports.finance import finance_files
 
 from assets.papers import change_note_file, statement_files
 from assets.publishing import (
@@ -23,6 +22,7 @@ from usage_etl.errors import GateError
 from usage_etl.lake import WHOLE
 from usage_etl.periods import Month
 from usage_etl.reports.chargeback_files import control_totals
+from usage_etl.reports.finance import finance_files
 from usage_etl.schemas import (
     DIM_COST_CENTER,
     DIM_INVOICE,

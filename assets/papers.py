@@ -8,9 +8,9 @@ from functools import partial
 
 import polars as pl
 
-from assets.editions import CHARGEBACK, templates_of
 from assets.marts import through_date
 from assets.paper_inputs import by_center, center_of, centers_of, disputes_of, is_known, lines_of, proof_of
+from assets.publishing import CHARGEBACK, templates_of
 from assets.resources import Workspace
 from usage_etl.delivery.headers import Mailbox, parse_mailbox
 from usage_etl.delivery.manifest import Document

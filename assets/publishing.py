@@ -76,6 +76,11 @@ def standing_files(workspace: Workspace, report: str, month: Month) -> list[Docu
     ]
 
 
+def month_status(workspace: Workspace, month: Month) -> str:
+    """Whether the month is open, preliminary or closed as a whole."""
+    return edition_periods(workspace, month)[0]
+
+
 def as_of_instant(workspace: Workspace, month: Month) -> dt.datetime:
     """Instant up to which the month's data reaches."""
     return day_start(through_date(workspace, month) + dt.timedelta(days=1))
