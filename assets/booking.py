@@ -170,9 +170,3 @@ def lines_of(closed_lines: pl.DataFrame, closing: Closing) -> pl.DataFrame:
         & (pl.col("month") == closing.month.first_day)
         & (pl.col("closing_number") == closing.number)
     )
-
-
-def edition_periods(workspace: Workspace, month: Month) -> tuple[str, dict[str, dict[str, str | int]]]:
-    """Status of the month as a whole, and what a manifest says under ``periods``."""
-    periods = period_book(workspace).periods()
-    return periods.month_status(month, as_of=workspace.as_of_date), periods.of_month(month)

@@ -63,7 +63,8 @@ class MonthFacts:
         self._failed_gates = failed_gates
         self._key = month.first_day.isoformat()
         lake = workspace.lake
-        self._tie_out = [lake.scan(table, [self._key]).collect() for table in (MART_RECONCILIATION_MONTHLY, MART_INVOICE_TIE_OUT)]
+        self._reconciliation = lake.scan(MART_RECONCILIATION_MONTHLY, [self._key]).collect()
+        self._tie_out = lake.scan(MART_INVOICE_TIE_OUT, [self._key]).collect()
         self._invoices = workspace.table(DIM_INVOICE)
         self._stale = [*stale_inputs(workspace, MART_ALLOCATION_MONTHLY, self._key), *_days_not_built(workspace, month)]
         self._deliveries = workspace.index.deliveries()
