@@ -4,8 +4,9 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from assets.booking import edition_periods
+from assets.booking import period_book
 from assets.marts import through_date
+from assets.periods import edition_periods
 from assets.resources import Workspace
 from usage_etl import __version__
 from usage_etl.config import Settings
@@ -28,8 +29,9 @@ def closed_edition(workspace: Workspace, report: str, month: Month) -> Publicati
     """
     prefix = f"{report}/{month}"
     found = published_manifest(workspace.out, prefix)
-    _, periods = edition_periods(workspace, month)
-    if found is None or found[1]["period_status"] != CLOSED or found[1].get("periods") != periods:
+    periods = period_book(workspace).periods()
+    is_standing = found is not None and found[1]["period_status"] == CLOSED and found[1].get("periods") == periods.of_month(month)
+    if not is_standing:
         return None
     return publish_again(workspace.out, prefix, lock=workspace.ledger.exclusive(prefix))
 
@@ -50,9 +52,7 @@ def publish_edition(
     """
     names = [(table, WHOLE if table.partition is None else month.first_day.isoformat()) for table in reads]
     heads = {f"{table.name}/{partition}": workspace.lake.head(table, partition) for table, partition in names}
-    own_status, periods = edition_periods(workspace, month)
-    found = published_manifest(workspace.out, f"{report}/{month}")
-    is_reopened = found is not None and found[1]["period_status"] == CLOSED and found[1].get("periods") != periods
+    own_status, periods, reopened_from = edition_periods(workspace, report, month)
     edition = Edition(
         report=report,
         period=str(month),
@@ -62,7 +62,7 @@ def publish_edition(
         inputs={name: head.sha256 for name, head in heads.items() if head},
         versions=versions(workspace),
         periods=periods,
-        reopened_from=found[0] if found is not None and is_reopened else None,
+        reopened_from=reopened_from,
     )
     return publish(workspace.out, edition, files, lock=workspace.ledger.exclusive(f"{report}/{month}"))
 
@@ -78,7 +78,7 @@ def standing_files(workspace: Workspace, report: str, month: Month) -> list[Docu
 
 def month_status(workspace: Workspace, month: Month) -> str:
     """Whether the month is open, preliminary or closed as a whole."""
-    return edition_periods(workspace, month)[0]
+    return period_book(workspace).periods().month_status(month, as_of=workspace.as_of_date)
 
 
 def as_of_instant(workspace: Workspace, month: Month) -> dt.datetime:
