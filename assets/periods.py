@@ -70,9 +70,9 @@ def edition_periods(workspace: Workspace, report: str, month: Month) -> tuple[st
 
 
 def _check_booked(workspace: Workspace, month: Month, periods: Periods) -> None:
-    key, as_of = month.first_day.isoformat(), workspace.as_of_date
+    key = month.first_day.isoformat()
     stored = workspace.lake.scan(MART_CHARGEBACK_MONTHLY, [key]).select("provider_name", "period_status").unique().collect()
-    older = sorted(name for name, status in stored.iter_rows() if status != periods.status_of(name, month, as_of=as_of))
+    older = sorted(name for name, status in stored.iter_rows() if (status == CLOSED) != periods.is_closed(name, month))
     missing = {item.provider_name for item in periods if item.month == month and item.lines_count} - set(stored["provider_name"])
     if older or missing:
         raise UsageEtlError(

@@ -114,9 +114,13 @@ def test_month_as_a_whole_is_reopened_only_while_no_later_month_is_closed(book):
 
 
 def test_closing_that_fails_inside_leaves_nothing(book):
-    with pytest.raises(OSError, match="disk"), book.recording(head=book.head(), what="closing") as recording:
-        recording.close(closing())
-        raise OSError("disk full")
+    def cut_short():
+        with book.recording(head=book.head(), what="closing") as recording:
+            recording.close(closing())
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk"):
+        cut_short()
     assert list(book.periods()) == []
     assert book.head() == FIRST
 
