@@ -317,3 +317,25 @@ def late_lines():
 def cost(amount):
     """An allocated amount."""
     return {"allocated_cost": D(amount)}
+
+
+def demo_month():
+    """(chargeback, invoice lines, invoices) shaped as the demo's: two providers, one invoice, tokens of one, credits."""
+    models = {"openai": ("gpt-5", "gpt-5-mini", None), "anthropic": ("claude-opus-5", "claude-haiku-4-5", None)}
+    bills, owners = [], []
+    for provider, found in models.items():
+        for number, model in enumerate(found):
+            for sub_account in (None, "proj_Kq3vZt81XbWmLrT0aYcN5uHd"):
+                charged = D("1234.5678901") * (number + 1)
+                bill = {"provider_name": provider, "billing_account_id": f"org-{provider}", "service_name": f"{provider} API"}
+                bill |= {"model_id": model, "sub_account_id": sub_account, "billed_cost": charged, "list_cost": charged}
+                tokens = {"consumed_quantity": D(10**9 + number), "consumed_unit": "Tokens"} if provider == "openai" else {}
+                bills.append(bill | tokens | {"contracted_cost": charged})
+                owners.append([("search", charged / 2, 5), ("ads", charged / 4, 3), ("unexplained", None, 1)])
+        credit = {"provider_name": provider, "billing_account_id": f"org-{provider}", "service_name": f"{provider} API"}
+        bills.append(credit | {"billed_cost": D("-25"), "charge_category": "Credit", "charge_kind": "credit", "model_id": None})
+        owners.append([("unallocated", None, 1)])
+    lines = invoice_lines(*bills)
+    total = {("openai", "org-openai", "USD"): D("14789.82")}
+    papers = invoices({"billing_account_id": "org-openai", "invoice_total": D("14789.82")})
+    return pl.concat([allocated(lines, owners, totals=total), late_lines()]), lines, papers
