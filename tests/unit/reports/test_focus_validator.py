@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.reports.finance_rows import MONTH, awkward_month, demo_month
+from tests.unit.reports.finance_months import awkward_month, demo_month
+from tests.unit.reports.finance_rows import MONTH
 from usage_etl.reports.chargeback_files import month_lines
 from usage_etl.reports.finance.focus_file import focus_charges, focus_csv
 
