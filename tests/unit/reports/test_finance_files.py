@@ -12,19 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.reports.finance_months import awkward_month, late_lines
 from tests.unit.reports.finance_rows import (
     AS_OF,
     MONTH,
     D,
     allocated,
-    awkward_month,
     chargeback,
     cost,
     cost_centers,
     invoice_lines,
     invoices,
     journal_of,
-    late_lines,
 )
 from tests.unit.reports.test_workbook import table
 from usage_etl.delivery.manifest import Edition, manifest_bytes

@@ -11,19 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.reports.finance_rows import (
-    HOSTILE,
-    MONTH,
-    D,
-    allocated,
-    awkward_month,
-    chargeback,
-    cost,
-    invoice_lines,
-    invoices,
-    late_lines,
-    owner,
-)
+from tests.unit.reports.finance_months import HOSTILE, awkward_month, late_lines
+from tests.unit.reports.finance_rows import MONTH, D, allocated, chargeback, cost, invoice_lines, invoices, owner
 from tests.unit.reports.focus_rules import MANDATORY, broken_rules
 from usage_etl.errors import ConservationError
 from usage_etl.reports.chargeback_files import month_lines

@@ -8,17 +8,8 @@ from decimal import Decimal
 
 import polars as pl
 
-from tests.unit.reports.finance_rows import (
-    AS_OF,
-    MONTH,
-    D,
-    allocated,
-    awkward_month,
-    chargeback,
-    cost,
-    invoice_lines,
-    invoices,
-)
+from tests.unit.reports.finance_months import awkward_month
+from tests.unit.reports.finance_rows import AS_OF, MONTH, D, allocated, chargeback, cost, invoice_lines, invoices
 from usage_etl.reports.chargeback_files import month_lines
 from usage_etl.reports.finance.focus_file import focus_charges
 from usage_etl.reports.finance.invoice_files import billing_period_csv, invoice_detail_csv

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.reports.finance_rows import MONTH, D, awkward_month, chargeback, cost, journal_of, owner
+from tests.unit.reports.finance_months import awkward_month
+from tests.unit.reports.finance_rows import MONTH, D, chargeback, cost, journal_of, owner
 from usage_etl.errors import ConservationError, ContractError
 from usage_etl.reports.finance.journal_file import charged_totals, journal_csv
 from usage_etl.schemas.chargeback import MART_JOURNAL_MONTHLY

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.reports.finance_rows import AS_OF, HOSTILE, MONTH, D, awkward_month, chargeback, cost
+from tests.unit.reports.finance_months import HOSTILE, awkward_month
+from tests.unit.reports.finance_rows import AS_OF, MONTH, D, chargeback, cost
 from usage_etl.errors import ConservationError
 from usage_etl.reports.chargeback_files import month_lines
 from usage_etl.reports.finance import sheets, workbook
