@@ -2,7 +2,7 @@
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,18 +28,19 @@ from usage_etl.reports.pdf import PdfDocument
 from usage_etl.reports.statement import build_statement
 from usage_etl.reports.statement_email import render_statement_email
 from usage_etl.reports.statement_model import CostCenter, Statement
-from usage_etl.reports.statement_print import statement_csv, statement_pdf
+from usage_etl.reports.statement_print import fitted_statement, statement_csv
 from usage_etl.schemas import MART_CHARGEBACK_MONTHLY
 
 _log = logging.getLogger(__name__)
+_MAIL_ROWS = 40
 _PDF, _CSV = "application/pdf", "text/csv; charset=utf-8"
 
 
 @dataclass(frozen=True)
 class _Paper:
-    """A statement with the lines that it is made from."""
+    """What builds the statement of a cost center for a number of rows, and the lines that it is made from."""
 
-    statement: Statement
+    build: Callable[[int], Statement]
     lines: pl.DataFrame
     center: CostCenter
 
@@ -56,10 +57,10 @@ def statement_files(
     templates, page_size = templates_of(workspace.settings), workspace.settings.reports.page_size
     rows_count = 0
     for paper in _papers(workspace, month, lines, status=status, version=version):
-        pdf = statement_pdf(paper.statement, page_size=page_size, templates=templates)
+        statement, pdf = fitted_statement(paper.build, page_size=page_size, templates=templates)
         name = statement_report(paper.center.cost_center_id)
         _warn_of(pdf, name)
-        csv = statement_csv(paper.statement, paper.lines)
+        csv = statement_csv(statement, paper.lines)
         rows_count += csv.rows_count
         files += [Document(f"{name}.pdf", pdf.content, _PDF), csv]
     if rows_count != lines.height:
@@ -165,7 +166,8 @@ def _papers(workspace: Workspace, month: Month, lines: pl.DataFrame, *, status: 
     for center_id, members in sorted(by_center(lines).items()):
         center = center_of(workspace, center_id, members, centers)
         name = statement_report(center_id).removeprefix("statement_")
-        statement = build_statement(
+        make = partial(
+            build_statement,
             members,
             None if previous is None else previous.get(center_id, nothing),
             center,
@@ -178,18 +180,22 @@ def _papers(workspace: Workspace, month: Month, lines: pl.DataFrame, *, status: 
             disputes=disputes.get(center_id, ()),
             proof=proof,
         )
-        yield _Paper(statement, members, center)
+        yield _Paper(_by_room(make), members, center)
+
+
+def _by_room(make: Callable[..., Statement]) -> Callable[[int], Statement]:
+    return lambda room: make(rows_limit=room)
 
 
 def _statement_draft(workspace: Workspace, month: Month, paper: _Paper) -> tuple[Draft, tuple[Mailbox, ...]]:
-    report = statement_report(paper.center.cost_center_id)
+    report, statement = statement_report(paper.center.cost_center_id), paper.build(_MAIL_ROWS)
     names = ((f"{report}.pdf", _PDF), (f"{report}.csv", _CSV))
     owner = _owner(paper.center)
     recipients = (owner,) if owner else tuple(map(parse_mailbox, workspace.settings.reports.chargeback_recipients))
     content = render_statement_email(
-        paper.statement,
+        statement,
         attachments=tuple(name for name, _ in names),
-        why=_why(paper.statement, has_owner=owner is not None),
+        why=_why(statement, has_owner=owner is not None),
         templates=templates_of(workspace.settings),
     )
     draft = _draft(
@@ -197,7 +203,7 @@ def _statement_draft(workspace: Workspace, month: Month, paper: _Paper) -> tuple
         report=report,
         period=month,
         as_of=month,
-        identity=paper.statement.statement_id,
+        identity=statement.statement_id,
         content=content,
         attachments=tuple(
             Attachment(name, workspace.out.read(f"{CHARGEBACK}/{month}/{name}"), media_type) for name, media_type in names

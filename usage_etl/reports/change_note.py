@@ -14,12 +14,11 @@ from usage_etl.money import exact_sum
 from usage_etl.periods import Month
 from usage_etl.reports.booked_lines import Booked, added, by_currency, grouped, read_lines, total_of
 from usage_etl.reports.change_note_model import CenterKind, CenterRow, ChangeNote, CurrencyChange, ReasonKind, ReasonRow, Versions
-from usage_etl.reports.change_note_texts import headline_of, since_text, subject_of, terms_of, what_to_do
+from usage_etl.reports.change_note_texts import booking_pill, headline_of, since_text, subject_of, terms_of, what_to_do
 from usage_etl.reports.formatting import display_name, money_cell, money_exact, month_name, plural
 from usage_etl.reports.inputs import ProofFacts
 from usage_etl.reports.model import Figure
 from usage_etl.reports.paper_tables import NOTHING, cell, counted, more_in_csv, proofs_of
-from usage_etl.reports.statement_texts import status_pill
 
 _ROWS = 20
 _FIXED_ROWS = 3
@@ -68,7 +67,7 @@ def build_change_note(
         organization=display_name(organization_name, limit=80),
         title=f"What changed in {original}",
         since=since_text(versions),
-        status=status_pill(versions.booking_status, versions.now),
+        status=booking_pill(booking, versions),
         original_month=original_month.first_day,
         booking_month=booking_month.first_day,
         as_of_date=as_of,

@@ -10,7 +10,7 @@ from usage_etl.reports.formatting import NBSP
 from usage_etl.reports.paper_email import columns_text, inlined, wrapped_text
 from usage_etl.reports.pdf import PdfDocument, render_pdf_document
 from usage_etl.reports.print_layout import PageSize
-from usage_etl.reports.statement_print import PAPER_STYLE
+from usage_etl.reports.statement_print import PAPER_STYLE, fitted
 from usage_etl.reports.templates import Templates
 
 _ROOMS = (26, 22, 18, 15, 12, 9, 6, 3, 0)
@@ -31,13 +31,12 @@ def one_page_note(
 
     With more currencies than a page has room for, it runs on.
     """
-    for room in _ROOMS:
-        note = build(room)
+
+    def render(note: ChangeNote) -> PdfDocument:
         html = render_change_note_print_html(note, page_size=page_size, templates=templates)
-        document = render_pdf_document(html, templates=templates, style=PAPER_STYLE)
-        if document.pages_count == 1:
-            break
-    return note, document
+        return render_pdf_document(html, templates=templates, style=PAPER_STYLE)
+
+    return fitted(build, render, rooms=_ROOMS, pages_count=1)
 
 
 def render_change_note_email(

@@ -9,7 +9,14 @@ from decimal import Decimal
 from usage_etl.reports.booked_lines import Booked, grouped, total_of
 from usage_etl.reports.change_note_model import CurrencyChange, Versions
 from usage_etl.reports.formatting import NBSP, day_full, listed, money_exact, plural
-from usage_etl.reports.model import Proof
+from usage_etl.reports.model import Proof, Status
+from usage_etl.reports.statement_texts import status_pill
+
+
+def booking_pill(booking: str, versions: Versions) -> Status:
+    """``Booked in November 2026, preliminary``."""
+    known = status_pill(versions.booking_status, "")
+    return Status(tone=known.tone, text=f"Booked in {booking}, {known.text.lower()}")
 
 
 def since_text(versions: Versions) -> str:

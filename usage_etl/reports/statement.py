@@ -23,8 +23,7 @@ from usage_etl.reports.statement_tables import Frame, currency_part
 from usage_etl.reports.statement_texts import absent, headline, how_to_dispute, status_note, status_pill, subject_line
 
 TITLE = "Statement of AI charges"
-_ROWS, _FEWEST_ROWS = 40, 8
-_LIST, _FEWEST_LIST = 10, 3
+_ROWS, _FEWEST = 40, 2
 
 
 def build_statement(
@@ -40,23 +39,25 @@ def build_statement(
     statement_number: str = "",
     disputes: Sequence[DisputeFact] = (),
     proof: ProofFacts | None = None,
+    rows_limit: int = _ROWS,
 ) -> Statement:
     """The statement of ``cost_center`` from its ``lines`` of mart_chargeback_monthly, and those of the month before.
 
-    ``previous`` is null where nothing is known of that month, and empty where nothing was charged. Raises ValueError
-    for lines of another cost center, ConservationError when a printed total is not the sum of the lines.
+    ``previous`` is null where nothing is known of that month, and empty where nothing was charged. ``rows_limit`` is the
+    room for rows of a table; what is left is one row that ties. Raises ValueError for lines of another cost center,
+    ConservationError when a printed total is not the sum of the lines.
     """
     _check_owner(lines, previous, cost_center)
     booked = read_lines(lines)
     earlier = None if previous is None else read_lines(previous)
-    frames = _frames(booked, earlier, cost_center, month=month, is_open=status == "open")
+    frames = _frames(booked, earlier, cost_center, month=month, is_open=status == "open", rows_limit=rows_limit)
     parts = tuple(currency_part(frame) for frame in frames)
     _check_totals(lines, parts)
     name = display_name(cost_center.cost_center_name or cost_center.cost_center_id)
     period, before = f"{month_name(month.first_day)} {month.year}", month_name(month.previous.first_day)
     csv_name = f"{statement_report(cost_center.cost_center_id)}.csv"
     about = {"name": name, "month": period, "previous_month": before}
-    dispute_rows, disputes_rest = dispute_section(booked, disputes, limit=_LIST)
+    dispute_rows, disputes_rest = dispute_section(booked, disputes, limit=max(rows_limit // 4, _FEWEST))
     header = Header(
         organization=display_name(organization_name, limit=80),
         title=TITLE,
@@ -119,7 +120,7 @@ def _table_sum(table: Table) -> Decimal:
 
 
 def _frames(
-    booked: list[Booked], earlier: list[Booked] | None, cost_center: CostCenter, *, month: Month, is_open: bool
+    booked: list[Booked], earlier: list[Booked] | None, cost_center: CostCenter, *, month: Month, is_open: bool, rows_limit: int
 ) -> list[Frame]:
     now, before = by_currency(booked), by_currency(earlier or [])
     count = max(len(now), 1)
@@ -130,8 +131,8 @@ def _frames(
             lines=now[currency],
             previous=None if earlier is None else before.get(currency, []),
             previous_month=month_name(month.previous.first_day),
-            rows_limit=max(_ROWS // count, _FEWEST_ROWS),
-            list_limit=max(_LIST // count, _FEWEST_LIST),
+            rows_limit=rows_limit if count == 1 else max(rows_limit // (2 * count), _FEWEST),
+            list_limit=max(rows_limit // (4 * count), _FEWEST),
             is_open=is_open,
         )
         for currency in now

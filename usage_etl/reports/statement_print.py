@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 import polars as pl
 
@@ -16,9 +18,15 @@ from usage_etl.reports.statement_model import Statement
 from usage_etl.reports.templates import Templates
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 
+Paper = TypeVar("Paper")
+
 PAPER_STYLE = "statement/print.css"
 """Style sheet of statements and change notes."""
 
+_ROOMS = (40, 24, 12, 6)
+"""Rows of a table that are tried until the statement fits."""
+
+_PAGES = 3
 _EXACT = ("metered_cost", "fx_rate")
 _TOTALS = ("allocated_cost", "allocated_effective_cost", "requests_count", "total_tokens")
 
@@ -33,6 +41,27 @@ def statement_pdf(statement: Statement, *, page_size: PageSize = "A4", templates
     """The statement as PDF/UA-1; equal statements have equal bytes."""
     html = render_statement_print_html(statement, page_size=page_size, templates=templates)
     return render_pdf_document(html, templates=templates, style=PAPER_STYLE)
+
+
+def fitted_statement(
+    build: Callable[[int], Statement], *, page_size: PageSize = "A4", templates: Templates | None = None
+) -> tuple[Statement, PdfDocument]:
+    """The statement with as many rows as three pages hold, and its PDF. ``build`` is given the room for rows."""
+    return fitted(
+        build, lambda paper: statement_pdf(paper, page_size=page_size, templates=templates), rooms=_ROOMS, pages_count=_PAGES
+    )
+
+
+def fitted(
+    build: Callable[[int], Paper], render: Callable[[Paper], PdfDocument], *, rooms: Sequence[int], pages_count: int
+) -> tuple[Paper, PdfDocument]:
+    """The first of the papers built for ``rooms`` that fits on ``pages_count`` pages; the last where none does."""
+    for room in rooms:
+        paper = build(room)
+        document = render(paper)
+        if document.pages_count <= pages_count:
+            break
+    return paper, document
 
 
 def statement_csv(statement: Statement, lines: pl.DataFrame) -> FinanceFile:

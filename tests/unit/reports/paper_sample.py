@@ -78,7 +78,7 @@ def usage_lines(
     rng = random.Random(seed)
     return [
         {
-            "team_id": "team-" + team.split()[0].lower(),
+            "team_id": f"team-{team[:8].lower().strip()}",
             "team_name": team,
             "provider_name": provider,
             "model_id": model,
@@ -108,7 +108,7 @@ def usual_lines() -> list[dict[str, Any]]:
         {"corrects_month": dt.date(2026, 9, 1), "charge_class": "Correction", "allocated_cost": "-31.50", "invoice_line_id": None,
          "correction_reason": "The provider restated its bill on 12 October 2026", "provider_name": "anthropic"},
         {"corrects_month": dt.date(2026, 9, 1), "charge_class": "Correction", "allocated_cost": "12.05", "invoice_line_id": None,
-         "correction_reason": "Usage of 29 September arrived late", "team_id": "team-data", "team_name": "Data and Models"},
+         "correction_reason": "Usage of 29 September arrived late", "team_id": "team-data and", "team_name": "Data and Models"},
         {"line_kind": "dispute", "dispute_id": "DSP-0042", "corrects_month": dt.date(2026, 9, 1), "allocated_cost": "-75.00",
          "invoice_line_id": None, "correction_reason": "Load test of another team"},
         {"line_kind": "estimate", "charge_basis": "priced_usage", "billing_account_id": None, "service_name": None,
