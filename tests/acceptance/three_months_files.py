@@ -43,9 +43,14 @@ from tests.acceptance.three_months import (
 class Story:
     """The folder of the installation, and the files that each act brings."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, known: Known) -> None:
         self.folder = folder
-        self.known = Known(Day(2026, 7, 15))
+        self.known = known
+        (folder / "landing" / "deskco").mkdir(parents=True, exist_ok=True)
+
+    def moved_to(self, folder: Path) -> "Story":
+        """The same story on a copy of its folder."""
+        return Story(folder, self.known)
 
     def learn(self, **changes: Any) -> None:
         """What the act adds to what is known."""
