@@ -126,6 +126,14 @@ def mail_of(content: bytes) -> tuple[str, str]:
     return str(message["To"]), str(message["Subject"])
 
 
+def body_of(content: bytes) -> str:
+    """Subject and plain text of a mail."""
+    message = email.message_from_bytes(content, policy=policy.default)
+    part = message.get_body(("plain",))
+    assert part is not None
+    return f"{message['Subject']}\n{part.get_content()}"
+
+
 def money(found: int) -> str:
     """Cents as papers print dollars: ``$1,234.56``."""
     sign = "\u2212" if found < 0 else ""
