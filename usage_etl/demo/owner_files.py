@@ -35,7 +35,7 @@ _OWNER_OF_PRODUCT = {
 _CASES = (
     "Credential stuffing at a tenant",
     "Ransomware precursor on a file server",
-    "Root cause of the February mail outage",
+    "Token theft through a mail rule",
     "Phishing wave against finance",
     "Beaconing from a kiosk network",
 )
