@@ -2,17 +2,15 @@
 
 import datetime as dt
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
 import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
 from assets.as_of import AsOfWorkspace, parse_instant, render_as_of
 from assets.resources import now
-from tests.assets.installation import Installation, request
+from tests.assets.story import Story
 from usage_etl.cli.report import report as report_command
 from usage_etl.delivery.ledger import Send
 from usage_etl.delivery.versions import published_versions
@@ -22,39 +20,6 @@ from usage_etl.periods import Month
 from usage_etl.schemas import MART_CHARGEBACK_MONTHLY
 
 OCTOBER, OCTOBER_KEY = Month(2026, 10), "2026-10-01"
-LATE_DAY = dt.date(2026, 10, 30)
-
-
-@dataclass(frozen=True)
-class Story:
-    """October published twice: before and after a late file."""
-
-    installation: Installation
-    before: dt.datetime
-    """Before anything was built."""
-    first: dt.datetime
-    """After the first publication, before the late file."""
-
-
-def build(installation: Installation, instance: dg.DagsterInstance) -> None:
-    assert installation.run("daily", instance, LATE_DAY, LATE_DAY).success
-    assert installation.run("monthly", instance, OCTOBER_KEY, OCTOBER_KEY).success
-    for report in ("report_executive", "report_chargeback"):
-        assert installation.run("reports", instance, OCTOBER_KEY, OCTOBER_KEY, only=[report]).success
-
-
-@pytest.fixture(scope="module")
-def story(built_once: Installation, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """Not to be changed."""
-    before = now() - dt.timedelta(days=1)
-    installation = built_once.copied_to(tmp_path_factory.mktemp("story"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        build(installation, instance)
-        first = now()
-        installation.deliver("late.jsonl", [request(LATE_DAY, 9, prompt_tokens=900_000)])
-        assert installation.run("land", instance).success
-        build(installation, instance)
-    return Story(installation, before, first)
 
 
 def test_the_reports_of_then_equal_what_was_published_then(story: Story, tmp_path: Path) -> None:
