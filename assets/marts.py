@@ -1,4 +1,4 @@
-"""Marts: tie-out, chargeback, rollups, projection, anomalies and data quality; each one month, from facts only."""
+"""Marts: tie-out, rollups, projection, anomalies and data quality; each one month, from facts only."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ from assets.describe import table_spec
 from assets.partitions import monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource
-from usage_etl.allocation import chargeback_month, reconcile_month
+from usage_etl.allocation import reconcile_month
 from usage_etl.anomalies import spikes
 from usage_etl.config import Settings
 from usage_etl.facts.quality import data_quality_month
@@ -34,7 +34,6 @@ from usage_etl.schemas import (
     FACT_USAGE_DAILY,
     FACT_USAGE_MONTHLY,
     MART_ANOMALIES,
-    MART_CHARGEBACK_MONTHLY,
     MART_DATA_QUALITY,
     MART_PROJECTION,
     MART_RECONCILIATION_MONTHLY,
@@ -54,7 +53,6 @@ def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Definitions of every mart, in the order of the data's way."""
     builders: list[tuple[Table, tuple[Table, ...], MonthBuilder]] = [
         (MART_RECONCILIATION_MONTHLY, (FACT_CHARGES_MONTHLY, FACT_USAGE_MONTHLY, FACT_PROVIDER_USAGE_DAILY), _reconciliation),
-        (MART_CHARGEBACK_MONTHLY, (FACT_CHARGES_MONTHLY, FACT_USAGE_MONTHLY, DIM_TEAM), _chargeback),
         (MART_SUMMARY, (FACT_USAGE_DAILY, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE), _summary),
         (MART_SPEND_DAILY, (FACT_USAGE_DAILY,), _spend_daily),
         (MART_PROJECTION, (FACT_USAGE_DAILY, DIM_BUDGET), _projection),
@@ -109,26 +107,6 @@ def _reconciliation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     return commit_derived(
         workspace, MART_RECONCILIATION_MONTHLY, key, reads, build, settings={"tolerance_pct": tolerance, "currency": currency}
     )
-
-
-def _chargeback(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
-    key = month.first_day.isoformat()
-    tolerance = workspace.settings.reconciliation.tolerance_pct
-    status = "open" if workspace.as_of_date < month.last_day else "preliminary"
-
-    def build(charges: pl.LazyFrame, usage: pl.LazyFrame, teams: pl.LazyFrame) -> pl.DataFrame:
-        return chargeback_month(
-            charges.collect(),
-            usage.collect(),
-            teams.collect(),
-            month=month,
-            tolerance_pct=tolerance,
-            period_status=status,
-        )
-
-    reads = {FACT_CHARGES_MONTHLY: [key], FACT_USAGE_MONTHLY: [key], DIM_TEAM: [WHOLE]}
-    used = {"tolerance_pct": tolerance, "period_status": status}
-    return commit_derived(workspace, MART_CHARGEBACK_MONTHLY, key, reads, build, settings=used)
 
 
 def _summary(workspace: Workspace, month: Month) -> Mapping[str, Commit]:

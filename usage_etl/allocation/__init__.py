@@ -1,9 +1,10 @@
-"""Who pays: bills tied out against priced usage, and split among owners to the last minor unit.
+"""Who pays: bills tied out against priced usage, and divided among owners to the last minor unit.
 
-Owns the split rules and their rounding. Does not price usage (``pricing``) and does not decide when a month is closed.
+Owns the rules of division and their rounding. Does not price usage (``pricing``).
 """
 
-from usage_etl.allocation.chargeback import chargeback_month
+from usage_etl.allocation.allocate import allocate_month
+from usage_etl.allocation.owners import OwnerDirectories
 from usage_etl.allocation.reconciliation import reconcile_month
 
-__all__ = ["chargeback_month", "reconcile_month"]
+__all__ = ["OwnerDirectories", "allocate_month", "reconcile_month"]
