@@ -128,7 +128,11 @@ class PriceBookError(UsageEtlError):
 
 
 class DirectoryError(ConfigError):
-    """A directory CSV has overlaps, unknown references or unreadable cells."""
+    """A directory CSV has overlaps, gaps, shares that are no whole, circles, unknown references or unreadable cells."""
+
+
+class FinanceFileError(ConfigError):
+    """A file of invoices, exchange rates or disputes has unreadable cells, or rows that contradict themselves or each other."""
 
 
 class ConservationError(UsageEtlError):

@@ -5,6 +5,7 @@ From one declaration come the Parquet schema, the asset checks, the Columns tab,
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -98,6 +99,13 @@ def ratio(description: str, *, nullable: bool = True, unit: str = "ratio") -> dy
 def one_of(*allowed: str) -> Any:
     """Check that a text column holds one of ``allowed`` (null passes)."""
     return lambda column: column.cast(pl.String).is_in(allowed)
+
+
+def allowed_values(column: Any) -> tuple[str, ...]:
+    """What a column declared with ``one_of`` may hold; empty for any other column."""
+    check = getattr(column, "check", None)
+    found = inspect.getclosurevars(check).nonlocals.get("allowed") if inspect.isfunction(check) else None
+    return tuple(found or ())
 
 
 @dataclass(frozen=True)
