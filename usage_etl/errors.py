@@ -200,3 +200,13 @@ class ClosedPeriodError(UsageEtlError):
 
 class DisputeError(ConfigError):
     """A dispute names a line that was not published, another amount than the line has, or an owner that does not exist."""
+
+
+class PeriodBusyError(UsageEtlError):
+    """Somebody else closed or reopened a month while this closing was being made; nothing was closed, and it can be repeated."""
+
+    is_permanent = False
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what}: the period book changed meanwhile; nothing was closed, run it again")

@@ -16,6 +16,9 @@ MANIFEST_NAME = "manifest.json"
 MANIFEST_VERSION = "1"
 """Version of the manifest's own fields; fields are only ever added."""
 
+CLOSED = "closed"
+"""Period status of an edition whose files are never replaced."""
+
 _PERIOD = re.compile(r"[0-9]{4}(-[0-9A-Z]{2,3}){0,2}")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}(\.[a-z0-9]{1,10}){1,2}")
 _RESERVED_NAMES = frozenset({MANIFEST_NAME, "latest.json"})
@@ -96,6 +99,10 @@ class Edition:
     """Currency to measure to exact sum, of the report as a whole."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    periods: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
+    """Provider to the status and closing_number of its month, where it was ever closed; ``*`` is the month as a whole."""
+    reopened_from: str | None = None
+    """sha256 of the manifest of the closed edition that this one may replace, because its month was reopened since."""
 
     def __post_init__(self) -> None:
         if not is_slug(self.report):
@@ -111,8 +118,10 @@ class Edition:
         return f"{self.report}/{self.period}"
 
 
-def manifest_bytes(edition: Edition, files: Sequence[ReportFile], *, restates: str | None) -> bytes:
+def manifest_bytes(edition: Edition, files: Sequence[ReportFile], *, restates: str | None, version: int = 1) -> bytes:
     """Canonical JSON of the manifest. ``restates`` is the sha256 of the manifest that this one replaces.
+
+    ``version`` counts the editions of the period; ``reopened_from`` is named only where it is the one that is replaced.
 
     Raises DeliveryError for no file, a file name twice, or one that cannot stand in a key.
     """
@@ -122,12 +131,15 @@ def manifest_bytes(edition: Edition, files: Sequence[ReportFile], *, restates: s
         "report": edition.report,
         "period": edition.period,
         "period_status": edition.period_status,
+        "periods": edition.periods,
+        "version": version,
         "as_of": edition.as_of.astimezone(dt.UTC).isoformat().replace("+00:00", "Z"),
         "files": [_entry(file) for file in sorted(files, key=lambda file: file.name)],
         "control_totals": edition.control_totals,
         "inputs": edition.inputs,
         "versions": edition.versions,
         "restates": restates,
+        "reopened_from": edition.reopened_from if edition.reopened_from == restates else None,
     }
     return canonical_json(content)
 
@@ -140,11 +152,12 @@ def canonical_json(content: Mapping[str, Any]) -> bytes:
 def says_the_same(manifest: Mapping[str, Any], edition: Edition, files: Sequence[ReportFile]) -> bool:
     """Whether a published manifest already says what ``files`` say: same names and bytes, same period status.
 
-    Inputs, versions and as-of may differ: a run of newer code that finds the same figures restates nothing.
+    Inputs, versions and as-of may differ: a run of newer code that finds the same figures restates nothing. Nor does any
+    status where the month is closed.
     """
     published = {entry["name"]: entry["sha256"] for entry in manifest["files"]}
     offered = {file.name: sha256_hex(file.content) for file in files}
-    return published == offered and manifest["period_status"] == edition.period_status
+    return published == offered and manifest["period_status"] in {edition.period_status, CLOSED}
 
 
 def _entry(file: ReportFile) -> dict[str, Any]:

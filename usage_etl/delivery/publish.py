@@ -10,6 +10,8 @@ Promised, at every instant and after a crash at any step:
 
 - a version's ``manifest.json`` is written after all its files, and none of them is ever written again;
 - ``latest.json`` names a complete version; writing it is the act of publishing;
+- an edition of a closed month is never replaced by other files, unless the new edition says that the month was reopened
+  since and names it (``Edition.reopened_from``); the same files are published already, whatever the status;
 - a stable ``manifest.json`` stands only beside exactly the files that it names: it is deleted before the first stable
   file is replaced and written after the last. While it is absent, a publication is on its way: wait for it.
 
@@ -26,9 +28,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from usage_etl.delivery.manifest import MANIFEST_NAME, Edition, ReportFile, canonical_json, manifest_bytes, says_the_same
+from usage_etl.delivery.manifest import CLOSED, MANIFEST_NAME, Edition, ReportFile, canonical_json, manifest_bytes, says_the_same
 from usage_etl.delivery.store import OutStore
-from usage_etl.errors import IntegrityError
+from usage_etl.errors import ClosedPeriodError, IntegrityError
 from usage_etl.keys import sha256_hex
 
 LATEST_NAME = "latest.json"
@@ -56,27 +58,33 @@ def publish(
 
     ``lock`` keeps other publishers of the same report and period out (``SendLedger.exclusive``). A publication that
     was cut short is completed by calling again, with the same files or with others.
-    Raises DeliveryError for names that cannot be published, IntegrityError when stored objects were changed by others.
+    Raises DeliveryError for names that cannot be published, ClosedPeriodError when the version in force is of a closed month,
+    which this edition does not reopen, IntegrityError when stored objects were changed by others.
     """
     manifest_bytes(edition, files, restates=None)  # refuses bad names before anything is written
     with lock:
-        current = _published(store, edition)
+        current = _published(store, edition.prefix)
         if current is not None and says_the_same(current.content, edition, files):
             manifest, is_new = current, False
         else:
-            restates = None if current is None else current.sha256
-            manifest, is_new = _Manifest.of(manifest_bytes(edition, files, restates=restates)), True
+            manifest, is_new = _next_manifest(store, edition, files, current), True
             _write_version(store, edition, manifest, files)
             _write_latest(store, edition, manifest)
         _complete_stable_copies(store, edition, manifest, files)
     stable_names = sorted([*(file.name for file in files), MANIFEST_NAME])
     return Publication(
         manifest_sha256=manifest.sha256,
-        version_prefix=_version_prefix(edition, manifest.sha256),
+        version_prefix=_version_prefix(edition.prefix, manifest.sha256),
         stable_keys={name: f"{edition.prefix}/{name}" for name in stable_names},
         restates=manifest.content["restates"],
         is_new=is_new,
     )
+
+
+def published_manifest(store: OutStore, edition_prefix: str) -> tuple[str, Mapping[str, Any]] | None:
+    """sha256 and content of the manifest in force below ``<report>/<period>``; None before the first publication."""
+    found = _published(store, edition_prefix)
+    return None if found is None else (found.sha256, found.content)
 
 
 @dataclass(frozen=True)
@@ -90,12 +98,39 @@ class _Manifest:
         return cls(data, sha256_hex(data), json.loads(data))
 
 
-def _version_prefix(edition: Edition, manifest_sha256: str) -> str:
-    return f"{edition.prefix}/v-{manifest_sha256[:12]}"
+def _next_manifest(store: OutStore, edition: Edition, files: Sequence[ReportFile], current: _Manifest | None) -> _Manifest:
+    if current is None:
+        return _Manifest.of(manifest_bytes(edition, files, restates=None))
+    if current.content["period_status"] == CLOSED and edition.reopened_from != current.sha256:
+        changed = ", ".join(_differing(current.content, files)) or "the status"
+        raise ClosedPeriodError(edition.period, f"{edition.report} was published and would change in {changed}")
+    version = _version_of(store, edition.prefix, current.content) + 1
+    return _Manifest.of(manifest_bytes(edition, files, restates=current.sha256, version=version))
 
 
-def _published(store: OutStore, edition: Edition) -> _Manifest | None:
-    latest_key = f"{edition.prefix}/{LATEST_NAME}"
+def _differing(manifest: Mapping[str, Any], files: Sequence[ReportFile]) -> list[str]:
+    """Names of files that are not in both with the same bytes."""
+    published = {(entry["name"], entry["sha256"]) for entry in manifest["files"]}
+    return sorted({name for name, _ in published ^ {(file.name, sha256_hex(file.content)) for file in files}})
+
+
+def _version_of(store: OutStore, edition_prefix: str, manifest: Mapping[str, Any]) -> int:
+    """How many editions there were with this one; manifests of earlier programs do not say, so they are counted."""
+    earlier = 0
+    while "version" not in manifest:
+        if manifest["restates"] is None:
+            return earlier + 1
+        earlier += 1
+        manifest = json.loads(store.read(f"{_version_prefix(edition_prefix, manifest['restates'])}/{MANIFEST_NAME}"))
+    return int(manifest["version"]) + earlier
+
+
+def _version_prefix(edition_prefix: str, manifest_sha256: str) -> str:
+    return f"{edition_prefix}/v-{manifest_sha256[:12]}"
+
+
+def _published(store: OutStore, edition_prefix: str) -> _Manifest | None:
+    latest_key = f"{edition_prefix}/{LATEST_NAME}"
     data = _read_or_none(store, latest_key)
     if data is None:
         return None
@@ -103,7 +138,7 @@ def _published(store: OutStore, edition: Edition) -> _Manifest | None:
         sha256 = str(json.loads(data)["manifest_sha256"])
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(latest_key, "content", "a pointer", "not a pointer") from error
-    key = f"{_version_prefix(edition, sha256)}/{MANIFEST_NAME}"
+    key = f"{_version_prefix(edition_prefix, sha256)}/{MANIFEST_NAME}"
     manifest = store.read(key)
     if sha256_hex(manifest) != sha256:
         raise IntegrityError(key, "sha256", sha256, sha256_hex(manifest))
@@ -111,7 +146,7 @@ def _published(store: OutStore, edition: Edition) -> _Manifest | None:
 
 
 def _write_version(store: OutStore, edition: Edition, manifest: _Manifest, files: Sequence[ReportFile]) -> None:
-    prefix = _version_prefix(edition, manifest.sha256)
+    prefix = _version_prefix(edition.prefix, manifest.sha256)
     objects = [(f"{prefix}/{file.name}", file.content, file.media_type) for file in files]
     for key, data, media_type in [*objects, (f"{prefix}/{MANIFEST_NAME}", manifest.data, _JSON)]:
         if not store.write(key, data, only_if_absent=True, content_type=media_type):
@@ -119,7 +154,7 @@ def _write_version(store: OutStore, edition: Edition, manifest: _Manifest, files
 
 
 def _write_latest(store: OutStore, edition: Edition, manifest: _Manifest) -> None:
-    prefix = _version_prefix(edition, manifest.sha256)
+    prefix = _version_prefix(edition.prefix, manifest.sha256)
     pointer = {
         "report": edition.report,
         "period": edition.period,
@@ -152,7 +187,7 @@ def _names_since_first(store: OutStore, edition: Edition, manifest: _Manifest) -
     names: set[str] = set()
     replaced = manifest.content["restates"]
     while replaced is not None:
-        data = store.read(f"{_version_prefix(edition, replaced)}/{MANIFEST_NAME}")
+        data = store.read(f"{_version_prefix(edition.prefix, replaced)}/{MANIFEST_NAME}")
         names |= _names_of(data)
         replaced = json.loads(data)["restates"]
     return names

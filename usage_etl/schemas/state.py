@@ -155,3 +155,25 @@ sends = sa.Table(
     sa.Column("finished_at", sa.DateTime(timezone=True)),
 )
 """One hand-over of one content to one recipient; the primary key makes it happen once."""
+
+period_events = sa.Table(
+    "usage_etl_period_events",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False, comment="1 is the first event"),
+    sa.Column("event", sa.String(16), nullable=False, comment="closed or reopened"),
+    sa.Column("provider_name", sa.String(255), nullable=False, comment="* is every provider without a closing of its own"),
+    sa.Column("month", sa.Date, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False, comment="1 is the first closing of the provider's month"),
+    sa.Column("happened_at", sa.String(32), nullable=False, comment="UTC, ISO 8601 with microseconds; part of the hash"),
+    sa.Column("done_by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, comment="why it was reopened"),
+    sa.Column("lines_count", sa.BigInteger, comment="lines of the closing in mart_chargeback_closed"),
+    sa.Column("lines_sha256", sa.String(64), comment="of those lines"),
+    sa.Column("totals", sa.Text, comment="JSON: currency to exact sum"),
+    sa.Column("inputs", sa.Text, comment="JSON: name to sha256 of what the lines were made from"),
+    sa.Column("gates", sa.Text, comment="JSON: what held when it was closed"),
+    sa.Column("previous_sha256", sa.String(64), nullable=False, unique=True, comment="of the event before; zeros for the first"),
+    sa.Column("sha256", sa.String(64), nullable=False, unique=True, comment="of this event with previous_sha256"),
+    sa.UniqueConstraint("provider_name", "month", "number", "event", name="usage_etl_period_events_once"),
+)
+"""One closing or reopening of one provider's month. Rows are only ever added; each hash holds the one before."""

@@ -1,5 +1,6 @@
 """Readers of the out location never see a manifest whose files are not all there, whatever step fails."""
 
+import dataclasses
 import datetime as dt
 import json
 import threading
@@ -10,14 +11,15 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.unit.delivery.stores import RecordingStore, StoreFailedError
-from usage_etl.delivery.manifest import Document, Edition, manifest_bytes
-from usage_etl.delivery.publish import publish
-from usage_etl.errors import DeliveryError, IntegrityError, MissingObjectError
+from usage_etl.delivery.manifest import Document, Edition, canonical_json, manifest_bytes
+from usage_etl.delivery.publish import publish, published_manifest
+from usage_etl.errors import ClosedPeriodError, DeliveryError, IntegrityError, MissingObjectError
 from usage_etl.keys import sha256_hex
 from usage_etl.lake import FolderStore, open_store
 
 AS_OF = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
-EDITION = Edition(report="chargeback", period="2026-10", period_status="closed", as_of=AS_OF)
+EDITION = Edition(report="chargeback", period="2026-10", period_status="preliminary", as_of=AS_OF)
+CLOSED = dataclasses.replace(EDITION, period_status="closed", periods={"openai": {"status": "closed", "closing_number": 1}})
 PREFIX = "chargeback/2026-10"
 
 
@@ -91,7 +93,7 @@ def test_same_content_writes_nothing_even_with_newer_code_and_later_as_of():
     later = Edition(
         report="chargeback",
         period="2026-10",
-        period_status="closed",
+        period_status="preliminary",
         as_of=AS_OF + dt.timedelta(days=9),
         versions={"code": "2"},
         inputs={"mart_chargeback_monthly/month=2026-10-01": "f" * 64},
@@ -128,9 +130,9 @@ def test_figures_that_return_are_a_third_version_not_the_first_again():
 
 def test_status_change_alone_is_a_new_version():
     store = promising_store()
-    open_edition = Edition(report="chargeback", period="2026-10", period_status="preliminary", as_of=AS_OF)
-    go(store, files(chargeback="1"), open_edition)
+    go(store, files(chargeback="1"), dataclasses.replace(EDITION, period_status="open"))
     assert go(store, files(chargeback="1")).is_new
+    assert go(store, files(chargeback="1"), CLOSED).is_new
 
 
 @pytest.mark.parametrize("fail_after", [False, True], ids=["before", "after"])
@@ -309,3 +311,81 @@ def test_lock_is_held_while_anything_is_read_or_written():
     assert events[0] == "locked"
     assert events[-1] == "released"
     assert events.count("locked") == 1
+
+
+def manifest_of(store):
+    """The manifest in force."""
+    return json.loads(store.read(f"{PREFIX}/manifest.json"))
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [files(chargeback="2"), files(chargeback="1", added="x"), files(other="1")],
+    ids=["other bytes", "a file more", "another name"],
+)
+@pytest.mark.parametrize("status", ["open", "preliminary", "closed"])
+def test_closed_edition_is_replaced_by_nothing(bundle, status):
+    store = promising_store()
+    go(store, files(chargeback="1"), CLOSED)
+    before = dict(store.objects)
+    store.changes.clear()
+    with pytest.raises(ClosedPeriodError, match=r"2026-10 is closed: chargeback .* would change in .*usage-etl reopen"):
+        go(store, bundle, dataclasses.replace(EDITION, period_status=status))
+    assert (store.objects, store.changes) == (before, [])
+
+
+@pytest.mark.parametrize("status", ["open", "preliminary", "closed"])
+def test_same_files_of_a_closed_month_are_published_already_whatever_the_status(status):
+    store = promising_store()
+    first = go(store, files(chargeback="1"), CLOSED)
+    store.changes.clear()
+    again = go(store, files(chargeback="1"), dataclasses.replace(EDITION, period_status=status))
+    assert (again.is_new, again.manifest_sha256, store.changes) == (False, first.manifest_sha256, [])
+
+
+def test_reopened_edition_replaces_the_closed_one_that_it_names_and_no_other():
+    store = promising_store()
+    first = go(store, files(chargeback="1"), CLOSED)
+    with pytest.raises(ClosedPeriodError):
+        go(store, files(chargeback="2"), dataclasses.replace(EDITION, reopened_from="f" * 64))
+    reopened = dataclasses.replace(EDITION, reopened_from=first.manifest_sha256)
+    second = go(store, files(chargeback="2"), reopened)
+    assert second.restates == first.manifest_sha256
+    assert manifest_of(store)["reopened_from"] == first.manifest_sha256
+    third = go(store, files(chargeback="3"), reopened)
+    assert manifest_of(store)["reopened_from"] is None
+    closed_again = go(store, files(chargeback="4"), CLOSED)
+    with pytest.raises(ClosedPeriodError):
+        go(store, files(chargeback="5"), reopened)
+    assert [third.restates, closed_again.restates] == [second.manifest_sha256, third.manifest_sha256]
+    assert store.read(f"{first.version_prefix}/chargeback.csv") == b"1"
+    assert_whole(store, files(chargeback="4"))
+
+
+def test_versions_count_the_editions_and_periods_name_the_closings():
+    store = promising_store()
+    go(store, files(chargeback="1"))
+    assert (manifest_of(store)["version"], manifest_of(store)["periods"]) == (1, {})
+    go(store, files(chargeback="2"))
+    go(store, files(chargeback="3"), CLOSED)
+    assert manifest_of(store)["version"] == 3
+    assert manifest_of(store)["periods"] == {"openai": {"closing_number": 1, "status": "closed"}}
+    assert published_manifest(store, PREFIX) == (sha256_hex(store.read(f"{PREFIX}/manifest.json")), manifest_of(store))
+
+
+def test_manifests_of_earlier_programs_are_counted():
+    store = promising_store()
+    names = ("version", "periods", "reopened_from")
+    restates = None
+    for content in ("1", "2"):
+        bundle = files(chargeback=content)
+        old = json.loads(manifest_bytes(EDITION, bundle, restates=restates))
+        data = canonical_json({name: value for name, value in old.items() if name not in names})
+        restates = sha256_hex(data)
+        folder = f"{PREFIX}/v-{restates[:12]}"
+        store.objects |= {f"{folder}/chargeback.csv": content.encode(), f"{folder}/manifest.json": data}
+    pointer = {"manifest_sha256": restates, "manifest_key": f"{folder}/manifest.json", "files": {}}
+    store.objects[f"{PREFIX}/latest.json"] = canonical_json(pointer)
+    go(store, files(chargeback="3"))
+    assert manifest_of(store)["version"] == 3
+    assert published_manifest(store, "chargeback/2026-11") is None
