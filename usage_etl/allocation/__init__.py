@@ -4,7 +4,8 @@ Owns the rules of division and their rounding. Does not price usage (``pricing``
 """
 
 from usage_etl.allocation.allocate import allocate_month
+from usage_etl.allocation.journal import journal_month
 from usage_etl.allocation.owners import OwnerDirectories
 from usage_etl.allocation.reconciliation import reconcile_month
 
-__all__ = ["OwnerDirectories", "allocate_month", "reconcile_month"]
+__all__ = ["OwnerDirectories", "allocate_month", "journal_month", "reconcile_month"]

@@ -44,10 +44,10 @@ def lines_of(parts: Sequence[Part], weights: UsageWeights, directories: OwnerDir
         group = [parts[number] for number in numbers]
         texts |= dict.fromkeys(numbers, _account_text(group))
         _add_rows(columns, numbers, group, owner_ids, month)
-    for number, owner in zip(columns.part, columns.owner, strict=True):
-        requests, tokens = behind.counts(number, owner)
-        columns.requests.append(requests)
-        columns.tokens.append(tokens)
+        for part in group:
+            requests, tokens = behind.counts(part)
+            columns.requests += [requests.get(owner, 0) for owner in part.owners]
+            columns.tokens += [tokens.get(owner, 0) for owner in part.owners]
     said = [f"{part.text}; {texts[number]}" for number, part in enumerate(parts)]
     return line_frame(columns, parts, said, weights.owners.list, directories, month=month)
 
@@ -62,7 +62,10 @@ def _add_rows(
 ) -> None:
     ids = [line_id for part in parts for line_id in _ids(part, owner_ids, month)]
     columns.allocated += _rounded(parts, [part.billed for part in parts], parts[0].origin.currency, ids)
-    columns.effective += _rounded(parts, [part.effective for part in parts], parts[0].origin.currency, ids)
+    if all(part.effective == part.billed for part in parts):
+        columns.effective += columns.allocated[-len(ids) :]
+    else:
+        columns.effective += _rounded(parts, [part.effective for part in parts], parts[0].origin.currency, ids)
     if parts[0].origin.rate is SAME:
         columns.invoiced += [None] * len(ids)
     else:
@@ -131,7 +134,6 @@ class _Behind:
 
     def __init__(self, parts: Sequence[Part], weights: UsageWeights) -> None:
         self._weights = weights
-        self._parts = parts
         self._named: dict[str, set[str]] = defaultdict(set)
         carriers: dict[tuple[AccountKey, str | None], tuple[bool, str]] = {}
         for part in parts:
@@ -143,16 +145,9 @@ class _Behind:
             key, rank = (account_of(origin), origin.model_id), _rank(origin)
             carriers[key] = min(carriers.get(key, rank), rank)
         self._carriers = carriers
-        self._found: dict[int, tuple[Mapping[int, int], Mapping[int, int]]] = {}
 
-    def counts(self, number: int, owner: int) -> tuple[int, int]:
-        """Requests and tokens behind the line of an owner in the part with this number."""
-        if number not in self._found:
-            self._found[number] = self._of(self._parts[number])
-        requests, tokens = self._found[number]
-        return requests.get(owner, 0), tokens.get(owner, 0)
-
-    def _of(self, part: Part) -> tuple[Mapping[int, int], Mapping[int, int]]:
+    def counts(self, part: Part) -> tuple[Mapping[int, int], Mapping[int, int]]:
+        """Owner to requests, and owner to tokens, behind the lines of a part."""
         origin = part.origin
         if origin.charge_kind not in _USAGE_KINDS or part.line_kind == "rounding":
             return {}, {}
@@ -167,14 +162,20 @@ class _Behind:
         return self._sums(origin.provider_name, models)
 
     def _sums(self, host: str, models: Sequence[str]) -> tuple[Mapping[int, int], Mapping[int, int]]:
-        sums: list[dict[int, int]] = []
-        for what in ("requests", "tokens"):
-            total: dict[int, int] = defaultdict(int)
-            for model_id in models:
-                for owner, count in self._weights.counts(host, model_id, what).by_owner.items():
-                    total[owner] += count
-            sums.append(total)
-        return sums[0], sums[1]
+        requests, tokens = (
+            _added([self._weights.counts(host, model_id, what).by_owner for model_id in models]) for what in ("requests", "tokens")
+        )
+        return requests, tokens
+
+
+def _added(each: Sequence[Mapping[int, int]]) -> Mapping[int, int]:
+    if len(each) == 1:
+        return each[0]
+    sums: dict[int, int] = defaultdict(int)
+    for counts in each:
+        for owner, count in counts.items():
+            sums[owner] += count
+    return sums
 
 
 def _rank(origin: Origin) -> tuple[bool, str]:

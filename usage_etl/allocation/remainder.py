@@ -76,10 +76,10 @@ def round_groups(groups: Sequence[ShareGroup], *, tie_keys: Sequence[str]) -> li
     losses: list[int] = []
     denominators: list[int] = []
     for numerators, denominator in groups:
-        cut = [divmod(sign * numerator, denominator) for numerator in numerators]
-        floors += [floor for floor, _ in cut]
-        losses += [loss for _, loss in cut]
-        denominators += [denominator] * len(cut)
+        signed = [sign * numerator for numerator in numerators]
+        floors += [numerator // denominator for numerator in signed]
+        losses += [numerator % denominator for numerator in signed]
+        denominators += [denominator] * len(signed)
     for index in _largest_losses(losses, denominators, tie_keys, round_half_even(sign * exact_total) - sum(floors)):
         floors[index] += 1
     return [sign * floor for floor in floors]

@@ -47,7 +47,7 @@ class UsageRows:
     def users(self) -> pl.DataFrame:
         """Distinct (host, model, owner, user)."""
         columns = ("host", "model_id", *OWNER_COLUMNS, "user_id")
-        return self._frame.filter(pl.col("user_id").is_not_null()).select(columns).unique().collect()
+        return self._frame.filter(pl.col("user_id").is_not_null()).select(columns).unique().cast(pl.String).collect()
 
     def tagged(self, tag_key: str) -> tuple[pl.DataFrame, list[Fraction]]:
         """As ``grouped``, with the list ``values`` of a tag; an empty list where usage has not got it."""
@@ -60,7 +60,8 @@ class UsageRows:
         cost = pl.col("effective_cost")
         tokens = pl.sum_horizontal(pl.col(*TOKEN_CLASSES).sum()).alias("total_tokens")
         known = pl.when(cost.count() > 0).then(cost.sum())
-        return frame.group_by(*keys, "member_part", "team_part").agg(pl.col("requests_count").sum(), tokens, known).collect()
+        summed = frame.group_by(*keys, "member_part", "team_part").agg(pl.col("requests_count").sum(), tokens, known)
+        return summed.with_columns(pl.col(keys).cast(pl.String)).collect()
 
     def _numbered(self, summed: pl.DataFrame) -> tuple[pl.DataFrame, list[Fraction]]:
         """The two parts of a row (the member's team, the team's cost center) as one number of their product."""
@@ -71,14 +72,14 @@ class UsageRows:
 
     def _owned(self, usage: pl.LazyFrame) -> pl.LazyFrame:
         details = [
-            pl.col(name) if name.removesuffix("_id") in self._detail else pl.lit(None, pl.String).alias(name) for name in _DETAILS
+            pl.col(name) if name.removesuffix("_id") in self._detail else pl.lit(None, pl.Categorical).alias(name) for name in _DETAILS
         ]
         in_month = pl.col("usage_date").is_between(self._month.first_day, self._month.last_day)
         measures = ("requests_count", *TOKEN_CLASSES, "effective_cost")
-        rows = usage.filter(in_month).select("usage_date", pl.col(_USAGE_TEXTS).cast(pl.String), *measures)
+        rows = usage.filter(in_month).select("usage_date", pl.col(_USAGE_TEXTS).cast(pl.Categorical), *measures)
         split = self._with_team_parts(self._with_member_parts(rows))
-        units = self._business_units().lazy()
-        nobody = pl.lit(UNALLOCATED)
+        units = _labels(self._business_units())
+        nobody = pl.lit(UNALLOCATED).cast(pl.Categorical)
         return split.join(units, on=["usage_date", "department_id"], how="left").with_columns(
             pl.col("business_unit_id").fill_null(nobody), *details
         )
@@ -88,9 +89,9 @@ class UsageRows:
         if members.is_empty():
             return rows.with_columns(member_part=pl.lit(0, pl.UInt32), is_split=pl.lit(value=False))
         member = pl.coalesce(
-            *(pl.when(pl.col("owner_basis") == basis).then(column) for basis, column in _BASES.items()), pl.lit(None, pl.String)
+            *(pl.when(pl.col("owner_basis") == basis).then(column) for basis, column in _BASES.items()), pl.lit(None, pl.Categorical)
         )
-        joined = rows.with_columns(member=member).join(members.lazy(), on=["usage_date", "owner_basis", "member"], how="left")
+        joined = rows.with_columns(member=member).join(_labels(members), on=["usage_date", "owner_basis", "member"], how="left")
         return joined.with_columns(
             pl.col("member_part").fill_null(0),
             is_split=pl.col("split_team_id").is_not_null(),
@@ -102,9 +103,9 @@ class UsageRows:
         teams = self._team_parts
         if teams.is_empty() and self._member_parts.is_empty():
             return rows.with_columns(team_part=pl.lit(0, pl.UInt32)).drop("is_split")
-        joined = rows.join(teams.lazy(), on=["usage_date", "team_id"], how="left")
+        joined = rows.join(_labels(teams), on=["usage_date", "team_id"], how="left")
         is_unknown = pl.col("is_split") & pl.col("day_department_id").is_null()
-        nobody = pl.lit(UNALLOCATED)
+        nobody = pl.lit(UNALLOCATED).cast(pl.Categorical)
 
         def owned(day_column: str, own: str) -> pl.Expr:
             return pl.when(is_unknown).then(nobody).otherwise(pl.coalesce(day_column, own)).alias(own)
@@ -159,6 +160,11 @@ class UsageRows:
         if share not in self._shares:
             self._shares.append(share)
         return self._shares.index(share)
+
+
+def _labels(directory: pl.DataFrame) -> pl.LazyFrame:
+    """The directory's texts dictionary-encoded, as those of usage are."""
+    return directory.lazy().with_columns(pl.col(pl.String).cast(pl.Categorical))
 
 
 def tag_values_of(tag_set: str, tag_key: str) -> list[str]:

@@ -255,5 +255,5 @@ class UsageWeights:
 
 def _weights(sums: Mapping[int, int], scale: int) -> Weights:
     """Owners with a weight, in order of their number."""
-    kept = sorted((owner, weight) for owner, weight in sums.items() if weight > 0)
-    return Weights([owner for owner, _ in kept], [weight for _, weight in kept], scale)
+    kept = [owner for owner in sorted(sums) if sums[owner] > 0]
+    return Weights(kept, [sums[owner] for owner in kept], scale)
