@@ -31,21 +31,38 @@ _REPORTS: dict[str, tuple[Table, Callable[[Workspace, Month], Publication]]] = {
 
 @dataclass(frozen=True)
 class AsOfWorkspace(Workspace):
-    """The workspace of an installation with its tables as they stood, and an out location of its own.
+    """The workspace of an installation with its tables as they stood at an instant.
 
-    Settings, directories' files and the state database are those of today. Nothing can be committed or mailed from it.
+    Settings, the files of directories and the state database are those of today. Nothing can be committed, published or
+    mailed from it.
     """
 
     instant: dt.datetime
-    folder: Path
-    """Where reports go, in place of the published location."""
-    through: dt.date | None = None
-    """Last day that the reports cover; null takes the settings' day or the last complete day before the instant."""
 
     @cached_property
     def lake(self) -> AsOfTables:
         """The tables as they stood."""
         return AsOfTables(self.store, self.instant, history_days=self.settings.lake.history_days, clock=now)
+
+    @cached_property
+    def ledger(self) -> SendLedger:
+        """A ledger that refuses every publication and every send."""
+        return _NoHandOver(self.engine)
+
+    @property
+    def as_of_date(self) -> dt.date:
+        """The settings' day, or the last complete day before the instant."""
+        return self.settings.as_of_date or self.instant.date() - dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class AsOfEdition(AsOfWorkspace):
+    """The same with an out location of its own, into which reports can be rendered."""
+
+    folder: Path
+    """Where reports go, in place of the published location."""
+    through: dt.date | None = None
+    """Last day that the reports cover, where the tables say it."""
 
     @cached_property
     def out(self) -> ObjectStore:
@@ -54,13 +71,13 @@ class AsOfWorkspace(Workspace):
 
     @cached_property
     def ledger(self) -> SendLedger:
-        """A ledger that refuses every send and locks nothing: nobody else writes into the local folder."""
+        """A ledger that refuses every send, and locks nothing: nobody else writes into the local folder."""
         return _NoSends(self.engine)
 
     @property
     def as_of_date(self) -> dt.date:
         """Last day with data as the tables stood."""
-        return self.through or self.settings.as_of_date or self.instant.date() - dt.timedelta(days=1)
+        return self.through or super().as_of_date
 
 
 class _NoSends(SendLedger):
@@ -70,6 +87,11 @@ class _NoSends(SendLedger):
 
     def claim(self, send: Send) -> Never:
         raise DeliveryError(f"{send.report} {send.period}: what is rendered as of an earlier time is never sent")
+
+
+class _NoHandOver(_NoSends):
+    def exclusive(self, name: str) -> Never:
+        raise DeliveryError(f"{name}: nothing is published from the tables as they stood; `usage-etl report` renders them")
 
 
 @dataclass(frozen=True)
@@ -121,10 +143,10 @@ def render_as_of(workspace: Workspace, instant: dt.datetime, *, month: Month | N
     """
     _check_folder(workspace, folder)
     with tempfile.TemporaryDirectory(prefix="usage_etl-") as scratch:
-        view = AsOfWorkspace(workspace.settings, instant, Path(scratch))
+        view = AsOfEdition(workspace.settings, instant, Path(scratch))
         of_month = month or Month.of(view.as_of_date)
         with _readable(view, of_month):
-            view = AsOfWorkspace(workspace.settings, instant, Path(scratch), _through(view, of_month))
+            view = AsOfEdition(workspace.settings, instant, Path(scratch), _through(view, of_month))
             publications = _published(view, of_month)
         files = tuple(_saved(view, publications.values(), folder))
         comparisons = tuple(compare_with_published(workspace.out, view.out, report, of_month, instant) for report in publications)
@@ -146,7 +168,7 @@ def compare_with_published(
     return Comparison(report, standing.name, is_equal, text)
 
 
-def _published(view: AsOfWorkspace, month: Month) -> dict[str, Publication]:
+def _published(view: AsOfEdition, month: Month) -> dict[str, Publication]:
     """What could be made of the month's tables; the tables that stood decide which reports there are."""
     key = month.first_day.isoformat()
     made = {report: publish(view, month) for report, (table, publish) in _REPORTS.items() if view.lake.head(table, key)}
@@ -157,7 +179,7 @@ def _published(view: AsOfWorkspace, month: Month) -> dict[str, Publication]:
 
 
 @contextmanager
-def _readable(view: AsOfWorkspace, month: Month) -> Iterator[None]:
+def _readable(view: AsOfEdition, month: Month) -> Iterator[None]:
     try:
         yield
     except pl.exceptions.PolarsError as error:
@@ -165,13 +187,13 @@ def _readable(view: AsOfWorkspace, month: Month) -> Iterator[None]:
         raise LakeError(f"{message}: {error}") from error
 
 
-def _through(view: AsOfWorkspace, month: Month) -> dt.date | None:
+def _through(view: AsOfEdition, month: Month) -> dt.date | None:
     """Last day that the month's rollup covered, so that the report says what it would have said."""
     days = view.lake.scan(MART_SUMMARY, [month.first_day.isoformat()]).select(pl.col("through_date").max()).collect().item()
     return days if isinstance(days, dt.date) else None
 
 
-def _saved(view: AsOfWorkspace, publications: Iterable[Publication], folder: Path) -> Iterator[tuple[str, int, str]]:
+def _saved(view: AsOfEdition, publications: Iterable[Publication], folder: Path) -> Iterator[tuple[str, int, str]]:
     """Copies the stable files; versions and pointers stay behind, because a folder of today's making has none."""
     keys = sorted(key for made in publications for key in made.stable_keys.values())
     for key in keys:

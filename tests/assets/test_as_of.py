@@ -8,7 +8,7 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from assets.as_of import AsOfWorkspace, parse_instant, render_as_of
+from assets.as_of import AsOfEdition, AsOfWorkspace, parse_instant, render_as_of
 from assets.resources import now
 from tests.assets.story import Story
 from usage_etl.cli.report import report as report_command
@@ -95,9 +95,11 @@ def test_nothing_is_written_into_the_published_location_or_sent(story: Story, tm
     for folder in (story.installation.folder / "out", story.installation.folder / "out" / "then"):
         with pytest.raises(DeliveryError, match="published location"):
             render_as_of(workspace, story.first, month=OCTOBER, folder=folder)
-    view = AsOfWorkspace(workspace.settings, story.first, tmp_path)
+    view = AsOfEdition(workspace.settings, story.first, tmp_path)
     with pytest.raises(DeliveryError, match="never sent"):
         view.ledger.claim(Send("executive", "2026-10", "email", "cfo@example.com", "0" * 64))
+    with pytest.raises(DeliveryError, match="nothing is published"):
+        AsOfWorkspace(workspace.settings, story.first).ledger.exclusive("chargeback/2026-10")
     with pytest.raises(LakeError, match="cannot be changed"):
         view.lake.commit(MART_CHARGEBACK_MONTHLY, OCTOBER_KEY, MART_CHARGEBACK_MONTHLY.empty())
 

@@ -163,7 +163,8 @@ class _Behind:
 
     def _sums(self, host: str, models: Sequence[str]) -> tuple[Mapping[int, int], Mapping[int, int]]:
         requests, tokens = (
-            _added([self._weights.counts(host, model_id, what).by_owner for model_id in models]) for what in ("requests", "tokens")
+            _added([self._weights.counts(host, model_id, what).by_owner for model_id in models])
+            for what in ("requests", "tokens")
         )
         return requests, tokens
 

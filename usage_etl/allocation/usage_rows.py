@@ -72,7 +72,8 @@ class UsageRows:
 
     def _owned(self, usage: pl.LazyFrame) -> pl.LazyFrame:
         details = [
-            pl.col(name) if name.removesuffix("_id") in self._detail else pl.lit(None, pl.Categorical).alias(name) for name in _DETAILS
+            pl.col(name) if name.removesuffix("_id") in self._detail else pl.lit(None, pl.Categorical).alias(name)
+            for name in _DETAILS
         ]
         in_month = pl.col("usage_date").is_between(self._month.first_day, self._month.last_day)
         measures = ("requests_count", *TOKEN_CLASSES, "effective_cost")
@@ -89,7 +90,8 @@ class UsageRows:
         if members.is_empty():
             return rows.with_columns(member_part=pl.lit(0, pl.UInt32), is_split=pl.lit(value=False))
         member = pl.coalesce(
-            *(pl.when(pl.col("owner_basis") == basis).then(column) for basis, column in _BASES.items()), pl.lit(None, pl.Categorical)
+            *(pl.when(pl.col("owner_basis") == basis).then(column) for basis, column in _BASES.items()),
+            pl.lit(None, pl.Categorical),
         )
         joined = rows.with_columns(member=member).join(_labels(members), on=["usage_date", "owner_basis", "member"], how="left")
         return joined.with_columns(
