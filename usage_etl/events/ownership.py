@@ -11,11 +11,12 @@ from decimal import Decimal
 
 import polars as pl
 
+from usage_etl.money import MONEY
 from usage_etl.units import UNALLOCATED
 
 _OWNER_COLUMNS = ("department_id", "team_id", "cost_center_id")
 _LOGGED_TEAM = "logged_team_id"
-_WHOLE_PCT = pl.lit(Decimal(100), dtype=pl.Decimal(38, 18))
+_WHOLE_PCT = pl.lit(Decimal(100), dtype=MONEY)
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ def main_rows(directory: pl.DataFrame, member: str, *owners: str, day: dt.date) 
     """One row for each member in force on ``day``: its largest split_pct (null is 100), ties by the owners' ids."""
     is_valid = (pl.col("valid_from") <= day) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > day))
     in_force = directory.filter(is_valid)
-    share = pl.col("split_pct").fill_null(_WHOLE_PCT) if "split_pct" in directory.columns else _WHOLE_PCT
-    ranked = in_force.sort(member, share, *owners, descending=[False, True, *(False for _ in owners)], maintain_order=True)
+    shares = [pl.col("split_pct").fill_null(_WHOLE_PCT)] if "split_pct" in directory.columns else []
+    descending = [False, *(True for _ in shares), *(False for _ in owners)]
+    ranked = in_force.sort(member, *shares, *owners, descending=descending, maintain_order=True)
     return ranked.unique(member, keep="first", maintain_order=True)
 
 

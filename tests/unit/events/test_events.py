@@ -210,6 +210,15 @@ def test_a_row_to_unallocated_lets_the_next_identifier_name_the_owner() -> None:
     assert (row["team_id"], row["owner_basis"]) == ("unallocated", "unallocated")
 
 
+@pytest.mark.parametrize("features", [0, 1, 3])
+def test_empty_directories_know_nobody(features: int) -> None:
+    rows = [{"feature_id": f"f{n}", "feature_name": "F", "product_id": "p", "product_name": "P"} for n in range(features)]
+    empty = Directories(*(contract.empty() for contract in (DIM_USER, DIM_TEAM, DIM_API_KEY)), table(DIM_FEATURE, *rows),
+                        DIM_PROJECT.empty(), DIM_INVESTIGATION.empty())  # fmt: skip
+    row = own(staged().lazy(), directories=empty, day=DAY).collect().row(0, named=True)
+    assert (row["team_id"], row["owner_basis"], row["product_id"]) == ("unallocated", "unallocated", None)
+
+
 def test_parts_never_exceed_the_class_that_contains_them() -> None:
     change = {
         "reported_input_tokens": 1000, "cache_read_tokens": 400, "input_audio_tokens": 500, "input_image_tokens": 500,
