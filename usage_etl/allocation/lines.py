@@ -149,17 +149,16 @@ class _Behind:
     def counts(self, part: Part) -> tuple[Mapping[int, int], Mapping[int, int]]:
         """Owner to requests, and owner to tokens, behind the lines of a part."""
         origin = part.origin
-        if origin.charge_kind not in _USAGE_KINDS or part.line_kind == "rounding":
+        if origin.charge_kind not in _USAGE_KINDS or part.number:
             return {}, {}
         if origin.line is not None and self._carriers[account_of(origin), origin.model_id] != _rank(origin):
             return {}, {}
-        if origin.line is None or part.number:
-            return ({}, {}) if part.number or origin.model_id is None else self._sums(origin.provider_name, [origin.model_id])
+        if origin.model_id is not None:
+            return self._sums(origin.provider_name, [origin.model_id])
         named = self._named[origin.provider_name]
-        models = [origin.model_id] if origin.model_id is not None else [
-            model_id for model_id in self._weights.models(origin.provider_name) if model_id not in named
-        ]  # fmt: skip
-        return self._sums(origin.provider_name, models)
+        return self._sums(
+            origin.provider_name, [name for name in self._weights.models(origin.provider_name) if name not in named]
+        )
 
     def _sums(self, host: str, models: Sequence[str]) -> tuple[Mapping[int, int], Mapping[int, int]]:
         requests, tokens = (

@@ -71,10 +71,8 @@ class UsageRows:
         return numbered.drop("member_part", "team_part"), products
 
     def _owned(self, usage: pl.LazyFrame) -> pl.LazyFrame:
-        details = [
-            pl.col(name) if name.removesuffix("_id") in self._detail else pl.lit(None, pl.Categorical).alias(name)
-            for name in _DETAILS
-        ]
+        unasked = [name for name in _DETAILS if name.removesuffix("_id") not in self._detail]
+        details = [pl.lit(None, pl.Categorical).alias(name) for name in unasked]
         in_month = pl.col("usage_date").is_between(self._month.first_day, self._month.last_day)
         measures = ("requests_count", *TOKEN_CLASSES, "effective_cost")
         rows = usage.filter(in_month).select("usage_date", pl.col(_USAGE_TEXTS).cast(pl.Categorical), *measures)
@@ -89,10 +87,7 @@ class UsageRows:
         members = self._member_parts
         if members.is_empty():
             return rows.with_columns(member_part=pl.lit(0, pl.UInt32), is_split=pl.lit(value=False))
-        member = pl.coalesce(
-            *(pl.when(pl.col("owner_basis") == basis).then(column) for basis, column in _BASES.items()),
-            pl.lit(None, pl.Categorical),
-        )
+        member = pl.coalesce(pl.when(pl.col("owner_basis") == basis).then(column) for basis, column in _BASES.items())
         joined = rows.with_columns(member=member).join(_labels(members), on=["usage_date", "owner_basis", "member"], how="left")
         return joined.with_columns(
             pl.col("member_part").fill_null(0),
