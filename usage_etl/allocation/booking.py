@@ -17,8 +17,6 @@ from usage_etl.periods import Month
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_CLOSED, MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.periods import Closing, Periods
 
-_ADDED = tuple(name for name in MART_CHARGEBACK_CLOSED.columns if name not in MART_CHARGEBACK_MONTHLY.columns)
-
 
 def booked_month(
     month: Month,
@@ -55,7 +53,7 @@ def booked_month(
     disputed = dispute_lines(
         month,
         disputes,
-        pl.concat([published, own, corrected, own_closed_lines(closed_lines)]),
+        pl.concat([published.filter(pl.col("month") != month.first_day), own, corrected, own_closed_lines(closed_lines)]),
         closed_lines,
         periods=periods,
         owners=owners,
@@ -67,7 +65,7 @@ def booked_month(
 def own_closed_lines(closed_lines: pl.DataFrame, month: Month | None = None) -> pl.DataFrame:
     """Lines of closings as they are booked, of ``month`` or of all."""
     found = closed_lines if month is None else closed_lines.filter(pl.col("month") == month.first_day)
-    return found.drop(_ADDED)
+    return found.select(*MART_CHARGEBACK_MONTHLY.columns)
 
 
 def lines_in_force(stored: pl.LazyFrame, periods: Periods) -> pl.LazyFrame:

@@ -172,6 +172,7 @@ class MartChargeback(MartAllocation, _Booking):
 class MartChargebackClosed(MartChargeback):
     """One line of one closing of a provider's month. Lines of a closing that was reopened stay beside the next one's."""
 
+    line_id = text("stable id of the line; once in each closing", nullable=False)
     closing_number = count("1 for the first closing of the provider's month", min=1)
     closed_at = instant("when it was closed")
 

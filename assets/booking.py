@@ -1,0 +1,172 @@
+"""Reads what booking needs of the lake and of the period book, and commits the booked chargeback of a month."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from assets.closing_inputs import Reasons
+from assets.derive import Reads, commit_derived
+from assets.resources import Workspace
+from usage_etl.allocation.booking import booked_month, check_closed_lines, lines_in_force, lines_sha256, own_closed_lines
+from usage_etl.allocation.owner_paths import OwnerPaths
+from usage_etl.lake import WHOLE, Commit
+from usage_etl.lake.periods import PeriodBook
+from usage_etl.periods import Month
+from usage_etl.schemas import (
+    DIM_BUSINESS_UNIT,
+    DIM_DEPARTMENT,
+    DIM_DISPUTE,
+    DIM_TEAM,
+    MART_ALLOCATION_MONTHLY,
+    MART_CHARGEBACK_CLOSED,
+    MART_CHARGEBACK_MONTHLY,
+    Table,
+)
+from usage_etl.schemas.periods import ALL_OTHERS, Closing, Periods
+
+BOOKING_READS: tuple[Table, ...] = (
+    MART_ALLOCATION_MONTHLY,
+    MART_CHARGEBACK_CLOSED,
+    DIM_DISPUTE,
+    DIM_TEAM,
+    DIM_DEPARTMENT,
+    DIM_BUSINESS_UNIT,
+)
+"""Tables that the booked chargeback is made from."""
+
+
+def period_book(workspace: Workspace) -> PeriodBook:
+    """The period book of an installation."""
+    return PeriodBook(workspace.engine)
+
+
+@dataclass(frozen=True)
+class Booking:
+    """How one month is booked while the closings are those of ``periods``."""
+
+    workspace: Workspace
+    month: Month
+    periods: Periods
+
+    @property
+    def reads(self) -> Reads:
+        """Partitions that the month is made from; of a month closed as a whole, only its closed lines."""
+        key = self.month.first_day.isoformat()
+        if self.periods.is_month_closed(self.month):
+            return {MART_CHARGEBACK_CLOSED: [key]}
+        closed = self.workspace.lake.partitions(MART_CHARGEBACK_CLOSED)
+        months = [*closed_months_before(self.periods, self.month), self.month]
+        return {
+            MART_ALLOCATION_MONTHLY: [month.first_day.isoformat() for month in months],
+            MART_CHARGEBACK_CLOSED: closed,
+            **{table: [WHOLE] for table in (DIM_DISPUTE, DIM_TEAM, DIM_DEPARTMENT, DIM_BUSINESS_UNIT)},
+        }
+
+    def lines(self, frames: Mapping[Table, pl.LazyFrame]) -> pl.DataFrame:
+        """The booked lines. Raises IntegrityError when lines of a closing of the month are not those that it recorded."""
+        closed_lines = self._closed_lines(frames[MART_CHARGEBACK_CLOSED])
+        self._check_closed(closed_lines)
+        if self.periods.is_month_closed(self.month):
+            return MART_CHARGEBACK_MONTHLY.validate(
+                own_closed_lines(closed_lines, self.month).sort(*MART_CHARGEBACK_MONTHLY.sort_by, nulls_last=False)
+            )
+        allocated = frames[MART_ALLOCATION_MONTHLY].collect()
+        disputes = frames[DIM_DISPUTE].collect()
+        return booked_month(
+            self.month,
+            {Month.of(day): allocated.filter(pl.col("month") == day) for day in allocated["month"].unique()},
+            closed_lines,
+            disputes,
+            disputed_lines(self.workspace, disputes, self.periods),
+            periods=self.periods,
+            owners=OwnerPaths(*(frames[table].collect() for table in (DIM_TEAM, DIM_DEPARTMENT, DIM_BUSINESS_UNIT))),
+            as_of=self.workspace.as_of_date,
+            correction_threshold=self.workspace.settings.close.correction_threshold_cost,
+            reason_of=Reasons(self.workspace, self.periods),
+        )
+
+    def settings(self) -> Mapping[str, object]:
+        """What decides the lines beside stored tables."""
+        standing = [(item.provider_name, str(item.month), item.number, item.lines_sha256) for item in self.periods]
+        if self.periods.is_month_closed(self.month):
+            return {"closings": [found for found in standing if found[1] == str(self.month)]}
+        disputes = self.workspace.table(DIM_DISPUTE)
+        return {
+            "closings": standing,
+            "status": self.periods.month_status(self.month, as_of=self.workspace.as_of_date),
+            "threshold": self.workspace.settings.close.correction_threshold_cost,
+            "disputed": lines_sha256(disputed_lines(self.workspace, disputes, self.periods)),
+        }
+
+    def _closed_lines(self, stored: pl.LazyFrame) -> pl.DataFrame:
+        """Lines in force that the month can need: those of compared months, their corrections, and disputes."""
+        compared = [month.first_day for month in [*closed_months_before(self.periods, self.month), self.month]]
+        needed = pl.col("month").is_in(compared) | pl.col("corrects_month").is_in(compared) | pl.col("dispute_id").is_not_null()
+        return lines_in_force(stored.filter(needed), self.periods).collect()
+
+    def _check_closed(self, closed_lines: pl.DataFrame) -> None:
+        for closing in self.periods:
+            if closing.month == self.month and closing.provider_name != ALL_OTHERS:
+                check_closed_lines(lines_of(closed_lines, closing), closing)
+
+
+def commit_booked(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    """Commits mart_chargeback_monthly of ``month``."""
+    booking = Booking(workspace, month, period_book(workspace).periods())
+    reads = booking.reads
+    build: Callable[..., pl.DataFrame] = lambda *frames: booking.lines(dict(zip(reads, frames, strict=True)))  # noqa: E731
+    key = month.first_day.isoformat()
+    return commit_derived(workspace, MART_CHARGEBACK_MONTHLY, key, reads, build, settings=booking.settings())
+
+
+def booked_lines(workspace: Workspace, month: Month, periods: Periods) -> pl.DataFrame:
+    """The lines of ``month`` as they would be booked now, not stored."""
+    booking = Booking(workspace, month, periods)
+    return booking.lines({table: workspace.lake.scan(table, partitions) for table, partitions in booking.reads.items()})
+
+
+def booking_months(workspace: Workspace, changed: list[Month]) -> list[Month]:
+    """Months whose chargeback can differ when the allocation of the ``changed`` months does: those and where they are corrected.
+
+    A closed month's change is booked in the first month after it that is not closed for the provider.
+    """
+    periods = period_book(workspace).periods()
+    last = Month.of(workspace.as_of_date)
+    providers = {closing.provider_name for closing in periods}
+    found = set(changed)
+    for month in changed:
+        for name in providers:
+            if periods.is_closed(name, month):
+                found.add(periods.first_open_after(name, month))
+    return sorted(month for month in found if month <= last)
+
+
+def closed_months_before(periods: Periods, month: Month) -> list[Month]:
+    """Closed months whose corrections can be booked in ``month``, for any provider that has or has no closing."""
+    providers = {closing.provider_name for closing in periods.closings} | {ALL_OTHERS}
+    return sorted({earlier for name in providers for earlier in periods.closed_run_before(name, month)})
+
+
+def disputed_lines(workspace: Workspace, disputes: pl.DataFrame, periods: Periods) -> pl.DataFrame:
+    """Lines that disputes name, as they stand: of months that are not closed, booked or as the rules give them now."""
+    types = MART_CHARGEBACK_MONTHLY.polars_schema
+    if disputes.is_empty():
+        return MART_CHARGEBACK_MONTHLY.empty()
+    is_named = pl.col("line_id").is_in(disputes["line_id"].to_list())
+    booked = workspace.lake.scan(MART_CHARGEBACK_MONTHLY).filter(is_named).collect()
+    blank = [pl.lit(None, types[name]).alias(name) for name in types if name not in MART_ALLOCATION_MONTHLY.columns]
+    allocated = workspace.lake.scan(MART_ALLOCATION_MONTHLY).filter(is_named).collect().with_columns(blank).select(types.names())
+    corrections_only = booked.filter(pl.col("corrects_month").is_not_null())
+    found = pl.concat([allocated, corrections_only])
+    is_open = [not periods.is_closed(name, Month.of(day)) for name, day in found.select("provider_name", "month").iter_rows()]
+    return found.filter(pl.Series(is_open, dtype=pl.Boolean)).sort("line_id")
+
+
+def lines_of(closed_lines: pl.DataFrame, closing: Closing) -> pl.DataFrame:
+    """Of stored lines those of one closing."""
+    return closed_lines.filter(
+        (pl.col("provider_name") == closing.provider_name)
+        & (pl.col("month") == closing.month.first_day)
+        & (pl.col("closing_number") == closing.number)
+    )
