@@ -10,7 +10,8 @@ import typer
 from assets.assembly import build_definitions
 from usage_etl.cli.main import app
 from usage_etl.schemas import TABLES
-from usage_etl.schemas.marts import DIFFERENCE_CAUSES, LINE_KINDS
+from usage_etl.schemas.chargeback import CHARGE_KINDS, LINE_KINDS
+from usage_etl.schemas.tie_out import RESIDUAL_CAUSES, TIE_OUT_STATUSES
 from usage_etl.schemas.usage import PRICE_STATUSES
 from usage_etl.sources.litellm.spend_logs import FIELDS
 from usage_etl.sources.registry import SOURCES
@@ -79,9 +80,19 @@ def test_promises_names_checks_that_exist(definitions: dg.Definitions) -> None:
         assert f"`{name}`" in text
 
 
-def test_architecture_explains_every_cause_of_a_difference() -> None:
+def test_architecture_explains_every_verdict_of_the_tie_out() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert [cause for cause in DIFFERENCE_CAUSES if f"| `{cause}` |" not in text] == []
+    assert [status for status in TIE_OUT_STATUSES if f"| `{status}` |" not in text] == []
+
+
+def test_the_tie_out_explains_every_cause() -> None:
+    text = (ROOT / "docs" / "tie_out.md").read_text(encoding="utf-8")
+    assert [cause for cause in RESIDUAL_CAUSES if f"`{cause}`" not in text] == []
+
+
+def test_the_allocation_explains_every_kind_of_charge() -> None:
+    text = (ROOT / "docs" / "reference" / "allocation.md").read_text(encoding="utf-8")
+    assert [kind for kind in CHARGE_KINDS if f"`{kind}`" not in text] == []
 
 
 def test_prices_explains_every_price_status() -> None:
