@@ -178,6 +178,11 @@ def test_usage_beside_an_unnamed_meter_leaves_a_difference_unexplained() -> None
     assert found(charges(unmapped), usage({"output": 1})) == {"unexplained": Decimal(10)}
 
 
+def test_tokens_of_models_that_a_meter_does_not_name_are_not_compared() -> None:
+    unnamed = line("output", 3, 120, model_id=None, sku_meter="tokens")
+    assert found(charges(unnamed), usage({"output": 1}, {"output": 1, "model_id": "o9"})) == {"unexplained": Decimal(40)}
+
+
 # rounding
 
 
@@ -220,6 +225,17 @@ def test_the_report_stands_for_quantities_that_the_bill_does_not_name() -> None:
 def test_a_bill_without_quantities_and_without_report_is_compared_by_cost_alone() -> None:
     bill = charges(line("output", 0, 120) | {"tokens": 0})
     assert found(bill, usage({"output": 2})) == {"unexplained": Decimal(40)}
+
+
+def test_a_report_that_is_partly_unpriced_is_no_witness_of_prices() -> None:
+    unpriced = {"effective_cost": None, "currency": None, "price_status": "unpriced", "price_id": None}
+    bill, logs = charges(line("output", 0, 120) | {"tokens": 0}), usage({"output": 2})
+    assert found(bill, logs, reports=report({"output": 2}, {"output": 1} | unpriced)) == {"unexplained": Decimal(40)}
+
+
+def test_a_bill_that_is_rounded_beside_its_report_has_no_price_difference() -> None:
+    bill, logs = charges(line("output", 0, 119.99) | {"tokens": 0}), usage({"output": 3})
+    assert found(bill, logs, reports=report({"output": 3})) == {"rounding": Decimal("-0.01")}
 
 
 def test_costs_without_a_class_are_explained_by_the_report() -> None:
