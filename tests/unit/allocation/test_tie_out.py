@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.unit.allocation.tie_out_samples import causes, charges, day_of, line, tie_out, usage
+from tests.unit.allocation.tie_out_samples import causes, charges, day_of, line, prices, tie_out, usage
 from usage_etl.allocation.tie_out_proof import unequal_causes, unequal_days
 from usage_etl.schemas.usage import FACT_PROVIDER_USAGE_DAILY
 
@@ -246,6 +246,13 @@ def test_costs_beside_tokens_have_a_row_without_a_class() -> None:
         (None, Decimal("0.25"), Decimal("-0.25")),
         ("output_tokens", Decimal(40), 0),
     ]
+
+
+def test_parts_of_a_class_with_prices_of_their_own_are_in_its_cost() -> None:
+    thinking = {"price_id": "think", "output_reasoning_per_mtok": Decimal(100)}
+    logs = usage({"price_id": "think", "output": 2, "reasoning_tokens": 10**6, "effective_cost": Decimal(140)})
+    row = only(tie_out(charges(line("output", 2, 140)), logs, book=prices(thinking))[1])
+    assert (row["metered_cost"], row["tie_out_status"]) == (140, "matched")
 
 
 def test_usage_whose_price_has_left_the_book_keeps_its_cost() -> None:
