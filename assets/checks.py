@@ -3,7 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import Decimal, localcontext
 
 import dagster as dg
 import polars as pl
@@ -12,7 +12,7 @@ from assets.derive import day_keys
 from assets.resources import WorkspaceResource
 from assets.staged import StagedObjects
 from usage_etl.lake import TableStore
-from usage_etl.money import exact_sum, minor_unit
+from usage_etl.money import exact_sum
 from usage_etl.schemas import (
     BILLING_CHARGES,
     FACT_CHARGES_DAILY,
@@ -21,7 +21,6 @@ from usage_etl.schemas import (
     FACT_USAGE_DAILY,
     FACT_USAGE_HOURLY,
     FACT_USAGE_MONTHLY,
-    MART_CHARGEBACK_MONTHLY,
     MART_SUMMARY,
     STAGED_USAGE,
     USAGE_EVENTS,
@@ -57,7 +56,6 @@ def conservation_checks(*, has_events: bool) -> list[dg.AssetChecksDefinition]:
         _sums_check("equals_charge_lines", FACT_CHARGES_DAILY, BILLING_CHARGES, _CHARGE_MEASURES, _same),
         _sums_check("equals_daily", FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, _CHARGE_MEASURES, _days_of),
         _rollup_check(),
-        _chargeback_check(),
         _rows_check(has_events=has_events),
         _once_check(),
     ]
@@ -116,30 +114,6 @@ def _rollup_check() -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal})
 
     return every_dimension_adds_up
-
-
-def _chargeback_check() -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=MART_CHARGEBACK_MONTHLY.name, name="equals_the_bill", blocking=True)
-    def equals_the_bill(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
-        """Lines of each account add up to its billed amount, to the last minor unit."""
-        lake = workspace.open().lake
-        account = ["provider_name", "billing_account_id", "billing_currency"]
-        unequal: list[str] = []
-        for key in _partitions(context, lake, MART_CHARGEBACK_MONTHLY):
-            lines = lake.scan(MART_CHARGEBACK_MONTHLY, [key]).filter(pl.col("charge_basis") == "billed").collect()
-            billed = lake.scan(FACT_CHARGES_MONTHLY, [key]).collect()
-            accounts = billed.select(account).unique().vstack(lines.select(account).unique()).unique()
-            for values in accounts.iter_rows(named=True):
-                is_account = pl.all_horizontal(pl.col(name).eq_missing(pl.lit(found)) for name, found in values.items())
-                left, right = (
-                    exact_sum(lines.filter(is_account)["allocated_cost"]),
-                    exact_sum(billed.filter(is_account)["billed_cost"]),
-                )
-                if left != right.quantize(minor_unit(str(values["billing_currency"])), rounding=ROUND_HALF_EVEN):
-                    unequal.append(f"{key} {values}: {left} is not the bill {right}")
-        return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal})
-
-    return equals_the_bill
 
 
 def _rows_check(*, has_events: bool) -> dg.AssetChecksDefinition:

@@ -1,4 +1,4 @@
-"""Directories and price book as stored tables, read from the organisation's files and from published lists."""
+"""Directories, finance's files and the price book as stored tables, read from the organisation's files and published lists."""
 
 from collections.abc import Iterator
 
@@ -7,14 +7,16 @@ import dagster as dg
 from assets.describe import commit_metadata, table_spec
 from assets.resources import WorkspaceResource
 from assets.retries import retried_if_it_helps
-from usage_etl.config.directory import DIRECTORY_FILES
+from usage_etl.config.directory_files import DIRECTORY_FILES
+from usage_etl.config.finance_files import FINANCE_FILES
 from usage_etl.lake import WHOLE
 from usage_etl.schemas import DIM_PRICE
 
 
 def dimension_assets() -> list[dg.AssetsDefinition]:
-    """Definitions of dim_price and of one table per directory file."""
-    directory_tables = [table for table, _ in DIRECTORY_FILES.values()]
+    """Definitions of dim_price, of one table per directory file and of one per kind of finance file."""
+    directory_tables = [file.table for file in DIRECTORY_FILES.values()]
+    finance_tables = [kind.table for kind in FINANCE_FILES]
 
     @dg.multi_asset(name="directories", specs=[table_spec(table) for table in directory_tables])
     def directories(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
@@ -22,6 +24,15 @@ def dimension_assets() -> list[dg.AssetsDefinition]:
         with retried_if_it_helps(context):
             frames = opened.read_directories()
         for table in directory_tables:
+            commit = opened.lake.commit(table, WHOLE, frames[table.name])
+            yield dg.MaterializeResult(asset_key=table.name, metadata=commit_metadata(commit))
+
+    @dg.multi_asset(name="finance_files", specs=[table_spec(table) for table in finance_tables])
+    def finance_files(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+        opened = workspace.open()
+        with retried_if_it_helps(context):
+            frames = opened.read_finance_files()
+        for table in finance_tables:
             commit = opened.lake.commit(table, WHOLE, frames[table.name])
             yield dg.MaterializeResult(asset_key=table.name, metadata=commit_metadata(commit))
 
@@ -33,4 +44,4 @@ def dimension_assets() -> list[dg.AssetsDefinition]:
         commit = opened.lake.commit(DIM_PRICE, WHOLE, book, inputs={"list_prices": version})
         yield dg.MaterializeResult(asset_key=DIM_PRICE.name, metadata={**commit_metadata(commit), "list_prices": version})
 
-    return [directories, dim_price]
+    return [directories, finance_files, dim_price]

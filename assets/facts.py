@@ -11,7 +11,7 @@ from assets.derive import commit_derived, day_keys
 from assets.describe import table_spec
 from assets.partitions import daily_partitions, monthly_partitions
 from assets.ranges import build_partitions
-from assets.resources import Workspace, WorkspaceResource
+from assets.resources import OWNER_TABLES, Workspace, WorkspaceResource
 from assets.restatements import note_build, restatements_asset
 from assets.staged import StagedObjects, refuse_while_restaging
 from assets.usage_day import Reference, UsageDay
@@ -21,11 +21,7 @@ from usage_etl.facts.usage import usage_daily, usage_monthly
 from usage_etl.lake import Commit
 from usage_etl.schemas import (
     BILLING_CHARGES,
-    DIM_API_KEY,
-    DIM_FEATURE,
     DIM_PRICE,
-    DIM_TEAM,
-    DIM_USER,
     FACT_CHARGES_DAILY,
     FACT_CHARGES_MONTHLY,
     FACT_DELIVERIES_DAILY,
@@ -39,7 +35,7 @@ from usage_etl.schemas import (
     Table,
 )
 
-_REFERENCE = (DIM_PRICE, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE)
+_REFERENCE = (DIM_PRICE, *OWNER_TABLES)
 _DAY_TABLES = (USAGE_EVENTS, FACT_USAGE_HOURLY, FACT_PROVIDER_USAGE_DAILY, FACT_DELIVERIES_DAILY)
 DAILY_CHUNK = 31
 """Days per run of a backfill; a run commits day by day."""

@@ -164,7 +164,7 @@ def stage_delivery(workspace: Workspace, delivery: LandedDelivery, tally: _Tally
     if source is None:
         raise SourceError(delivery.source, "is not in the settings any more, and an object of it waits to be staged")
     with tempfile.TemporaryDirectory() as folder, workspace.landing.open(delivery) as path:
-        context, child = _context(source, delivery), parse_child(workspace.settings.parsing)
+        context, child = parse_context(source, delivery), parse_child(workspace.settings.parsing)
         try:
             result = child.stage(path, kind=source.kind, context=context, work_folder=Path(folder))
         except UnreadableDeliveryError as error:
@@ -229,7 +229,8 @@ def _failure(failures: Mapping[str, Exception], context: dg.AssetExecutionContex
     return retry_or(failure, list(failures.values()), context)
 
 
-def _context(source: SourceSettings, delivery: LandedDelivery) -> ParseContext:
+def parse_context(source: SourceSettings, delivery: LandedDelivery) -> ParseContext:
+    """What the parser of a source is told of a delivery."""
     return ParseContext(
         source=source.name,
         source_account=source.account,

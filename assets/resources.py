@@ -14,14 +14,27 @@ from sqlalchemy import Engine
 from usage_etl.config import Settings, load_settings, read_secret
 from usage_etl.config.base import SecretRef
 from usage_etl.config.directory import read_directories
+from usage_etl.config.finance_files import read_finance_files
 from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
 from usage_etl.delivery.ledger import SendLedger
 from usage_etl.events import Directories
 from usage_etl.keys import fingerprint, sha256_hex
 from usage_etl.lake import WHOLE, DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
 from usage_etl.pricing import ListPrices, ModelCatalog, parse_price_file, price_book, with_files
-from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER, Table
+from usage_etl.schemas import (
+    DIM_API_KEY,
+    DIM_FEATURE,
+    DIM_INVESTIGATION,
+    DIM_PRICE,
+    DIM_PROJECT,
+    DIM_TEAM,
+    DIM_USER,
+    Table,
+)
 from usage_etl.sources.registry import SOURCE_KINDS
+
+OWNER_TABLES = (DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE, DIM_PROJECT, DIM_INVESTIGATION)
+"""Directories that decide the owners of a usage day, in the order of ``Directories``. What lies above teams decides none."""
 
 
 def now() -> dt.datetime:
@@ -93,6 +106,10 @@ class Workspace:
         """The directory files as frames, by table name."""
         return read_directories(Path(self.settings.resolve(self.settings.directory)))
 
+    def read_finance_files(self) -> dict[str, pl.DataFrame]:
+        """Registered invoices, exchange rates and disputes as frames, by table name."""
+        return read_finance_files(Path(self.settings.resolve(self.settings.finance)))
+
     def price_book(self) -> pl.DataFrame:
         """DIM_PRICE of the lists, accepted price files, contract and surcharges."""
         return price_book(self.list_prices, contract_of(self.settings), surcharges_of(self.settings))
@@ -140,11 +157,11 @@ class Workspace:
 
     def directories(self) -> Directories:
         """The stored directories that name owners."""
-        return Directories(self.table(DIM_USER), self.table(DIM_TEAM), self.table(DIM_API_KEY), self.table(DIM_FEATURE))
+        return Directories(*(self.table(table) for table in OWNER_TABLES))
 
     def reference_versions(self) -> Mapping[str, str]:
         """Version of everything besides staged rows that decides a usage day: prices, owners, aliases."""
-        heads = {table.name: self.lake.head(table, WHOLE) for table in (DIM_PRICE, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE)}
+        heads = {table.name: self.lake.head(table, WHOLE) for table in (DIM_PRICE, *OWNER_TABLES)}
         versions = {name: head.sha256 if head else "absent" for name, head in heads.items()}
         files = {name: sha256_hex(content) for name, content in accepted_files(self.settings).items()}
         names = {"model_aliases": self.settings.prices.model_aliases, "price_files": files} if files else None

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from usage_etl.config.directory import CONTRACT_COLUMNS
+from usage_etl.config.contract_files import CONTRACT_COLUMNS
 from usage_etl.events import Directories
 from usage_etl.pricing import ListPrices, ModelCatalog, price_book
-from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_TEAM, DIM_USER, STAGED_USAGE, Table
+from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_INVESTIGATION, DIM_PROJECT, DIM_TEAM, DIM_USER, STAGED_USAGE, Table
 
 DAY = dt.date(2026, 11, 3)
 DUPLICATE_SHARE = 0.03
@@ -57,6 +57,8 @@ def reference_tables(*, users_count: int = 2900) -> Reference:
         features=dated(
             DIM_FEATURE, [{"feature_id": f"feature-{n}", "product_id": f"product-{n % 7}"} for n in range(FEATURES_COUNT)]
         ),
+        projects=dated(DIM_PROJECT, []),
+        investigations=dated(DIM_INVESTIGATION, []),
     )
     return Reference(price_book(ListPrices.bundled(), contract), ModelCatalog().resolve(pairs), directories)
 

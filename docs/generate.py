@@ -21,10 +21,11 @@ from pydantic_core import PydanticUndefined
 
 from usage_etl.cli.main import app
 from usage_etl.config.base import SecretRef
-from usage_etl.config.directory import DIRECTORY_FILES
+from usage_etl.config.directory_files import DIRECTORY_FILES
+from usage_etl.config.finance_files import FINANCE_FILES
 from usage_etl.config.settings import Settings
 from usage_etl.schemas import TABLES
-from usage_etl.schemas.contract import Table
+from usage_etl.schemas.contract import Table, allowed_values
 from usage_etl.schemas.state import metadata as state_tables
 from usage_etl.sources.registry import SOURCE_KINDS, SOURCES
 
@@ -65,10 +66,60 @@ invented values. `usage-etl sources try KIND FILE` shows what a file of yours wo
 DIRECTORY_INTRODUCTION = """\
 CSV files in the folder that the setting `directory` names: a header row, UTF-8, commas, dates as `YYYY-MM-DD`. A missing
 file is an empty directory. Every row is valid from `valid_from` up to, not including, `valid_to`; an empty `valid_to` is
-open. Rows of one member must not overlap. All faults are reported at once, by file and line.
+open. `usage-etl directory check` names all faults at once, by file, member and days; so does every run that reads them,
+and then the directories that were read last stay in force.
 
 A usage day is owned by the rows valid on that day. After a change that reaches back, run or backfill the days that should
-follow it: days whose owners stay the same keep their bytes. What has no owner is `unallocated`, and shown."""
+follow it: days whose owners stay the same keep their bytes. `usage-etl directory diff NEW/` shows before that how much
+money would move between which owners. What has no owner is `unallocated`, and shown.
+
+## Who owns a request
+
+The first of these that a directory knows on the day names the team: the user, the API key, the project, the investigation,
+else the team that the log itself names, when `teams.csv` knows it. The column `owner_basis` says which it was. The team's row
+names department and cost center, the department's row the business unit, whose row names the one above it.
+
+## Shares
+
+A user, an API key, a project or an investigation may belong to several teams at once, and a team to several departments or
+cost centers: one row for each, with its percentage in `split_pct`. On every day the shares of one member add up to exactly
+100; one row alone leaves `split_pct` empty. A third is written out as far as wanted, and the last row takes what is missing
+(33.33, 33.33, 33.34). Money follows the shares, exactly. A row of usage shows the owner with the largest share (of equal
+ones, the first by id), because a request cannot be cut.
+
+## Days without a row
+
+Between two rows of one member no day may be left out, because a hole is most often a slip of the pen. Who really belonged to
+nobody for a while, such as a person who left and came back, gets a row to team `unallocated` for those days: then the next in
+the order above is asked, and usage that nothing else owns is unallocated. A team without a place has department and cost
+center `unallocated`, a feature without a product has the product `unallocated`, a department outside of every business unit
+has an empty `business_unit_id`. `unallocated` takes a member wholly or not at all. Before a member's first row and after its
+last one nothing is asked. Budgets may have holes: a budget of nothing is not the same as none.
+
+## What must hold
+
+- Rows of one member do not overlap, unless every one of them has a `split_pct` and names another owner.
+- The shares of a member add up to 100 on every day.
+- Between two rows of a member there is no day without a row, but for budgets.
+- `valid_to` is after `valid_from`.
+- Teams of users, API keys, projects and investigations are in `teams.csv` on every day of the row. So are departments of teams in
+  `departments.csv` and cost centers of teams in `cost_centers.csv`, once those files have a row; business units of departments
+  and parents of business units in `business_units.csv`.
+- No business unit lies above itself.
+- One thing has one name on one day: users, teams, departments, cost centers, products, in one file or in two.
+- Nobody is called `unallocated` or `unexplained`."""
+
+FINANCE_INTRODUCTION = """\
+CSV files in the folder that the setting `finance` names, in the same form. Missing files hold no rows. All faults are named at
+once; then the rows that were read last stay in force. Amounts are plain numbers with a point, such as `1234.50` or `-20`.
+
+- An invoice is what finance received, in whole minor units of its currency. Where invoices are registered for a provider's
+  account, month and currency, their sum is what is allocated. An invoice number stands once. `billing_month` is `2026-10` or
+  `2026-10-01`.
+- A rate is above 0, between two currencies, one for each pair and day.
+- Every owner has a dispute file of its own, `disputes/<owner>.csv`; a dispute's id stands once over all of them. An accepted or
+  rejected dispute has a `resolved_date`, an open one has none. An `accepted_cost` belongs to an accepted dispute, has the sign
+  of `disputed_cost`, and is no larger."""
 
 GROUP_TITLES: Mapping[str, str] = {
     "1_land": "Landed and staged data, directories, prices",
@@ -104,9 +155,11 @@ def tables_page() -> str:
 def _table_section(table: Table) -> Iterator[str]:
     yield f"## {table.name}"
     yield ""
-    yield _docstring(table.schema)
+    yield f"One row is {table.grain}."
+    if table.notes:
+        yield ""
+        yield table.notes.replace("``", "`")
     yield ""
-    yield f"- One row is {table.grain}."
     yield f"- Partition: {_code(table.partition)}. Sorted by {', '.join(map(_code, table.sort_by))}. Owner: {_code(table.owner)}."
     if table.control_totals:
         yield f"- Sums kept in every commit's manifest: {', '.join(map(_code, table.control_totals))}."
@@ -134,9 +187,8 @@ def _type_text(dtype: str) -> str:
 
 
 def _allowed_values(column: Any) -> str:
-    """What a column declared with ``one_of`` may hold."""
-    check = getattr(column, "check", None)
-    allowed = inspect.getclosurevars(check).nonlocals.get("allowed") if inspect.isfunction(check) else None
+    """What a column declared with ``one_of`` may hold, in words."""
+    allowed = allowed_values(column)
     return f"; one of {', '.join(map(_code, allowed))}" if allowed else ""
 
 
@@ -307,24 +359,24 @@ def directory_page() -> str:
         "",
         DIRECTORY_INTRODUCTION,
     ]
-    for file_name, (table, key) in DIRECTORY_FILES.items():
-        lines += [
-            "",
-            f"## {file_name}",
-            "",
-            (
-                f"One row is {table.grain}. A member is named by {', '.join(map(_code, key))}. Stored as "
-                f"[{table.name}](tables.md#{table.name})."
-            ),
-            "",
-            "| column | may be empty | meaning |",
-            "|---|---|---|",
-        ]
-        lines += [
-            f"| {_code(name)} | {'yes' if column.nullable else ''} | {_cell(column.description or '')}{_allowed_values(column)} |"
-            for name, column in table.columns.items()
-        ]
+    for file_name, file in DIRECTORY_FILES.items():
+        lines += ["", f"## {file_name}", ""]
+        lines += _csv_section(file.table, file.key, file.optional)
+    lines += ["", "# Finance files", "", FINANCE_INTRODUCTION]
+    for kind in FINANCE_FILES:
+        lines += ["", f"## {kind.place}", ""]
+        lines += _csv_section(kind.table, kind.key, kind.optional)
     return "\n".join(lines) + "\n"
+
+
+def _csv_section(table: Table, key: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[str]:
+    yield f"One row is {table.grain}, named by {', '.join(map(_code, key))}. Stored as [{table.name}](tables.md#{table.name})."
+    yield ""
+    yield "| column | may be empty | may be left out of the header | meaning |"
+    yield "|---|---|---|---|"
+    for name, column in table.columns.items():
+        empty, left_out = "yes" if column.nullable else "", "yes" if name in optional else ""
+        yield f"| {_code(name)} | {empty} | {left_out} | {_cell(column.description or '')}{_allowed_values(column)} |"
 
 
 def command_line_page() -> str:

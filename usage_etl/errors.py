@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 
 
@@ -72,6 +73,30 @@ class IntegrityError(LakeError):
         super().__init__(f"{key}: {what} is {found}, its manifest says {expected}; restore it or rebuild the partition")
 
 
+class ForgottenVersionError(LakeError):
+    """The version of a partition that stood at an instant is not kept any more.
+
+    ``sha256`` names it, where that is still known; it stood from ``begun_at`` to ``ended_at``.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        instant: dt.datetime,
+        sha256: str | None,
+        begun_at: dt.datetime,
+        ended_at: dt.datetime | None,
+        why: str,
+    ) -> None:
+        self.where, self.instant, self.sha256, self.begun_at, self.ended_at = where, instant, sha256, begun_at, ended_at
+        version = f"version {sha256}" if sha256 else "a version"
+        until = f"to {ended_at.isoformat()}" if ended_at else "on"
+        super().__init__(
+            f"{where}: as of {instant.isoformat()}, {version} stood (from {begun_at.isoformat()} {until}), which {why}"
+        )
+
+
 class SourceError(UsageEtlError):
     """A source could not be read; permanent unless it is a ``TransientSourceError``."""
 
@@ -103,7 +128,11 @@ class PriceBookError(UsageEtlError):
 
 
 class DirectoryError(ConfigError):
-    """A directory CSV has overlaps, unknown references or unreadable cells."""
+    """A directory CSV has overlaps, gaps, shares that are no whole, circles, unknown references or unreadable cells."""
+
+
+class FinanceFileError(ConfigError):
+    """A file of invoices, exchange rates or disputes has unreadable cells, or rows that contradict themselves or each other."""
 
 
 class ConservationError(UsageEtlError):

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from tests.assets.installation import DAYS, Installation, write_small
+from tests.assets.story import Story, tell_story
 from usage_etl.demo import write_demo
 
 DEMO_DAYS = 10
@@ -73,3 +74,9 @@ def demo(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Installa
         assert installation.run("monthly", instance, DEMO_MONTH).success
         assert installation.run_month("reports", instance, DEMO_MONTH).success
     return installation
+
+
+@pytest.fixture(scope="session")
+def story(built_once: Installation, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The small installation with October published before and after a late file. Not to be changed."""
+    return tell_story(built_once, tmp_path_factory.mktemp("story"))

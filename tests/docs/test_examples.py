@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from usage_etl.config import load_settings
-from usage_etl.config.directory import read_contract, read_directories
+from usage_etl.config.contract_files import read_contract
+from usage_etl.config.directory import read_directories
 from usage_etl.pricing import ListPrices, ModelCatalog, price_book
 from usage_etl.sources.registry import SOURCE_KINDS
 

@@ -9,7 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from usage_etl.config.base import SecretRef
-from usage_etl.config.directory import CONTRACT_COLUMNS, DIRECTORY_FILES, SURCHARGE_COLUMNS
+from usage_etl.config.contract_files import CONTRACT_COLUMNS, SURCHARGE_COLUMNS
+from usage_etl.config.directory_files import DIRECTORY_FILES
+from usage_etl.config.finance_files import FINANCE_FILES, FinanceFile
 from usage_etl.config.settings import Settings
 from usage_etl.schemas import TABLES
 from usage_etl.schemas.contract import Table
@@ -95,9 +97,15 @@ def test_every_setting_is_described(model: type[BaseModel]) -> None:
 
 @pytest.mark.parametrize("file_name", DIRECTORY_FILES)
 def test_every_directory_column_is_described(file_name: str) -> None:
-    table, _ = DIRECTORY_FILES[file_name]
+    table = DIRECTORY_FILES[file_name].table
     body = section(page("reference/directory.md"), f"## {file_name}")
     assert [name for name in table.columns if f"| `{name}` |" not in body] == []
+
+
+@pytest.mark.parametrize("kind", FINANCE_FILES, ids=lambda kind: kind.table.name)
+def test_every_column_of_a_finance_file_is_described(kind: FinanceFile) -> None:
+    body = section(page("reference/directory.md"), f"## {kind.place}")
+    assert [name for name in kind.table.columns if f"| `{name}` |" not in body] == []
 
 
 def test_every_contract_price_column_is_described() -> None:

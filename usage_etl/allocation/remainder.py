@@ -7,7 +7,7 @@ lines that lost most. All arithmetic is on Python integers, so there is no magni
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -20,6 +20,11 @@ ATTOS = 10**MONEY_SCALE
 
 Share = tuple[int, int]
 """An exact amount as (numerator, positive denominator), not necessarily reduced."""
+
+ShareGroup = tuple[Sequence[int], int]
+"""Exact amounts that share a positive denominator: their numerators, and it."""
+
+_FIRST_BITS = 60
 
 
 def largest_remainder(total: Decimal, weights: Sequence[Decimal], *, unit: Decimal, tie_keys: Sequence[str]) -> list[Decimal]:
@@ -58,14 +63,24 @@ def round_shares(shares: Sequence[Share], *, tie_keys: Sequence[str]) -> list[in
     Each result is less than one unit away from its share, and a share that is whole stays as it is. Negating every
     share negates every result. Raises ValueError when keys repeat.
     """
-    if len(set(tie_keys)) != len(shares):
+    return round_groups([((numerator,), denominator) for numerator, denominator in shares], tie_keys=tie_keys)
+
+
+def round_groups(groups: Sequence[ShareGroup], *, tie_keys: Sequence[str]) -> list[int]:
+    """``round_shares`` of many shares of which groups have one denominator: results and keys in order, group after group."""
+    if len(set(tie_keys)) != sum(len(numerators) for numerators, _ in groups):
         raise ValueError("tie keys must be unique, one for each share")
-    exact_total = sum_shares(shares)
+    exact_total = sum((Fraction(sum(numerators), denominator) for numerators, denominator in groups), Fraction(0))
     sign = -1 if exact_total < 0 else 1
-    floors = [sign * numerator // denominator for numerator, denominator in shares]
-    losses = [sign * numerator - floor * denominator for (numerator, denominator), floor in zip(shares, floors, strict=True)]
-    missing = round_half_even(sign * exact_total) - sum(floors)
-    for index in _largest_losses(losses, [share[1] for share in shares], tie_keys)[:missing]:
+    floors: list[int] = []
+    losses: list[int] = []
+    denominators: list[int] = []
+    for numerators, denominator in groups:
+        signed = [sign * numerator for numerator in numerators]
+        floors += [numerator // denominator for numerator in signed]
+        losses += [numerator % denominator for numerator in signed]
+        denominators += [denominator] * len(signed)
+    for index in _largest_losses(losses, denominators, tie_keys, round_half_even(sign * exact_total) - sum(floors)):
         floors[index] += 1
     return [sign * floor for floor in floors]
 
@@ -73,14 +88,6 @@ def round_shares(shares: Sequence[Share], *, tie_keys: Sequence[str]) -> list[in
 def round_half_even(amount: Fraction) -> int:
     """Nearest whole number; halves go to the even neighbour (what ``round`` does with a Fraction)."""
     return round(amount)
-
-
-def sum_shares(shares: Iterable[Share]) -> Fraction:
-    """Exact sum; shares that have the same denominator are added as integers first."""
-    by_denominator: dict[int, int] = {}
-    for numerator, denominator in shares:
-        by_denominator[denominator] = by_denominator.get(denominator, 0) + numerator
-    return sum((Fraction(numerator, denominator) for denominator, numerator in by_denominator.items()), Fraction(0))
 
 
 def stable_hash(key: str) -> str:
@@ -98,12 +105,22 @@ def from_attos(values: Sequence[int | None], name: str) -> pl.Series:
     return pl.Series(name, values, dtype=pl.Int128).reinterpret(dtype=MONEY)
 
 
-def _largest_losses(losses: Sequence[int], denominators: Sequence[int], tie_keys: Sequence[str]) -> list[int]:
-    """Line numbers, largest exact loss first, ties by key hash.
+def _largest_losses(losses: Sequence[int], denominators: Sequence[int], tie_keys: Sequence[str], count: int) -> list[int]:
+    """The ``count`` lines with the largest exact losses, ties by key hash.
 
-    Fractions with different denominators are compared as integers: two that differ do so by at least the inverse
-    of the product of their denominators, so scaling by twice as many bits keeps their order and their equality.
+    Losses are compared by their first bits. Of those that agree with the last one served in these, the exact order decides:
+    fractions that differ do so by at least the inverse of the product of their denominators, so scaling by twice as many
+    bits keeps their order and their equality.
     """
-    bits = 2 * max((denominator.bit_length() for denominator in denominators), default=0) + 1
-    ranks = [(loss << bits) // denominator for loss, denominator in zip(losses, denominators, strict=True)]
-    return sorted(range(len(ranks)), key=lambda index: (-ranks[index], stable_hash(tie_keys[index])))
+    if count == 0:
+        return []
+    ranks = [(loss << _FIRST_BITS) // denominator for loss, denominator in zip(losses, denominators, strict=True)]
+    last = sorted(ranks, reverse=True)[count - 1]
+    served = [index for index, rank in enumerate(ranks) if rank > last]
+    even = [index for index, rank in enumerate(ranks) if rank == last]
+    bits = 2 * max(denominators[index].bit_length() for index in even) + 1
+
+    def order(index: int) -> tuple[int, str]:
+        return -((losses[index] << bits) // denominators[index]), stable_hash(tie_keys[index])
+
+    return served + sorted(even, key=order)[: count - len(served)]

@@ -6,12 +6,14 @@ import signal
 import smtplib
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from usage_etl.config import Settings, load_settings, require_secrets
-from usage_etl.config.directory import DIRECTORY_FILES, read_directories
+from usage_etl.config.directory import read_directories, unknown_files
+from usage_etl.config.directory_files import DIRECTORY_FILES
+from usage_etl.config.finance_files import FINANCE_FILES, read_finance_files, unknown_finance_files
 from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
 from usage_etl.errors import ConfigError
 from usage_etl.keys import sha256_hex
@@ -95,9 +97,21 @@ def _check_secrets(settings: Settings) -> tuple[str, str]:
 
 
 def _check_directories(settings: Settings) -> tuple[str, str]:
-    frames = read_directories(Path(settings.resolve(settings.directory)))
-    rows = {name: frames[table.name].height for name, (table, _) in DIRECTORY_FILES.items()}
-    return "rows in " + ", ".join(f"{name} {count}" for name, count in rows.items()), ""
+    folder = Path(settings.resolve(settings.directory))
+    frames = read_directories(folder)
+    rows = {name: frames[file.table.name].height for name, file in DIRECTORY_FILES.items()}
+    return _rows_seen(rows, unknown_files(folder))
+
+
+def _check_finance_files(settings: Settings) -> tuple[str, str]:
+    folder = Path(settings.resolve(settings.finance))
+    frames = read_finance_files(folder)
+    return _rows_seen({kind.place: frames[kind.table.name].height for kind in FINANCE_FILES}, unknown_finance_files(folder))
+
+
+def _rows_seen(rows: Mapping[str, int], unread: Sequence[str]) -> tuple[str, str]:
+    seen = "rows in " + ", ".join(f"{name} {count}" for name, count in rows.items())
+    return seen + (f"; not read: {', '.join(unread)}" if unread else ""), ""
 
 
 def _check_prices(settings: Settings) -> tuple[str, str]:
@@ -174,6 +188,7 @@ def _source_check(name: str) -> Callable[[Settings], tuple[str, str]]:
 _SETTINGS_CHECKS: dict[str, Callable[[Settings], tuple[str, str]]] = {
     "secrets": _check_secrets,
     "directories": _check_directories,
+    "finance files": _check_finance_files,
     "prices": _check_prices,
     "lake": _check_lake,
     "state": _check_state,

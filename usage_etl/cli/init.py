@@ -1,4 +1,4 @@
-"""``usage-etl init``: a commented settings file and empty directory files to start from."""
+"""``usage-etl init``: a commented settings file and empty directory and finance files to start from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from usage_etl.config.directory import CONTRACT_COLUMNS, DIRECTORY_FILES
+from usage_etl.config.contract_files import CONTRACT_COLUMNS
+from usage_etl.config.directory_files import DIRECTORY_FILES
+from usage_etl.config.finance_files import FINANCE_FILES
 from usage_etl.config.load import DEFAULT_FILE
 
 STARTER = """# Settings of usage_etl. Every key is explained in docs/reference/settings.md; unknown keys are errors.
@@ -24,7 +26,8 @@ start_date: {start_date}      # first day of the lake, a first of a month
 
 lake: {{location: lake}}      # a folder, or s3://bucket/prefix
 state: {{url: "sqlite:///state.sqlite"}}   # or {{url: {{env: USAGE_ETL_STATE_URL}}}} holding postgresql+psycopg2://...
-directory: directory        # users.csv, teams.csv, api_keys.csv, features.csv, budgets.csv
+directory: directory        # who owns what: users.csv, teams.csv, cost_centers.csv, ...
+finance: finance            # invoices.csv, fx_rates.csv, disputes/*.csv
 
 sources:
   - kind: litellm           # LiteLLM SpendLogs as JSON lines
@@ -57,7 +60,8 @@ def write_starter(folder: Path, *, today: dt.date | None = None) -> Iterator[Pat
     first = (today or dt.datetime.now(tz=dt.UTC).date()).replace(day=1)
     start = (first - dt.timedelta(days=1)).replace(day=1)
     files = {DEFAULT_FILE: STARTER.format(start_date=start), "prices/contract.csv": _header(CONTRACT_COLUMNS)}
-    files |= {f"directory/{name}": _header(tuple(table.columns)) for name, (table, _) in DIRECTORY_FILES.items()}
+    files |= {f"directory/{name}": _header(tuple(file.table.columns)) for name, file in DIRECTORY_FILES.items()}
+    files |= {f"finance/{kind.place.replace('*', 'my-team')}": _header(tuple(kind.table.columns)) for kind in FINANCE_FILES}
     for name, text in files.items():
         path = folder / name
         if not path.exists():

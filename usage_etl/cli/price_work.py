@@ -134,7 +134,7 @@ def import_price_file(config: Path, file: Path, *, month: Month | None, accept: 
 
 def contract_of_nobody() -> pl.DataFrame:
     """A contract without rows."""
-    from usage_etl.config.directory import read_contract
+    from usage_etl.config.contract_files import read_contract
 
     return read_contract(None)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from usage_etl.config.directory import read_contract, read_surcharges
+from usage_etl.config.contract_files import read_contract, read_surcharges
 from usage_etl.config.settings import Settings
 
 

@@ -10,6 +10,7 @@ It does not decide when anything runs, nor whether a delivery is loaded, held or
 
 from __future__ import annotations
 
+from usage_etl.lake.as_of import AsOfTables
 from usage_etl.lake.builds import DayContent
 from usage_etl.lake.deliveries import CountedPart, DayInputs, LandedDelivery, StagedBucket, StagedDay, delivery_id
 from usage_etl.lake.folder import FolderStore
@@ -24,6 +25,7 @@ from usage_etl.lake.tables import WHOLE, TableStore
 
 __all__ = [
     "WHOLE",
+    "AsOfTables",
     "Commit",
     "CountedPart",
     "DayContent",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -48,11 +48,28 @@ class Commit:
     """The store's own version mark of the object, by which a read knows it without hashing it."""
 
 
-def manifest_bytes(commit: Commit, **more: str) -> bytes:
+def manifest_bytes(commit: Commit, **more: object) -> bytes:
     """Canonical JSON of ``commit`` and ``more``, with a seal over all of it."""
     content: dict[str, Any] = {"format": _FORMAT, **dataclasses.asdict(commit), **more}
     del content["changed"]
+    return sealed_bytes(content)
+
+
+def sealed_bytes(content: Mapping[str, Any]) -> bytes:
+    """Canonical JSON of ``content`` with a seal over all of it."""
     return (json.dumps({**content, "seal": fingerprint(content)}, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def read_sealed(key: str, data: bytes) -> dict[str, Any]:
+    """What ``sealed_bytes`` wrote. Raises DamagedManifestError when it cannot be read or its seal is broken."""
+    try:
+        content: dict[str, Any] = json.loads(data)
+        seal = content.pop("seal")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedManifestError(key, f"cannot be read ({error!r})") from error
+    if seal != fingerprint(content):
+        raise DamagedManifestError(key, "was changed after it was written")
+    return content
 
 
 def read_manifest(key: str, data: bytes) -> tuple[Commit, dict[str, Any]]:
@@ -60,16 +77,12 @@ def read_manifest(key: str, data: bytes) -> tuple[Commit, dict[str, Any]]:
 
     Raises DamagedManifestError when it cannot be read or its seal is broken.
     """
+    content = read_sealed(key, data)
+    names = {field.name for field in dataclasses.fields(Commit)}
     try:
-        content = json.loads(data)
-        seal = content.pop("seal")
-        names = {field.name for field in dataclasses.fields(Commit)}
-        commit = Commit(changed=True, **{name: content[name] for name in names - {"changed"}})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Commit(changed=True, **{name: content[name] for name in names - {"changed"}}), content
+    except KeyError as error:
         raise DamagedManifestError(key, f"cannot be read ({error!r})") from error
-    if seal != fingerprint(content):
-        raise DamagedManifestError(key, "was changed after it was written")
-    return commit, content
 
 
 class Manifests:

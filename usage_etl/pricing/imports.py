@@ -17,7 +17,7 @@ import polars as pl
 from genai_prices.types import _providers_from_raw  # what the package itself reads a fetched snapshot with
 from pydantic import ValidationError
 
-from usage_etl.config.directory import CONTRACT_COLUMNS, CONTRACT_KEY
+from usage_etl.config.contract_files import CONTRACT_COLUMNS, CONTRACT_KEY
 from usage_etl.errors import PriceBookError
 from usage_etl.keys import sha256_hex
 from usage_etl.pricing.catalog import ModelCatalog

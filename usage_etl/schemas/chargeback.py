@@ -140,6 +140,7 @@ class _LineAmounts(dy.Schema):
     allocated_effective_cost = money("the same share of the effective cost, whole minor units; the amortised view")
     billing_currency = text("ISO 4217, of both amounts", nullable=False)
     invoice_currency = text("currency that the invoice was converted from; null where it was not converted")
+    invoice_cost = money("the same share in invoice_currency, whole minor units; null where it was not converted", nullable=True)
     fx_rate = exact("units of billing_currency for one of invoice_currency", nullable=True, unit="ratio")
     fx_rate_date = day("day of the rate", nullable=True)
     fx_rate_source = text("who published the rate")

@@ -5,6 +5,7 @@ From one declaration come the Parquet schema, the asset checks, the Columns tab,
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -100,6 +101,13 @@ def one_of(*allowed: str) -> Any:
     return lambda column: column.cast(pl.String).is_in(allowed)
 
 
+def allowed_values(column: Any) -> tuple[str, ...]:
+    """What a column declared with ``one_of`` may hold; empty for any other column."""
+    check = getattr(column, "check", None)
+    found = inspect.getclosurevars(check).nonlocals.get("allowed") if inspect.isfunction(check) else None
+    return tuple(found or ())
+
+
 @dataclass(frozen=True)
 class Table:
     """One stored table. ``name`` is asset key, storage prefix, docs heading and CSV stem at once."""
@@ -127,6 +135,12 @@ class Table:
     def polars_schema(self) -> pl.Schema:
         """Stored Polars types, in order."""
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
+
+    @property
+    def notes(self) -> str:
+        """What the contract says beyond what one row is: the schema's docstring without its first paragraph."""
+        _, _, notes = inspect.cleandoc(self.schema.__doc__ or "").partition("\n\n")
+        return notes
 
     def empty(self) -> pl.DataFrame:
         """No rows in the right shape: what an empty day commits."""

@@ -12,7 +12,7 @@ from usage_etl.units import PRIMITIVE_UNITS
 PRICE_STATUSES = ("priced", "unpriced", "free", "needs_request_grain")
 """free: nothing was billable (gateway cache hit, failed without usage). unpriced: the price book knows no price."""
 
-OWNER_BASES = ("user", "api_key", "team_id", "unallocated")
+OWNER_BASES = ("user", "api_key", "project", "investigation", "team_id", "unallocated")
 """Which logged identifier the directories recognised first."""
 
 

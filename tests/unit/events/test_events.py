@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 import polars as pl
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.unit.staged_rows import DAY, staged
 from usage_etl.events import Directories, delivery_counts, loser_rows, normalise, own, without_losers
-from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_TEAM, DIM_USER, Table
+from usage_etl.schemas import DIM_API_KEY, DIM_FEATURE, DIM_INVESTIGATION, DIM_PROJECT, DIM_TEAM, DIM_USER, Table
 from usage_etl.units import INPUT_TOKEN_CLASSES
 
 
@@ -122,7 +124,10 @@ DIRECTORIES = Directories(
     features=table(
         DIM_FEATURE, {"feature_id": "ticket-suggest", "feature_name": "f", "product_id": "psa", "product_name": "PSA"}
     ),
+    projects=table(DIM_PROJECT, {"project_id": "apollo", "team_id": "research"}, {"project_id": "closed", "team_id": "closed"}),
+    investigations=table(DIM_INVESTIGATION, {"investigation_id": "case-7", "team_id": "platform"}),
 )
+NOBODY_KNOWN = {"user_id": None, "api_key_id": None, "team_id": None}
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,14 @@ DIRECTORIES = Directories(
         ({"user_id": None, "api_key_id": "key-old", "team_id": None}, "unallocated", "unallocated"),
         ({"user_id": None, "api_key_id": None, "team_id": "closed"}, "unallocated", "unallocated"),
         ({"user_id": "stranger", "api_key_id": "unknown", "team_id": "unknown"}, "unallocated", "unallocated"),
+        (NOBODY_KNOWN | {"project_id": "apollo", "investigation_id": "case-7", "team_id": "platform"}, "research", "project"),
+        (NOBODY_KNOWN | {"project_id": "apollo", "api_key_id": "key-1"}, "platform", "api_key"),
+        (
+            NOBODY_KNOWN | {"project_id": "closed", "investigation_id": "case-7", "team_id": "research"},
+            "platform",
+            "investigation",
+        ),
+        (NOBODY_KNOWN | {"project_id": "unheard-of", "team_id": "research"}, "research", "team_id"),
     ],
 )
 def test_the_first_known_identifier_names_the_owner(change: dict[str, object], team_id: str, basis: str) -> None:
@@ -148,6 +161,62 @@ def test_the_first_known_identifier_names_the_owner(change: dict[str, object], t
 def test_a_person_who_moves_is_owned_by_the_day() -> None:
     before = own(staged().lazy(), directories=DIRECTORIES, day=DAY - dt.timedelta(days=1)).collect()
     assert before["team_id"].to_list() == ["platform"]
+
+
+SHARES = [
+    ({"red": 60, "blue": 40}, "red"),
+    ({"red": 40, "blue": 60}, "blue"),
+    ({"red": 50, "blue": 50}, "blue"),
+    ({"red": 33, "green": 33, "blue": 34}, "blue"),
+    ({"green": Decimal("50.000000000000000001"), "blue": Decimal("49.999999999999999999")}, "green"),
+]
+
+
+def shared(rows: Sequence[dict[str, object]], contract: Table, **members: object) -> pl.DataFrame:
+    return table(contract, *(members | row for row in rows))
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize(("shares", "main"), SHARES)
+def test_the_largest_share_names_the_owner_and_a_row_stays_one_row(
+    shares: dict[str, Decimal], main: str, *, is_reversed: bool
+) -> None:
+    rows: list[dict[str, object]] = [{"team_id": name, "split_pct": Decimal(share)} for name, share in shares.items()]
+    ordered = rows[::-1] if is_reversed else rows
+    directories = replace(
+        DIRECTORIES,
+        teams=table(DIM_TEAM, *map(team, shares)),
+        users=shared(ordered, DIM_USER, user_id="ada"),
+        projects=shared(ordered, DIM_PROJECT, project_id="apollo"),
+    )
+    for change, basis in (({}, "user"), ({"user_id": None, "api_key_id": None, "project_id": "apollo"}, "project")):
+        frame = own(staged(change).lazy(), directories=directories, day=DAY).collect()
+        assert frame.select("team_id", "owner_basis").cast(pl.String).rows() == [(main, basis)]
+
+
+def test_a_team_that_is_shared_shows_its_main_cost_center() -> None:
+    halves = [{"cost_center_id": "cc-b", "split_pct": Decimal(50)}, {"cost_center_id": "cc-a", "split_pct": Decimal(50)}]
+    directories = replace(DIRECTORIES, teams=shared(halves, DIM_TEAM, **team("research")))
+    frame = own(staged().lazy(), directories=directories, day=DAY).collect()
+    assert frame["cost_center_id"].cast(pl.String).to_list() == ["cc-a"]
+
+
+def test_a_row_to_unallocated_lets_the_next_identifier_name_the_owner() -> None:
+    away = replace(DIRECTORIES, users=table(DIM_USER, {"user_id": "ada", "team_id": "unallocated"}))
+    row = own(staged().lazy(), directories=away, day=DAY).collect().row(0, named=True)
+    assert (row["team_id"], row["owner_basis"]) == ("platform", "api_key")
+    nothing_else = staged({"api_key_id": None, "team_id": None}).lazy()
+    row = own(nothing_else, directories=away, day=DAY).collect().row(0, named=True)
+    assert (row["team_id"], row["owner_basis"]) == ("unallocated", "unallocated")
+
+
+@pytest.mark.parametrize("features", [0, 1, 3])
+def test_empty_directories_know_nobody(features: int) -> None:
+    rows = [{"feature_id": f"f{n}", "feature_name": "F", "product_id": "p", "product_name": "P"} for n in range(features)]
+    empty = Directories(*(contract.empty() for contract in (DIM_USER, DIM_TEAM, DIM_API_KEY)), table(DIM_FEATURE, *rows),
+                        DIM_PROJECT.empty(), DIM_INVESTIGATION.empty())  # fmt: skip
+    row = own(staged().lazy(), directories=empty, day=DAY).collect().row(0, named=True)
+    assert (row["team_id"], row["owner_basis"], row["product_id"]) == ("unallocated", "unallocated", None)
 
 
 def test_parts_never_exceed_the_class_that_contains_them() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from tests.unit.staged_rows import DAY, staged
-from usage_etl.config.directory import CONTRACT_COLUMNS, SURCHARGE_COLUMNS
+from usage_etl.config.contract_files import CONTRACT_COLUMNS, SURCHARGE_COLUMNS
 from usage_etl.events import normalise
 from usage_etl.facts.usage import group_for_rating
 from usage_etl.pricing import LOGGED_COLUMNS, ModelCatalog, day_prices, rate

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from genai_prices import Usage, calc_price
 
-from usage_etl.config.directory import CONTRACT_COLUMNS
+from usage_etl.config.contract_files import CONTRACT_COLUMNS
 from usage_etl.errors import PriceBookError
 from usage_etl.pricing import ListPrices, price_book
 from usage_etl.pricing.price import RATE_COLUMNS

@@ -1,0 +1,195 @@
+"""The allocation: invoice lines, the shares that owners pay of them, and the journal of what is booked; each one month."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import dagster as dg
+import polars as pl
+
+from assets.derive import commit_derived, day_keys
+from assets.describe import table_spec
+from assets.partitions import monthly_partitions
+from assets.ranges import build_partitions
+from assets.resources import Workspace, WorkspaceResource
+from usage_etl.allocation import OwnerDirectories, allocate_month, journal_month
+from usage_etl.allocation.conservation import check_conserved
+from usage_etl.allocation.journal_checks import check_balanced
+from usage_etl.config import Settings
+from usage_etl.config.finance import AllocationSettings
+from usage_etl.errors import ConservationError
+from usage_etl.facts.invoice_lines import invoice_lines_month
+from usage_etl.lake import WHOLE, Commit
+from usage_etl.periods import Month
+from usage_etl.schemas import (
+    BILLING_CHARGES,
+    DIM_API_KEY,
+    DIM_BUSINESS_UNIT,
+    DIM_COST_CENTER,
+    DIM_DEPARTMENT,
+    DIM_FX_RATE,
+    DIM_INVESTIGATION,
+    DIM_INVOICE,
+    DIM_PROJECT,
+    DIM_TEAM,
+    DIM_USER,
+    FACT_INVOICE_LINES_MONTHLY,
+    FACT_USAGE_DAILY,
+    MART_ALLOCATION_MONTHLY,
+    MART_CHARGEBACK_MONTHLY,
+    MART_JOURNAL_MONTHLY,
+    Table,
+)
+
+OWNER_TABLES = {
+    "users": DIM_USER,
+    "teams": DIM_TEAM,
+    "api_keys": DIM_API_KEY,
+    "departments": DIM_DEPARTMENT,
+    "business_units": DIM_BUSINESS_UNIT,
+    "cost_centers": DIM_COST_CENTER,
+    "projects": DIM_PROJECT,
+    "investigations": DIM_INVESTIGATION,
+}
+"""Field of ``OwnerDirectories`` to its table."""
+
+_MonthBuilder = Callable[[Workspace, Month], Mapping[str, Commit]]
+
+
+def allocation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Definitions of the invoice lines, of the allocation as the rules give it now, and of the journal of what is booked."""
+    builders: list[tuple[Table, tuple[Table, ...], _MonthBuilder]] = [
+        (FACT_INVOICE_LINES_MONTHLY, (BILLING_CHARGES,), _invoice_lines),
+        (
+            MART_ALLOCATION_MONTHLY,
+            (FACT_INVOICE_LINES_MONTHLY, FACT_USAGE_DAILY, DIM_INVOICE, DIM_FX_RATE, *OWNER_TABLES.values()),
+            _allocation,
+        ),
+        (MART_JOURNAL_MONTHLY, (MART_CHARGEBACK_MONTHLY, FACT_INVOICE_LINES_MONTHLY, DIM_COST_CENTER), _journal),
+    ]
+    return [_monthly(settings, table, reads, build) for table, reads, build in builders]
+
+
+def allocation_checks() -> list[dg.AssetChecksDefinition]:
+    """The allocation equals the bill, and the journal balances; both added up again from what is stored."""
+    return [_bill_check(), _journal_check()]
+
+
+def _monthly(settings: Settings, table: Table, reads: tuple[Table, ...], build_month: _MonthBuilder) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=table.name,
+        specs=[table_spec(table, deps=[read.name for read in reads])],
+        partitions_def=monthly_partitions(settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def month_table(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
+        opened = workspace.open()
+        yield from build_partitions(context, lambda key: build_month(opened, Month.parse(key)))
+
+    return month_table
+
+
+def _invoice_lines(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key, allocation = month.first_day.isoformat(), workspace.settings.allocation
+    is_direct = _asks_for_users(allocation)
+
+    def build(charges: pl.LazyFrame) -> pl.LazyFrame:
+        return invoice_lines_month(
+            charges,
+            month=month,
+            tag_keys=allocation.tag_keys,
+            keep_user=is_direct,
+            keep_api_key=is_direct,
+        )
+
+    reads = {BILLING_CHARGES: day_keys(key)}
+    used = {"tag_keys": allocation.tag_keys, "is_direct": is_direct}
+    return commit_derived(workspace, FACT_INVOICE_LINES_MONTHLY, key, reads, build, settings=used)
+
+
+def _asks_for_users(allocation: AllocationSettings) -> bool:
+    """Whether a rule divides lines by the user or API key that they name."""
+    return any(step.method == "direct" for rule in allocation.rules for step in rule.steps)
+
+
+def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key, settings = month.first_day.isoformat(), workspace.settings
+
+    def build(
+        lines: pl.LazyFrame, usage: pl.LazyFrame, invoices: pl.LazyFrame, rates: pl.LazyFrame, *directories: pl.LazyFrame
+    ) -> pl.DataFrame:
+        frames = {name: frame.collect() for name, frame in zip(OWNER_TABLES, directories, strict=True)}
+        return allocate_month(
+            lines.collect(),
+            usage,
+            OwnerDirectories(**frames),
+            invoices.collect(),
+            rates.collect(),
+            month=month,
+            organization_currency=settings.organization.currency,
+            allocation=settings.allocation,
+            reconciliation=settings.reconciliation,
+        )
+
+    reads = {FACT_INVOICE_LINES_MONTHLY: [key], FACT_USAGE_DAILY: day_keys(key), DIM_INVOICE: [WHOLE], DIM_FX_RATE: [WHOLE]}
+    reads |= {table: [WHOLE] for table in OWNER_TABLES.values()}
+    used = {
+        "allocation": settings.allocation.model_dump_json(),
+        "tolerance_pct": settings.reconciliation.tolerance_pct,
+        "invoice_tolerance_cost": settings.reconciliation.invoice_tolerance_cost,
+        "currency": settings.organization.currency,
+    }
+    return commit_derived(workspace, MART_ALLOCATION_MONTHLY, key, reads, build, settings=used)
+
+
+def _journal(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    key, journal = month.first_day.isoformat(), workspace.settings.journal
+
+    def build(chargeback: pl.LazyFrame, lines: pl.LazyFrame, cost_centers: pl.LazyFrame) -> pl.DataFrame:
+        return journal_month(chargeback.collect(), lines.collect(), cost_centers.collect(), month=month, settings=journal)
+
+    reads = {MART_CHARGEBACK_MONTHLY: [key], FACT_INVOICE_LINES_MONTHLY: [key], DIM_COST_CENTER: [WHOLE]}
+    return commit_derived(workspace, MART_JOURNAL_MONTHLY, key, reads, build, settings={"journal": journal.model_dump_json()})
+
+
+def _bill_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=MART_ALLOCATION_MONTHLY.name, name="equals_the_bill", blocking=True)
+    def equals_the_bill(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        """Lines of each account add up to its invoices, or else to its charge lines, to the last minor unit."""
+        lake = workspace.open().lake
+        invoices = lake.scan(DIM_INVOICE, [WHOLE]).collect()
+
+        def check(key: str) -> None:
+            lines = lake.scan(MART_ALLOCATION_MONTHLY, [key]).collect()
+            facts = lake.scan(FACT_INVOICE_LINES_MONTHLY, [key]).collect()
+            check_conserved(lines, facts, invoices, month=Month.parse(key))
+
+        return _verdict(context, workspace.open(), MART_ALLOCATION_MONTHLY, check)
+
+    return equals_the_bill
+
+
+def _journal_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=MART_JOURNAL_MONTHLY.name, name="journal_balances", blocking=True)
+    def journal_balances(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        """Debits equal credits in each currency."""
+        lake = workspace.open().lake
+
+        def check(key: str) -> None:
+            check_balanced(lake.scan(MART_JOURNAL_MONTHLY, [key]).collect(), Month.parse(key))
+
+        return _verdict(context, workspace.open(), MART_JOURNAL_MONTHLY, check)
+
+    return journal_balances
+
+
+def _verdict(
+    context: dg.AssetCheckExecutionContext, workspace: Workspace, table: Table, check: Callable[[str], None]
+) -> dg.AssetCheckResult:
+    """Runs ``check`` over the partitions of the run, or over all that are stored; every difference is named."""
+    has_keys = context.has_partition_key or context.has_partition_key_range
+    unequal: list[str] = []
+    for key in context.partition_keys if has_keys else workspace.lake.partitions(table):
+        try:
+            check(key)
+        except ConservationError as error:
+            unequal.append(str(error))
+    return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": dg.MetadataValue.json(unequal)})

@@ -1,0 +1,180 @@
+"""The command ``explain``: from a published number back to lines of source files."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
+
+if TYPE_CHECKING:
+    from assets.explained import Bill, Explanation, Record, SourceFile, Usage
+    from assets.resources import Workspace
+
+_ATTOS = 10**18
+_PATH = ("business_unit_name", "department_name", "team_name", "project_id", "investigation_id")
+_INVOICE_LINE = ("service_name", "charge_kind", "charge_category", "model_id", "sub_account_id", "invoice_id")
+
+
+def explain(
+    line_id: Annotated[str, typer.Argument(help="Id of a line of the chargeback or of a statement, or its beginning.")],
+    *,
+    events: Annotated[int, typer.Option(min=0, max=1000, help="How many charges and events to show, the largest first.")] = 5,
+    as_of: Annotated[str, typer.Option(help="Explain the line as it was booked then: a day or an instant.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Walk from a number of the chargeback to its rule, bill, usage and events, and to the lines of the source files."""
+    from assets.explain import explain_line  # imports Dagster, which takes seconds
+    from assets.resources import open_workspace
+
+    workspace = open_workspace(str(config.resolve()))
+    found = explain_line(_as_of(workspace, as_of) if as_of else workspace, line_id, events=events)
+    if as_json:
+        typer.echo(json.dumps(plain(found), indent=1, ensure_ascii=False))
+    else:
+        Console(highlight=False).print(_tree(found), soft_wrap=True)
+    if found.all_faults:
+        for fault in found.all_faults:
+            typer.echo(f"FAULT: {fault}", err=True)
+        raise typer.Exit(1)
+
+
+def _as_of(workspace: Workspace, text: str) -> Workspace:
+    from assets.as_of import AsOfWorkspace, parse_instant
+
+    try:
+        instant = parse_instant(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return AsOfWorkspace(workspace.settings, instant)
+
+
+def plain(value: Any) -> Any:
+    """An explanation as JSON can say it: amounts as plain decimal text, shares as fractions, nothing left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        found = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        derived = {name: plain(getattr(value, name)) for name in ("matches", "share") if hasattr(type(value), name)}
+        return found | derived
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, dt.date | Fraction):
+        return value.isoformat() if isinstance(value, dt.date) else str(value)
+    return value
+
+
+def _tree(found: Explanation, role: str = "line") -> Tree:
+    line, currency = found.line, found.line["billing_currency"]
+    tree = Tree(_text(f"{role} {line['line_id']}: {_amount(line['allocated_cost'])} {currency}", "bold"))
+    owner = " > ".join(str(line[name]) for name in _PATH if line[name])
+    tree.add(_text(f"{line['line_kind']}, booked in {line['month']:%Y-%m} ({line['period_status'] or 'not booked'}) for {owner}"))
+    tree.add(_text(f"cost center {line['cost_center_name']} ({line['cost_center_id']})"))
+    tree.add(_text(f"table {found.table}/{found.partition} {found.table_version[:12]}"))
+    for one in found.published:
+        tree.add(_text(f"published in {one.version} ({one.period_status}): {_amount(one.allocated_cost)} {currency}"))
+    if line["corrects_month"]:
+        tree.add(_text(f"corrects {line['corrects_month']:%Y-%m}: {line['correction_reason'] or 'no reason given'}"))
+    rule = tree.add(_text(f"rule {found.rule.name}: {found.rule.text}"))
+    for step in found.rule.steps:
+        rule.add(_text(f"step: {step}"))
+    if line["fx_rate"] is not None:
+        shown = f"{line['invoice_currency']} at {_amount(line['fx_rate'])} of {line['fx_rate_date']} ({line['fx_rate_source']})"
+        tree.add(_text(f"converted from {shown}"))
+    if found.bill:
+        _add_bill(tree, found.bill, currency)
+    if found.usage:
+        _add_usage(tree, found.usage, currency)
+    for one in found.related:
+        tree.add(_tree(one.explanation, one.role))
+    for note in found.notes:
+        tree.add(_text(f"note: {note}", "yellow"))
+    for fault in found.faults:
+        tree.add(_text(f"FAULT: {fault}", "bold red"))
+    return tree
+
+
+def _add_bill(tree: Tree, bill: Bill, currency: str) -> None:
+    line = bill.invoice_line
+    about = ", ".join(str(line[name]) for name in _INVOICE_LINE if name in line)
+    amount = f"{_amount(line['billed_cost'])} {line['billing_currency']}"
+    node = tree.add(_text(f"invoice line {line['invoice_line_id']}: {amount}: {about}"))
+    node.add(_text(f"{line['provider_name']} account {line['billing_account_id']}; table version {bill.table_version[:12]}"))
+    node.add(_text(f"shared by {bill.shares_count} line(s) of the chargeback: {_amount(bill.shares_total)} {currency}"))
+    for invoice in bill.invoices:
+        total = f"{_amount(invoice['invoice_total'])} {invoice['currency']}"
+        node.add(_text(f"invoice {invoice['invoice_id']} of {invoice['issued_date']}: {total}"))
+    charges = node.add(_text(f"{bill.charges_count} charge line(s) add up to {_amount(bill.charges_total)}"))
+    for one in bill.charges:
+        amount = f"{_amount(one.billed_cost)} {one.billing_currency}"
+        shown = charges.add(_text(f"{one.charge_date} {amount} {one.description or one.sku or ''}".rstrip()))
+        _add_source(shown, one.file, one.record)
+
+
+def _add_usage(tree: Tree, usage: Usage, currency: str) -> None:
+    node = tree.add(_text(f"usage of {usage.scope}{_share_text(usage, currency)}"))
+    for one in usage.days:
+        cost = "no price" if one.effective_cost is None else f"{_decimal(one.effective_cost)} {one.currency}"
+        counts = f"{one.rows_count} fact row(s), {one.requests_count} request(s), {one.total_tokens} tokens"
+        node.add(_text(f"{one.usage_date} {cost}: {counts}; fact_usage_daily {one.table_version[:12]}"))
+    if usage.events_kept:
+        events = node.add(_text(f"{usage.events_count} event(s) behind them"))
+        for event in usage.events:
+            cost = "no price" if event.effective_cost is None else f"{_amount(event.effective_cost)} {event.currency}"
+            shown = events.add(_text(f"{event.started_at:%Y-%m-%d %H:%M:%S} {event.event_id} {event.model_id}: {cost}"))
+            _add_source(shown, event.file, event.record)
+    for delivery in usage.deliveries:
+        shown = node.add(_text(f"{delivery.usage_date}: {delivery.loaded_count} row(s) of delivery {delivery.file.delivery_id}"))
+        _add_source(shown, delivery.file, None)
+
+
+def _share_text(usage: Usage, currency: str) -> str:
+    if usage.own is None or usage.all is None:
+        return ""
+    sides = [usage.own, usage.all]
+    if usage.measure == "cost":
+        own, total = (f"{_decimal(side / _ATTOS)} {currency}" for side in sides)
+    else:
+        own, total = (f"{_decimal(side)} {usage.measure}" for side in sides)
+    share = "nothing was used" if usage.share is None else f"{usage.share} = {_decimal(usage.share * 100, 6)} %"
+    return f": {own} of {total}; share {share}"
+
+
+def _add_source(tree: Tree, file: SourceFile, record: Record | None) -> None:
+    state = "matches" if file.matches else f"DOES NOT MATCH: found {file.found_sha256 or 'no object'}"
+    tree.add(_text(f"file {file.origin_key} of {file.source}, landed as {file.landed_key}", "" if file.matches else "bold red"))
+    tree.add(_text(f"sha256 {file.sha256} {state}", "" if file.matches else "bold red"))
+    if record:
+        quoted = record.raw_text if record.raw_text is not None else f"({record.note})"
+        tree.add(_text(f"record {record.raw_ordinal}: {quoted}"))
+
+
+def _text(text: str, style: str = "") -> str:
+    return f"[{style}]{escape(text)}[/{style}]" if style else escape(text)
+
+
+def _amount(amount: Decimal) -> str:
+    """All digits that mean something, and at least two decimals."""
+    whole, _, fraction = f"{amount:f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def _decimal(number: Fraction, digits: int = 18) -> str:
+    """A number rounded half-even to ``digits`` decimals, trailing zeros left out; the JSON output has it exact."""
+    scaled = round(number * 10**digits)
+    sign, text = "-" if scaled < 0 else "", str(abs(scaled)).rjust(digits + 1, "0")
+    fraction = text[-digits:].rstrip("0")
+    return f"{sign}{text[:-digits]}.{fraction}" if fraction else f"{sign}{text[:-digits]}"
