@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.booking import period_book
-from assets.closing import close_job, closing_assets
+from assets.closing import close_job, close_schedule, closing_assets
 from assets.closing_checks import closing_checks
 from assets.partitions import range_tags
 from assets.periods import edition_periods
@@ -83,11 +83,13 @@ class Shop:
 
     @property
     def definitions(self):
+        close = close_job()
         return dg.Definitions(
             assets=closing_assets(self.workspace.settings, failed_gates=self.gates),
             asset_checks=closing_checks(),
+            schedules=[close_schedule(self.workspace.settings, close)],
             jobs=[
-                close_job(),
+                close,
                 dg.define_asset_job("monthly", selection=dg.AssetSelection.assets(MART_CHARGEBACK_MONTHLY.name)),
             ],
             resources={"workspace": WorkspaceResource(config_file=str(self.config))},

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from assets.booking import booking_months, commit_booked
-from assets.closing import close_job, close_month, close_schedule
+from assets.closing import close_month
 from assets.closing_checks import closing_faults
 from assets.closing_facts import stale_inputs
 from assets.periods import edition_periods, period_states
@@ -325,10 +325,13 @@ def test_waiting_corrections_are_listed_by_the_month_they_correct(shop):
     ],
 )
 def test_schedule_closes_the_month_before_in_the_organizations_zone(shop, tick, partition):
-    schedule = close_schedule(shop.workspace.settings, close_job())
+    repository = shop.definitions.get_repository_def()
+    schedule = repository.get_schedule_def("close_month")
     instant = dt.datetime.fromisoformat(f"{tick}:00+00:00")
     with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=instant)
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=instant, repository_def=repository
+        )  # fmt: skip
         ticks = schedule.evaluate_tick(context).run_requests
     assert [request.partition_key for request in ticks] == ([partition] if partition else [])
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 9 8 * *", "America/New_York")
