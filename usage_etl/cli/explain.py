@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -99,8 +98,8 @@ def _tree(found: Explanation, role: str = "line") -> Tree:
         _add_bill(tree, found.bill, currency)
     if found.usage:
         _add_usage(tree, found.usage, currency)
-    for one in found.related:
-        tree.add(_tree(one.explanation, one.role))
+    for other in found.related:
+        tree.add(_tree(other.explanation, other.role))
     for note in found.notes:
         tree.add(_text(f"note: {note}", "yellow"))
     for fault in found.faults:
