@@ -15,7 +15,7 @@ def table_spec(table: Table, *, deps: Iterable[dg.AssetKey | str] = (), skippabl
     return dg.AssetSpec(
         table.name,
         deps=list(deps),
-        description=f"One row is {table.grain}.\n\n{(table.schema.__doc__ or '').strip()}",
+        description=f"One row is {table.grain}.\n\n{table.notes}".strip(),
         group_name=table.group,
         owners=[table.owner],
         kinds={"polars", "parquet"},

@@ -1,27 +1,29 @@
-"""Editions: the reports of a month rendered from marts and published with their manifest, data files first."""
+"""The executive edition of a month, rendered from marts; and what is published of a month in all."""
 
-import datetime as dt
 import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from assets.marts import through_date
+from assets.publishing import (
+    CHANGES,
+    CHARGEBACK,
+    EXECUTIVE,
+    closed_edition,
+    price_book_version,
+    publish_edition,
+    templates_of,
+)
 from assets.resources import Workspace
 from usage_etl import __version__
-from usage_etl.config import Settings
-from usage_etl.delivery.manifest import Document, Edition, ReportFile
-from usage_etl.delivery.publish import Publication, publish
-from usage_etl.lake import WHOLE
-from usage_etl.periods import Month, day_start
-from usage_etl.reports.chargeback_files import chargeback_files, control_totals
+from usage_etl.delivery.manifest import Document
+from usage_etl.delivery.publish import Publication
+from usage_etl.periods import Month
 from usage_etl.reports.executive import build_executive
 from usage_etl.reports.html import render_executive_html, render_executive_print_html
 from usage_etl.reports.inputs import ExecutiveInputs, ProofFacts
 from usage_etl.reports.model import ExecutiveReport
 from usage_etl.reports.pdf import render_pdf_document
-from usage_etl.reports.templates import Templates
 from usage_etl.schemas import (
-    DIM_PRICE,
     MART_ANOMALIES,
     MART_CHARGEBACK_MONTHLY,
     MART_DATA_QUALITY,
@@ -33,7 +35,6 @@ from usage_etl.schemas import (
 
 _log = logging.getLogger(__name__)
 
-EXECUTIVE, CHARGEBACK = "executive", "chargeback"
 REPORT_MODEL = "report.json"
 EXECUTIVE_READS = (
     MART_SUMMARY,
@@ -48,9 +49,11 @@ EXECUTIVE_READS = (
 
 
 def publish_executive(workspace: Workspace, month: Month) -> Publication:
-    """Builds the month's report model and publishes it with its PDF and its page."""
-    settings = workspace.settings
-    templates, key = templates_of(settings), month.first_day.isoformat()
+    """Builds the month's report model and publishes it with its PDF and its page; that of a closed month stands."""
+    standing, settings = closed_edition(workspace, EXECUTIVE, month), workspace.settings
+    if standing is not None:
+        return standing
+    templates = templates_of(settings)
     report = build_executive(
         _executive_inputs(workspace, month),
         organization_name=settings.organization.name,
@@ -69,21 +72,12 @@ def publish_executive(workspace: Workspace, month: Month) -> Publication:
         Document("index.html", page.encode(), "text/html; charset=utf-8"),
         Document(REPORT_MODEL, report.model_dump_json(indent=1).encode(), "application/json"),
     ]
-    reads = [f"{table.name}/{key}" for table in EXECUTIVE_READS]
-    return _publish(workspace, EXECUTIVE, month, files, reads=reads, totals={})
-
-
-def publish_chargeback(workspace: Workspace, month: Month) -> Publication:
-    """Publishes the month's finance files."""
-    lines = workspace.lake.scan(MART_CHARGEBACK_MONTHLY, [month.first_day.isoformat()]).collect()
-    totals = control_totals(lines, columns=("allocated_cost",))
-    reads = [f"{MART_CHARGEBACK_MONTHLY.name}/{month.first_day.isoformat()}"]
-    return _publish(workspace, CHARGEBACK, month, chargeback_files(lines), reads=reads, totals=totals)
+    return publish_edition(workspace, EXECUTIVE, month, files, reads=EXECUTIVE_READS, totals={})
 
 
 def published_files(workspace: Workspace, months: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[str, str, str]]]:
     """(place, bytes) of everything published for ``months`` and mailed, and the newest report's trust figures."""
-    folders = [f"{report}/{Month.parse(key)}/" for key in months for report in (EXECUTIVE, CHARGEBACK)]
+    folders = [f"{report}/{Month.parse(key)}/" for key in months for report in (EXECUTIVE, CHARGEBACK, CHANGES)]
     stable = [info for folder in folders for info in workspace.out.list(folder) if "/v-" not in info.key]
     found = [(workspace.out.address(info.key), info.bytes_count) for info in [*stable, *workspace.out.list("mail/")]]
     newest = ExecutiveReport.model_validate_json(workspace.out.read(f"{EXECUTIVE}/{Month.parse(months[-1])}/{REPORT_MODEL}"))
@@ -94,10 +88,9 @@ def _executive_inputs(workspace: Workspace, month: Month) -> ExecutiveInputs:
     lake, key = workspace.lake, month.first_day.isoformat()
     frames = {table: lake.scan(table, [key]).collect() for table in EXECUTIVE_READS}
     heads = {f"{table.name}/{key}": lake.head(table, key) for table in EXECUTIVE_READS}
-    prices = lake.head(DIM_PRICE, WHOLE)
     proof = ProofFacts(
         manifests={name: head.sha256 for name, head in heads.items() if head},
-        price_book_version=f"{prices.inputs['list_prices']}, {prices.sha256[:8]}" if prices else "absent",
+        price_book_version=price_book_version(workspace),
         code_version=__version__,
     )
     return ExecutiveInputs(
@@ -115,34 +108,3 @@ def _executive_inputs(workspace: Workspace, month: Month) -> ExecutiveInputs:
 def _chart_months(month: Month) -> tuple[Month, ...]:
     """Months that thirty days of bars can reach into; on 1 March they begin in January."""
     return month.previous.previous, month.previous, month
-
-
-def _publish(
-    workspace: Workspace,
-    report: str,
-    month: Month,
-    files: Sequence[ReportFile],
-    *,
-    reads: Sequence[str],
-    totals: Mapping[str, Mapping[str, str]],
-) -> Publication:
-    through = through_date(workspace, month)
-    tables = {table.name: table for table in EXECUTIVE_READS}
-    heads = {name: workspace.lake.head(tables[name.split("/")[0]], name.split("/")[1]) for name in reads}
-    edition = Edition(
-        report=report,
-        period=str(month),
-        period_status="preliminary" if through == month.last_day else "open",
-        as_of=day_start(through + dt.timedelta(days=1)),
-        control_totals=totals,
-        inputs={name: head.sha256 for name, head in heads.items() if head},
-        versions={"code": __version__},
-    )
-    with_lock = workspace.ledger.exclusive(f"{report}/{month}")
-    return publish(workspace.out, edition, files, lock=with_lock)
-
-
-def templates_of(settings: Settings) -> Templates:
-    """The shipped templates, with the configured folder over them."""
-    folder = settings.reports.templates
-    return Templates(Path(settings.resolve(folder)) if folder else None)

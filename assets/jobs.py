@@ -1,5 +1,6 @@
 """Jobs: what runs together. Every job has a maximal run time, because nothing else ends a run whose host has died."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +11,22 @@ MAX_RUNTIME = {"dagster/max_runtime": str(6 * 3600)}
 
 @dataclass(frozen=True)
 class Jobs:
-    """The four jobs of the pipeline, left to right in the asset graph."""
+    """The jobs of the pipeline, left to right in the asset graph, and the one that closes months."""
 
     land: Any
     daily: Any
     monthly: Any
     reports: Any
+    close: Any
 
     def all(self) -> list[Any]:
         """The jobs in order."""
-        return [self.land, self.daily, self.monthly, self.reports]
+        return [self.land, self.daily, self.monthly, self.reports, self.close]
 
 
-def pipeline_jobs(*, daily_keys: list[dg.AssetKey], monthly_keys: list[dg.AssetKey], report_keys: list[dg.AssetKey]) -> Jobs:
+def pipeline_jobs(
+    *, daily_keys: Sequence[dg.AssetKey], monthly_keys: Sequence[dg.AssetKey], report_keys: Sequence[dg.AssetKey], close: Any
+) -> Jobs:
     """Jobs over the asset keys of each partitioning; landing and directories are whatever has no partitions."""
     return Jobs(
         land=dg.define_asset_job(
@@ -49,4 +53,5 @@ def pipeline_jobs(*, daily_keys: list[dg.AssetKey], monthly_keys: list[dg.AssetK
             tags=MAX_RUNTIME,
             description="Render, publish and send the reports of a month; each content goes out once.",
         ),
+        close=close,
     )

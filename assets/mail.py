@@ -2,21 +2,54 @@
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from assets.editions import CHARGEBACK, EXECUTIVE, REPORT_MODEL, templates_of
+from assets.editions import REPORT_MODEL
+from assets.finance_edition import corrected_months
 from assets.marts import through_date
+from assets.papers import change_note_draft, statement_drafts
+from assets.publishing import CHARGEBACK, EXECUTIVE, month_status, templates_of
 from assets.resources import Workspace
 from usage_etl.config import read_secret
-from usage_etl.delivery.deliver import deliver_once, send_of
-from usage_etl.delivery.headers import parse_mailbox
+from usage_etl.delivery.deliver import EMAIL, deliver_once, send_of
+from usage_etl.delivery.headers import Mailbox, parse_mailbox
 from usage_etl.delivery.mail import FileMailer, Mailer, SmtpMailer
+from usage_etl.delivery.manifest import CLOSED
 from usage_etl.delivery.message import Attachment, Draft
+from usage_etl.errors import UndeliveredError
 from usage_etl.periods import Month, day_start
 from usage_etl.reports.chargeback_email import render_chargeback_email
 from usage_etl.reports.email import render_email
 from usage_etl.reports.model import ExecutiveReport
 from usage_etl.schemas import MART_CHARGEBACK_MONTHLY
+
+Letters = Sequence[tuple[Draft, Sequence[Mailbox]]]
+"""Mails of one month, each with whom it is for."""
+
+
+def executive_letters(workspace: Workspace, month: Month) -> Letters:
+    """The executive report to its recipients."""
+    return [(executive_draft(workspace, month), _mailboxes(workspace.settings.reports.executive_recipients))]
+
+
+def chargeback_letters(workspace: Workspace, month: Month) -> Letters:
+    """The finance files to their recipients."""
+    return [(chargeback_draft(workspace, month), _mailboxes(workspace.settings.reports.chargeback_recipients))]
+
+
+def statement_letters(workspace: Workspace, month: Month) -> Letters:
+    """The statement of each cost center to its owner, once ``reports.statements`` says so."""
+    return statement_drafts(workspace, month, status=month_status(workspace, month))
+
+
+def change_letters(workspace: Workspace, month: Month) -> Letters:
+    """Once ``month`` is closed: for each month that it corrects, the note to whoever got that month's finance files."""
+    if month_status(workspace, month) != CLOSED:
+        return []
+    return [
+        (change_note_draft(workspace, original, month), _mailboxes(workspace.ledger.recipients(CHARGEBACK, str(original), EMAIL)))
+        for original in corrected_months(workspace, month)
+    ]
 
 
 def executive_draft(workspace: Workspace, month: Month) -> Draft:
@@ -48,19 +81,33 @@ def chargeback_draft(workspace: Workspace, month: Month) -> Draft:
     )
 
 
-def mail_report(workspace: Workspace, draft: Draft, *, only_corrections: bool = False) -> Mapping[str, str]:
-    """Sends ``draft`` to the report's recipients who do not have it. Raises UndeliveredError when somebody has not.
+def send_letters(workspace: Workspace, letters: Letters, *, only_corrections: bool = False) -> Mapping[str, str]:
+    """Sends each draft to those who do not have it: ``report recipient`` to what became of it.
 
-    With ``only_corrections``, only to those who got this report and period with other content before.
+    With ``only_corrections``, only to those who got the same report and period with other content before. Every letter is
+    tried; raises UndeliveredError of the first that somebody has not got.
     """
-    settings = workspace.settings
-    recipients = {EXECUTIVE: settings.reports.executive_recipients, CHARGEBACK: settings.reports.chargeback_recipients}
-    mailboxes = [parse_mailbox(text) for text in recipients[draft.report]]
-    if only_corrections:
-        mailboxes = [mailbox for mailbox in mailboxes if workspace.ledger.has_other_content(send_of(draft, mailbox))]
-    delivered = deliver_once(workspace.ledger, mailer(workspace), draft, mailboxes)
-    delivered.raise_for_failures()
-    return {address: outcome.status for address, outcome in delivered.outcomes.items()}
+    outcomes: dict[str, str] = {}
+    failures: list[UndeliveredError] = []
+    for draft, recipients in letters:
+        chosen = [
+            mailbox
+            for mailbox in recipients
+            if not only_corrections or workspace.ledger.has_other_content(send_of(draft, mailbox))
+        ]
+        delivered = deliver_once(workspace.ledger, mailer(workspace), draft, chosen)
+        outcomes |= {f"{draft.report} {address}": outcome.status for address, outcome in delivered.outcomes.items()}
+        try:
+            delivered.raise_for_failures()
+        except UndeliveredError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return outcomes
+
+
+def _mailboxes(texts: Iterable[str]) -> list[Mailbox]:
+    return [parse_mailbox(text) for text in texts]
 
 
 def mailer(workspace: Workspace) -> Mailer:

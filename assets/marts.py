@@ -1,4 +1,4 @@
-"""Marts: tie-out, rollups, projection, anomalies and data quality; each one month, from facts only."""
+"""Marts: rollups, projection, anomalies, source costs and data quality; each one month, from facts only."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,6 @@ from assets.describe import table_spec
 from assets.partitions import monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource
-from usage_etl.allocation import reconcile_month
 from usage_etl.anomalies import spikes
 from usage_etl.config import Settings
 from usage_etl.facts.quality import data_quality_month
@@ -28,15 +27,11 @@ from usage_etl.schemas import (
     DIM_PRICE,
     DIM_TEAM,
     DIM_USER,
-    FACT_CHARGES_MONTHLY,
     FACT_DELIVERIES_DAILY,
-    FACT_PROVIDER_USAGE_DAILY,
     FACT_USAGE_DAILY,
-    FACT_USAGE_MONTHLY,
     MART_ANOMALIES,
     MART_DATA_QUALITY,
     MART_PROJECTION,
-    MART_RECONCILIATION_MONTHLY,
     MART_SOURCE_COSTS,
     MART_SPEND_DAILY,
     MART_SUMMARY,
@@ -52,7 +47,6 @@ HISTORY_DAYS = 120
 def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Definitions of every mart, in the order of the data's way."""
     builders: list[tuple[Table, tuple[Table, ...], MonthBuilder]] = [
-        (MART_RECONCILIATION_MONTHLY, (FACT_CHARGES_MONTHLY, FACT_USAGE_MONTHLY, FACT_PROVIDER_USAGE_DAILY), _reconciliation),
         (MART_SUMMARY, (FACT_USAGE_DAILY, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE), _summary),
         (MART_SPEND_DAILY, (FACT_USAGE_DAILY,), _spend_daily),
         (MART_PROJECTION, (FACT_USAGE_DAILY, DIM_BUDGET), _projection),
@@ -83,37 +77,11 @@ def through_date(workspace: Workspace, month: Month) -> dt.date:
     return min(month.last_day, workspace.as_of_date)
 
 
-def _reconciliation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
-    key = month.first_day.isoformat()
-    tolerance = workspace.settings.reconciliation.tolerance_pct
-    currency = workspace.settings.organization.currency
-
-    def build(charges: pl.LazyFrame, usage: pl.LazyFrame, provider_usage: pl.LazyFrame) -> pl.DataFrame:
-        reported = provider_usage.group_by(
-            pl.col("host").cast(pl.String).alias("provider"),
-            pl.col("source_account").cast(pl.String).alias("account"),
-            pl.col("model_id").cast(pl.String),
-        ).agg(_known_sum())
-        return reconcile_month(
-            charges.collect(),
-            usage.collect(),
-            reported.collect(),
-            month=month,
-            tolerance_pct=tolerance,
-            organization_currency=currency,
-        )
-
-    reads = {FACT_CHARGES_MONTHLY: [key], FACT_USAGE_MONTHLY: [key], FACT_PROVIDER_USAGE_DAILY: day_keys(key)}
-    return commit_derived(
-        workspace, MART_RECONCILIATION_MONTHLY, key, reads, build, settings={"tolerance_pct": tolerance, "currency": currency}
-    )
-
-
 def _summary(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, organization = month.first_day.isoformat(), workspace.settings.organization
     through = through_date(workspace, month)
-    earlier = workspace.lake.partitions(FACT_USAGE_DAILY)
-    first_covered = dt.date.fromisoformat(earlier[0]) if earlier else None
+    filled = workspace.lake.filled_partitions(FACT_USAGE_DAILY)
+    first_covered = dt.date.fromisoformat(filled[0]) if filled else None
     reads = {
         FACT_USAGE_DAILY: [*day_keys(month.previous.first_day.isoformat()), *day_keys(key)],
         DIM_USER: [WHOLE],

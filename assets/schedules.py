@@ -8,9 +8,32 @@ import dagster as dg
 
 from assets.jobs import Jobs
 from assets.partitions import range_tags
-from assets.reports import MAIL_CHARGEBACK, MAIL_EXECUTIVE, REPORT_CHARGEBACK, REPORT_EXECUTIVE
+from assets.reports import FINANCE_REPORTS, MAIL_EXECUTIVE, REPORT_EXECUTIVE
 from usage_etl.config import Settings
 from usage_etl.periods import Month
+from usage_etl.schemas import (
+    FACT_INVOICE_LINES_MONTHLY,
+    MART_ALLOCATION_MONTHLY,
+    MART_CHARGEBACK_MONTHLY,
+    MART_INVOICE_TIE_OUT,
+    MART_JOURNAL_MONTHLY,
+    MART_RECONCILIATION_DAILY,
+    MART_RECONCILIATION_MONTHLY,
+)
+
+FINANCE_TABLES = tuple(
+    table.name
+    for table in (
+        FACT_INVOICE_LINES_MONTHLY,
+        MART_RECONCILIATION_DAILY,
+        MART_RECONCILIATION_MONTHLY,
+        MART_INVOICE_TIE_OUT,
+        MART_ALLOCATION_MONTHLY,
+        MART_CHARGEBACK_MONTHLY,
+        MART_JOURNAL_MONTHLY,
+    )
+)
+"""What the finance files of a month are made from, brought up to date with invoices and rules before they are made."""
 
 
 def pipeline_schedules(settings: Settings, jobs: Jobs) -> list[dg.ScheduleDefinition]:
@@ -39,12 +62,12 @@ def pipeline_schedules(settings: Settings, jobs: Jobs) -> list[dg.ScheduleDefini
         run_key = f"executive:{context.scheduled_execution_time:%Y-%m-%d}"
         return _report_request(settings, month, run_key, REPORT_EXECUTIVE, MAIL_EXECUTIVE)
 
-    @dg.schedule(job=jobs.reports, cron_schedule=crons.monthly_chargeback, name="monthly_chargeback", **common)
+    @dg.schedule(job=jobs.close, cron_schedule=crons.monthly_chargeback, name="monthly_chargeback", **common)
     def monthly_chargeback(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        """The chargeback, alone, of the month before the tick's."""
+        """Tie-out, allocation and finance files, closing nothing, of the month before the tick's."""
         local = context.scheduled_execution_time.astimezone(ZoneInfo(zone))
         run_key = f"chargeback:{local:%Y-%m-%d}"
-        return _report_request(settings, Month.of(local.date()).previous, run_key, REPORT_CHARGEBACK, MAIL_CHARGEBACK)
+        return _report_request(settings, Month.of(local.date()).previous, run_key, *FINANCE_TABLES, *FINANCE_REPORTS)
 
     return [land_daily, daily_trailing_window, executive_report, monthly_chargeback]
 

@@ -155,9 +155,11 @@ def tables_page() -> str:
 def _table_section(table: Table) -> Iterator[str]:
     yield f"## {table.name}"
     yield ""
-    yield _docstring(table.schema)
+    yield f"One row is {table.grain}."
+    if table.notes:
+        yield ""
+        yield table.notes.replace("``", "`")
     yield ""
-    yield f"- One row is {table.grain}."
     yield f"- Partition: {_code(table.partition)}. Sorted by {', '.join(map(_code, table.sort_by))}. Owner: {_code(table.owner)}."
     if table.control_totals:
         yield f"- Sums kept in every commit's manifest: {', '.join(map(_code, table.control_totals))}."

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.installation import Installation
+from tests.acceptance.three_months_acts import Stage
 from usage_etl.demo import DemoSummary, write_demo
 from usage_etl.demo.organization import build_organization
 from usage_etl.demo.requests import Request
@@ -56,6 +57,12 @@ def northwind_copy(northwind: Installation, tmp_path: Path) -> Installation:
 def traffic(truth: DemoSummary) -> Mapping[dt.date, list[Request]]:
     """The demo's requests as they happened, by UTC day; nothing of this was read from a file."""
     return all_requests(truth.scenario, build_organization(truth.scenario))
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """Three months of Tidewater Labs; tests ask for the picture after an act. Acts that change it are the stage's own."""
+    return Stage(tmp_path_factory.mktemp("tidewater"))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from tests.assets.conftest import DEMO_MONTH, DEMO_SPAN
 from tests.assets.installation import DAYS, Installation, failures, metadata_of, recorded, request, write_small
 from usage_etl.errors import LakeError, TransientLakeError
 from usage_etl.lake import Commit
-from usage_etl.schemas import FACT_USAGE_DAILY, FACT_USAGE_HOURLY, STAGED_USAGE, USAGE_EVENTS
+from usage_etl.schemas import FACT_USAGE_DAILY, FACT_USAGE_HOURLY, MART_SUMMARY, STAGED_USAGE, USAGE_EVENTS
 
 KEYS = [day.isoformat() for day in DAYS]
 BAD = DAYS[2]
@@ -196,6 +196,15 @@ def test_a_broken_month_loses_only_that_month(landed: Installation, instance: dg
     assert instance.get_materialized_partitions(dg.AssetKey("fact_usage_monthly")) == {"2026-10-01"}
     assert instance.get_materialized_partitions(dg.AssetKey("fact_charges_monthly")) == {"2026-10-01", "2026-11-01"}
     assert landed.run("monthly", instance, "2026-10-01").success
+
+
+def test_a_month_is_not_compared_with_one_that_data_covers_in_part(landed: Installation, instance: dg.DagsterInstance) -> None:
+    """Days before the first data are built too, as after a backfill from start_date; they are no data to compare with."""
+    assert landed.run("daily", instance, "2026-10-01", "2026-11-02").success
+    assert landed.run("monthly", instance, "2026-10-01", "2026-11-01", only=("mart_summary",)).success
+    november = landed.workspace.lake.scan(MART_SUMMARY, ["2026-11-01"]).collect()
+    assert november.height
+    assert not november["previous_has_data"].any()
 
 
 def test_running_everything_twice_changes_no_byte_and_sends_nothing_twice(

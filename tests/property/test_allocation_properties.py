@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usage_etl.allocation.remainder import from_attos, largest_remainder, round_shares, to_attos
+from tests.unit.allocation.frames import allocate, directories, lines, usage
+from usage_etl.allocation.remainder import from_attos, largest_remainder, round_groups, round_shares, stable_hash, to_attos
 
 CENT = Decimal("0.01")
 UNITS = st.sampled_from([Decimal(1), CENT, Decimal("0.001")])
@@ -125,3 +126,64 @@ def test_a_dollar_in_three_goes_out_whole() -> None:
 def test_ties_are_served_in_the_same_order_on_every_machine() -> None:
     parts = largest_remainder(Decimal(2), [Decimal(1)] * 4, unit=Decimal(1), tie_keys=["north", "east", "south", "west"])
     assert parts == [0, 0, 1, 1]
+
+
+GROUPS = st.lists(st.tuples(st.lists(st.integers(-(10**24), 10**24), min_size=1, max_size=6), st.integers(1, 10**24)), max_size=5)
+
+
+def reference(shares: list[Fraction], names: list[str]) -> list[int]:
+    """The rule in its plainest words: cut, then one unit each to those that lost most, ties by hash."""
+    total = sum(shares, Fraction(0))
+    sign = -1 if total < 0 else 1
+    cut = [(sign * share).__floor__() for share in shares]
+    order = sorted(range(len(shares)), key=lambda at: (cut[at] - sign * shares[at], stable_hash(names[at])))
+    for at in order[: round(sign * total) - sum(cut)]:
+        cut[at] += 1
+    return [sign * units for units in cut]
+
+
+@given(groups=GROUPS)
+def test_groups_of_one_denominator_round_as_the_plain_rule_says(groups: list[tuple[list[int], int]]) -> None:
+    shares = [Fraction(numerator, denominator) for numerators, denominator in groups for numerator in numerators]
+    assert round_groups(groups, tie_keys=keys(len(shares))) == reference(shares, keys(len(shares)))
+
+
+@given(close=st.lists(st.integers(0, 3), min_size=2, max_size=8), denominator=st.integers(10**30, 10**36))
+def test_losses_that_agree_in_their_first_sixty_bits_are_told_apart(close: list[int], denominator: int) -> None:
+    groups = [([denominator // 3 + nudge], denominator) for nudge in close]
+    shares = [Fraction(numerators[0], below) for numerators, below in groups]
+    assert round_groups(groups, tie_keys=keys(len(close))) == reference(shares, keys(len(close)))
+
+
+LEVELS = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(1, 10**12)), min_size=1, max_size=9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(teams=LEVELS, cost=st.decimals(-(10**6), 10**6, places=2))
+def test_divisions_from_the_top_down_equal_one_division_where_the_shares_multiply(
+    teams: list[tuple[str, int]], cost: Decimal
+) -> None:
+    """By department and then by team, each by metered cost, is by team."""
+    rows = [
+        {"team_id": f"team-{number}", "department_id": department, "effective_cost": Decimal(attos).scaleb(-18)}
+        for number, (department, attos) in enumerate(teams)
+    ]
+    owners = directories(teams=[{name: row[name] for name in ("team_id", "department_id")} for row in rows])
+    bill = lines({"charge_category": "Purchase", "billed_cost": cost})
+    step = {"method": "proportional", "weight": "cost"}
+    deep = [{**step, "level": "department"}, {**step, "level": "team"}]
+    flat = allocate(bill, usage(*rows), owners)
+    divided = allocate(bill, usage(*rows), owners, rules=[{"name": "deep", "steps": deep}])
+    columns = ("line_id", "team_id", "allocated_cost")
+    assert divided.select(columns).equals(flat.select(columns))
+
+
+@settings(max_examples=40, deadline=None)
+@given(weights=st.lists(st.integers(1, 10**15), min_size=1, max_size=9), cost=st.decimals(-(10**9), 10**9, places=3))
+def test_every_line_is_less_than_one_minor_unit_from_its_exact_share(weights: list[int], cost: Decimal) -> None:
+    rows = [{"team_id": f"t{number}", "effective_cost": Decimal(weight).scaleb(-9)} for number, weight in enumerate(weights)]
+    found = allocate(lines({"charge_category": "Purchase", "billed_cost": cost}), usage(*rows))
+    for team, paid in found.select("team_id", "allocated_cost").iter_rows():
+        share = Fraction(cost) * weights[int(team[1:])] / sum(weights)
+        assert abs(Fraction(paid) - share) < Fraction(1, 100)
+    assert sum(found["allocated_cost"]) == round(cost, 2)

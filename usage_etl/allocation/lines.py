@@ -135,37 +135,33 @@ class _Behind:
     def __init__(self, parts: Sequence[Part], weights: UsageWeights) -> None:
         self._weights = weights
         self._named: dict[str, set[str]] = defaultdict(set)
-        carriers: dict[tuple[AccountKey, str | None], tuple[bool, str]] = {}
+        self._carriers: dict[tuple[str, str | None, str | None], tuple[bool, str]] = {}
         for part in parts:
             origin = part.origin
-            if origin.charge_kind not in _USAGE_KINDS or origin.line is None:
+            if origin.charge_kind not in _USAGE_KINDS:
                 continue
-            if origin.model_id is not None:
+            if origin.model_id is not None and origin.line is not None:
                 self._named[origin.provider_name].add(origin.model_id)
-            key, rank = (account_of(origin), origin.model_id), _rank(origin)
-            carriers[key] = min(carriers.get(key, rank), rank)
-        self._carriers = carriers
+            key, rank = _carried(origin), _rank(origin)
+            self._carriers[key] = min(self._carriers.get(key, rank), rank)
 
     def counts(self, part: Part) -> tuple[Mapping[int, int], Mapping[int, int]]:
         """Owner to requests, and owner to tokens, behind the lines of a part."""
         origin = part.origin
         if origin.charge_kind not in _USAGE_KINDS or part.number:
             return {}, {}
-        if origin.line is not None and self._carriers[account_of(origin), origin.model_id] != _rank(origin):
+        if self._carriers[_carried(origin)] != _rank(origin):
             return {}, {}
         if origin.model_id is not None:
             return self._sums(origin.provider_name, [origin.model_id])
         named = self._named[origin.provider_name]
-        return self._sums(
-            origin.provider_name, [name for name in self._weights.models(origin.provider_name) if name not in named]
-        )
+        unnamed = [name for name in self._weights.models(origin.provider_name) if name not in named]
+        return self._sums(origin.provider_name, unnamed)
 
     def _sums(self, host: str, models: Sequence[str]) -> tuple[Mapping[int, int], Mapping[int, int]]:
-        requests, tokens = (
-            _added([self._weights.counts(host, model_id, what).by_owner for model_id in models])
-            for what in ("requests", "tokens")
-        )
-        return requests, tokens
+        requests = [self._weights.counts(host, model_id, "requests").by_owner for model_id in models]
+        tokens = [self._weights.counts(host, model_id, "tokens").by_owner for model_id in models]
+        return _added(requests), _added(tokens)
 
 
 def _added(each: Sequence[Mapping[int, int]]) -> Mapping[int, int]:
@@ -178,7 +174,13 @@ def _added(each: Sequence[Mapping[int, int]]) -> Mapping[int, int]:
     return sums
 
 
+def _carried(origin: Origin) -> tuple[str, str | None, str | None]:
+    """Whose requests the origin may carry: a model on an account; estimates of one model share them over currencies."""
+    return origin.provider_name, origin.billing_account_id, origin.model_id
+
+
 def _rank(origin: Origin) -> tuple[bool, str]:
-    assert origin.line is not None, "only invoice lines are ranked"
+    if origin.line is None:
+        return False, origin.invoice_currency
     keys = origin.line.keys
     return keys["processing"] not in (None, "standard"), keys["invoice_line_id"]

@@ -14,6 +14,7 @@ from usage_etl import __version__
 from usage_etl.cli.doctor import run_checks
 from usage_etl.cli.init import write_starter
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
+from usage_etl.cli.periods import register as register_periods
 from usage_etl.cli.prices import app as prices_app
 from usage_etl.cli.show import print_checks, print_summary
 from usage_etl.cli.sources import app as sources_app
@@ -31,6 +32,7 @@ console = Console(highlight=False)
 
 app.add_typer(prices_app, name="prices")
 app.add_typer(sources_app, name="sources")
+register_periods(app)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.assembly import build_definitions
+from assets.closing_checks import closing_faults
 from assets.editions import published_files
 from assets.failure_mail import first_cause
 from assets.partitions import month_keys, range_tags
@@ -109,10 +110,10 @@ def settle_send(config: Path, key: str, *, has_arrived: bool, reason: str) -> Se
 
 
 def verify_lake(config: Path) -> list[str]:
-    """Faults of the stored tables against their manifests, and of the delivery index in itself."""
+    """Faults of the stored tables against their manifests, of the delivery index in itself, and of the period book."""
     stored = [table for table in TABLES if not table.name.startswith("staged_")]
     workspace = open_workspace(str(config.resolve()))
-    return [*workspace.lake.verify(stored), *workspace.index.faults()]
+    return [*workspace.lake.verify(stored), *workspace.index.faults(), *closing_faults(workspace)]
 
 
 def _check_days(workspace: Workspace, first: dt.date | None, last: dt.date | None) -> None:

@@ -117,6 +117,16 @@ class SendLedger:
         )
         return bool(others)
 
+    def recipients(self, report: str, period: str, channel: str) -> list[str]:
+        """Who got, or may have got, this report and period with any content; each address once."""
+        found = self._records(
+            sends.c.report == report,
+            sends.c.period == period,
+            sends.c.channel == channel,
+            sends.c.status.in_(("claimed", "sent", "ambiguous")),
+        )
+        return sorted({record.send.recipient.lower(): record.send.recipient for record in found}.values())
+
     def mark_sent(self, send_key: str, reason: str = "") -> None:
         """The message was taken over. Also right for a claim that went stale while its process was still alive."""
         self._move(send_key, "sent", reason, ("claimed", "ambiguous"))

@@ -28,7 +28,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from usage_etl.delivery.manifest import CLOSED, MANIFEST_NAME, Edition, ReportFile, canonical_json, manifest_bytes, says_the_same
+from usage_etl.delivery.manifest import (
+    CLOSED,
+    MANIFEST_NAME,
+    Document,
+    Edition,
+    ReportFile,
+    canonical_json,
+    manifest_bytes,
+    says_the_same,
+)
 from usage_etl.delivery.store import OutStore
 from usage_etl.errors import ClosedPeriodError, IntegrityError
 from usage_etl.keys import sha256_hex
@@ -70,12 +79,39 @@ def publish(
             manifest, is_new = _next_manifest(store, edition, files, current), True
             _write_version(store, edition, manifest, files)
             _write_latest(store, edition, manifest)
-        _complete_stable_copies(store, edition, manifest, files)
-    stable_names = sorted([*(file.name for file in files), MANIFEST_NAME])
+        _complete_stable_copies(store, edition.prefix, manifest, files)
+    return _publication(edition.prefix, manifest, is_new=is_new)
+
+
+def publish_again(store: OutStore, edition_prefix: str, *, lock: AbstractContextManager[object]) -> Publication:
+    """The version in force below ``<report>/<period>`` as it was published; a publication that was cut short is completed.
+
+    Raises IntegrityError when there is none, or its objects were changed by others.
+    """
+    with lock:
+        manifest = _published(store, edition_prefix)
+        if manifest is None:
+            raise IntegrityError(f"{edition_prefix}/{LATEST_NAME}", "content", "a pointer", "absent")
+        prefix = _version_prefix(edition_prefix, manifest.sha256)
+        files = [_stored(store, prefix, entry) for entry in manifest.content["files"]]
+        _complete_stable_copies(store, edition_prefix, manifest, files)
+    return _publication(edition_prefix, manifest, is_new=False)
+
+
+def _stored(store: OutStore, version_prefix: str, entry: Mapping[str, Any]) -> Document:
+    key = f"{version_prefix}/{entry['name']}"
+    content = store.read(key)
+    if sha256_hex(content) != entry["sha256"]:
+        raise IntegrityError(key, "sha256", entry["sha256"], sha256_hex(content))
+    return Document(entry["name"], content, entry["media_type"])
+
+
+def _publication(edition_prefix: str, manifest: _Manifest, *, is_new: bool) -> Publication:
+    names = sorted([*_names_of(manifest.data), MANIFEST_NAME])
     return Publication(
         manifest_sha256=manifest.sha256,
-        version_prefix=_version_prefix(edition.prefix, manifest.sha256),
-        stable_keys={name: f"{edition.prefix}/{name}" for name in stable_names},
+        version_prefix=_version_prefix(edition_prefix, manifest.sha256),
+        stable_keys={name: f"{edition_prefix}/{name}" for name in names},
         restates=manifest.content["restates"],
         is_new=is_new,
     )
@@ -165,29 +201,29 @@ def _write_latest(store: OutStore, edition: Edition, manifest: _Manifest) -> Non
     store.write(f"{edition.prefix}/{LATEST_NAME}", canonical_json(pointer), content_type=_JSON)
 
 
-def _complete_stable_copies(store: OutStore, edition: Edition, manifest: _Manifest, files: Sequence[ReportFile]) -> None:
-    manifest_key = f"{edition.prefix}/{MANIFEST_NAME}"
+def _complete_stable_copies(store: OutStore, edition_prefix: str, manifest: _Manifest, files: Sequence[ReportFile]) -> None:
+    manifest_key = f"{edition_prefix}/{MANIFEST_NAME}"
     standing = _read_or_none(store, manifest_key)
-    copies = {f"{edition.prefix}/{file.name}": file for file in files}
+    copies = {f"{edition_prefix}/{file.name}": file for file in files}
     if standing == manifest.data and all(_read_or_none(store, key) == file.content for key, file in copies.items()):
         return
     if standing is not None:
         store.delete(manifest_key)
     is_regular = standing is not None and sha256_hex(standing) == manifest.content["restates"]
-    earlier = _names_of(standing) if standing and is_regular else _names_since_first(store, edition, manifest)
+    earlier = _names_of(standing) if standing and is_regular else _names_since_first(store, edition_prefix, manifest)
     for name in sorted(earlier - {file.name for file in files}):
-        store.delete(f"{edition.prefix}/{name}")
+        store.delete(f"{edition_prefix}/{name}")
     for key, file in copies.items():
         store.write(key, file.content, content_type=file.media_type)
     store.write(manifest_key, manifest.data, content_type=_JSON)
 
 
-def _names_since_first(store: OutStore, edition: Edition, manifest: _Manifest) -> set[str]:
+def _names_since_first(store: OutStore, edition_prefix: str, manifest: _Manifest) -> set[str]:
     """Names of all files published for the period before: after a publication that was cut short any may still stand."""
     names: set[str] = set()
     replaced = manifest.content["restates"]
     while replaced is not None:
-        data = store.read(f"{_version_prefix(edition.prefix, replaced)}/{MANIFEST_NAME}")
+        data = store.read(f"{_version_prefix(edition_prefix, replaced)}/{MANIFEST_NAME}")
         names |= _names_of(data)
         replaced = json.loads(data)["restates"]
     return names

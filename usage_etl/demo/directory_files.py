@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+from usage_etl.demo.csv_text import csv_text
 from usage_etl.demo.features import FEATURES
 from usage_etl.demo.models import MODELS
 from usage_etl.demo.organization import DIRECTORY_START, EMAIL_DOMAIN, ORGANIZATION_ID, RUNAWAY_TEAM, TEAMS, Organization, Team
@@ -43,20 +42,24 @@ class Budget:
 def directory_files(organization: Organization, budgets: Sequence[Budget]) -> dict[str, str]:
     """File name to text of each directory file."""
     return {
-        "users.csv": _csv(
+        "users.csv": csv_text(
             ("user_id", "user_name", "user_email", "team_id", "valid_from", "valid_to"),
             ((p.user_id, p.name, p.email, team, start, end) for p in organization.people for team, start, end in p.teams),
         ),
-        "teams.csv": _csv((*_TEAM_COLUMNS, "owner_email", "valid_from", "valid_to"), map(_team_row, TEAMS)),
-        "api_keys.csv": _csv(
-            ("api_key_id", "api_key_name", "team_id", "valid_from", "valid_to"),
-            ((key.key_id, key.alias, key.team_id, key.valid_from, key.valid_to) for key in organization.keys),
+        "teams.csv": csv_text((*_TEAM_COLUMNS, "owner_email", "valid_from", "valid_to"), map(_team_row, TEAMS)),
+        "api_keys.csv": csv_text(
+            ("api_key_id", "api_key_name", "team_id", "split_pct", "valid_from", "valid_to"),
+            (
+                (key.key_id, key.alias, team, split_pct, key.valid_from, key.valid_to)
+                for key in organization.keys
+                for team, split_pct in key.owners
+            ),
         ),
-        "features.csv": _csv(
+        "features.csv": csv_text(
             ("feature_id", "feature_name", "product_id", "product_name", "valid_from", "valid_to"),
             ((f.feature_id, f.name, f.product_id, f.product_name, DIRECTORY_START, None) for f in FEATURES),
         ),
-        "budgets.csv": _csv(
+        "budgets.csv": csv_text(
             ("scope_kind", "scope_id", "monthly_budget", "currency", "valid_from", "valid_to"),
             ((b.scope_kind, b.scope_id, b.monthly_budget, "USD", b.valid_from, None) for b in budgets),
         ),
@@ -73,7 +76,7 @@ def contract_file(scenario: Scenario) -> str:
     """The negotiated prices as the contract price file."""
     columns = [f"{name}_per_mtok" for name in TOKEN_CLASSES]
     note = f"Enterprise agreement NW-{scenario.contract_start:%Y-%m}: {DISCOUNT_PCT} % below list"
-    return _csv(
+    return csv_text(
         ("provider", "model_id", "processing", "context_min_tokens", "valid_from", "valid_to", *columns, "currency", "note"),
         (
             (rate.provider, rate.model_id, rate.processing, 0, rate.valid_from, None, *_dollars_per_mtok(rate), "USD", note)
@@ -114,11 +117,3 @@ def _month_end(scenario: Scenario, spent: Decimal) -> Decimal:
 
 def _weight(days: Iterable[dt.date]) -> Decimal:
     return sum((_WEEKEND_WEIGHT if day.weekday() >= 5 else Decimal(1) for day in days), Decimal(0))
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(["" if cell is None else str(cell) for cell in row] for row in rows)
-    return target.getvalue()

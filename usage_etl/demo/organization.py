@@ -69,6 +69,16 @@ class ApiKey:
     valid_to: dt.date | None = None
     is_listed: bool = True
     """Whether the directory knows it."""
+    shared_with: tuple[str, int] | None = None
+    """Another team, and the percent that it pays: less than half, so usage shows ``team_id``."""
+
+    @property
+    def owners(self) -> tuple[tuple[str, int | None], ...]:
+        """Who pays which percent, main owner first; None is all of it."""
+        if self.shared_with is None:
+            return ((self.team_id, None),)
+        other, percent = self.shared_with
+        return ((self.team_id, 100 - percent), (other, percent))
 
     def is_valid_on(self, day: dt.date) -> bool:
         """Whether the key works on ``day``."""
@@ -148,6 +158,8 @@ TEAMS = (
 RUNAWAY_ALIAS = "qa-regression-runner"
 RUNAWAY_TEAM = "team-qa"
 ROTATED_ALIAS = "svc-behavioral-analysis"
+SHARED_ALIAS = "svc-sla-digest"
+_SHARED_WITH = ("team-servicedesk", 40)
 _MOVE = ("team-apps", "team-data")
 _FAVOURITES = ("claude-opus-5", "claude-sonnet-4-6", "gpt-5.6-sol", "gpt-5.2", "gpt-5.4-mini", "gemini-2.5-pro")
 
@@ -210,7 +222,8 @@ def _keys(scenario: Scenario) -> list[ApiKey]:
             keys.append(ApiKey(alias, feature.owner_team, DIRECTORY_START, scenario.key_rotation))
             keys.append(ApiKey(alias, feature.owner_team, scenario.key_rotation))
         else:
-            keys.append(ApiKey(alias, feature.owner_team, DIRECTORY_START))
+            shared_with = _SHARED_WITH if alias == SHARED_ALIAS else None
+            keys.append(ApiKey(alias, feature.owner_team, DIRECTORY_START, shared_with=shared_with))
     keys.append(ApiKey(RUNAWAY_ALIAS, RUNAWAY_TEAM, DIRECTORY_START))
     return keys
 

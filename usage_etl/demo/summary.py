@@ -13,9 +13,10 @@ from usage_etl.demo.anthropic_pages import OUTAGE_CREDIT
 from usage_etl.demo.bill import SANDBOX, Bill
 from usage_etl.demo.directory_files import Budget
 from usage_etl.demo.dirt import DUPLICATE_KINDS, QUARANTINED_KINDS
+from usage_etl.demo.finance_files import Invoice
 from usage_etl.demo.models import BILLED_PROVIDERS
 from usage_etl.demo.openai_pages import PROMOTIONAL_CREDIT
-from usage_etl.demo.organization import ROTATED_ALIAS, RUNAWAY_ALIAS, RUNAWAY_TEAM, Organization
+from usage_etl.demo.organization import ROTATED_ALIAS, RUNAWAY_ALIAS, RUNAWAY_TEAM, SHARED_ALIAS, Organization
 from usage_etl.demo.scenario import Scenario
 from usage_etl.demo.truth import MonthAmounts, Truth, by_key, dollars
 from usage_etl.periods import Month
@@ -28,7 +29,7 @@ class WrittenFiles:
     """Files and bytes on disk, by kind and in all."""
 
     files_count: Mapping[str, int]
-    """By kind: litellm, openai_costs, openai_usage, anthropic_costs, anthropic_usage, directory, prices, settings."""
+    """By kind: litellm, openai_costs, openai_usage, anthropic_costs, anthropic_usage, directory, finance, prices, settings."""
     bytes_count: int
     log_lines_count: int
     """Lines that are not blank in all readable log files."""
@@ -100,7 +101,12 @@ class DemoSummary:
     """Before and from ``scenario.key_rotation``."""
     stranger_user_id: str
     stranger_key_id: str
+    shared_key_id: str
+    """Key whose cost two teams share."""
+    shared_key_owners: tuple[tuple[str, int], ...]
+    """Who pays which percent of it; the first is who usage shows."""
     budgets: tuple[Budget, ...]
+    invoices: tuple[Invoice, ...]
 
     @property
     def settings_path(self) -> Path:
@@ -115,11 +121,13 @@ def summarize(
     *,
     written: WrittenFiles,
     truth: Truth,
-    bill: Bill,
+    billing: Billing,
+    invoices: tuple[Invoice, ...],
     dirt: Counter[str],
     budgets: tuple[Budget, ...],
 ) -> DemoSummary:
     """The summary of one written demo."""
+    shared = organization.key(SHARED_ALIAS, scenario.first_day)
     old_key, new_key = (key for key in organization.keys if key.alias == ROTATED_ALIAS)
     moved_from, moved_to = organization.mover.teams
     return DemoSummary(
@@ -127,7 +135,7 @@ def summarize(
         scenario=scenario,
         written=written,
         usage=_usage(truth),
-        billing=_billing(scenario, bill),
+        billing=billing,
         dirt=dict(sorted(dirt.items())),
         duplicates_count=sum(dirt[kind] for kind in DUPLICATE_KINDS),
         quarantined_count=sum(dirt[kind] for kind in QUARANTINED_KINDS),
@@ -137,7 +145,10 @@ def summarize(
         rotated_key_ids=(old_key.key_id, new_key.key_id),
         stranger_user_id=organization.stranger_user_id,
         stranger_key_id=organization.stranger_key.key_id,
+        shared_key_id=shared.key_id,
+        shared_key_owners=tuple((team, percent or 100) for team, percent in shared.owners),
         budgets=budgets,
+        invoices=invoices,
     )
 
 
@@ -153,7 +164,8 @@ def _usage(truth: Truth) -> Usage:
     )
 
 
-def _billing(scenario: Scenario, bill: Bill) -> Billing:
+def billing_of(scenario: Scenario, bill: Bill) -> Billing:
+    """What the bills of the window say, credits that were granted within it included."""
     months = sorted({Month.of(day) for day in scenario.days()})
     pairs = [(provider, month) for provider in BILLED_PROVIDERS for month in months]
     dated = (

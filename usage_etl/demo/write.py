@@ -1,4 +1,4 @@
-"""Writes the demo organisation as files: logs, bills, directories, prices and a settings file that reads them."""
+"""Writes the demo organisation as files: logs, bills, directories, prices, invoices and a settings file that reads them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from pathlib import Path
 from usage_etl.demo import anthropic_pages, openai_pages
 from usage_etl.demo.bill import Bill, add_bypass
 from usage_etl.demo.directory_files import contract_file, directory_files, planned_budgets
+from usage_etl.demo.finance_files import finance_files, planned_invoices
 from usage_etl.demo.litellm_files import LogFiles
 from usage_etl.demo.litellm_rows import RowWriter
 from usage_etl.demo.organization import build_organization
+from usage_etl.demo.owner_files import owner_files
 from usage_etl.demo.rates import RateCard
 from usage_etl.demo.scenario import Scenario
 from usage_etl.demo.settings_file import FIRST_LINE, settings_text
-from usage_etl.demo.summary import SETTINGS_NAME, DemoSummary, WrittenFiles, summarize
+from usage_etl.demo.summary import SETTINGS_NAME, DemoSummary, WrittenFiles, billing_of, summarize
 from usage_etl.demo.traffic import all_requests
 from usage_etl.demo.truth import Truth
 from usage_etl.errors import ConfigError
@@ -52,6 +54,8 @@ def write_demo(
         bill.add_all(requests)
     add_bypass(bill, scenario)
     budgets = tuple(planned_budgets(scenario, truth))
+    billing = billing_of(scenario, bill)
+    invoices = planned_invoices(scenario, usage=billing.usage, granted=billing.credits)
     output = _Output(target)
     dirt: Counter[str] = Counter()
     lines_count = 0
@@ -60,10 +64,22 @@ def write_demo(
         lines_count += file.lines_count
     _write_bills(output, scenario, bill)
     output.write_texts("directory", "directory", directory_files(organization, budgets).items())
+    output.write_texts("directory", "directory", owner_files(by_day).items())
+    output.write_texts("finance", "finance", finance_files(scenario, invoices).items())
     output.write_texts("prices", "prices", [("contract.csv", contract_file(scenario))])
     output.write_texts("settings", ".", [(SETTINGS_NAME, settings_text(scenario))])
     written = WrittenFiles(dict(output.files), output.bytes_count, lines_count)
-    return summarize(target, scenario, organization, written=written, truth=truth, bill=bill, dirt=dirt, budgets=budgets)
+    return summarize(
+        target,
+        scenario,
+        organization,
+        written=written,
+        truth=truth,
+        billing=billing,
+        invoices=invoices,
+        dirt=dirt,
+        budgets=budgets,
+    )
 
 
 class _Output:
@@ -93,7 +109,7 @@ def _clear(target: Path) -> None:
     settings = target / SETTINGS_NAME
     if not settings.is_file() or not settings.read_text(encoding="utf-8").startswith(FIRST_LINE):
         raise ConfigError(str(target), ["is not empty and holds no demo; name a new or an empty folder for it"])
-    for name in ("landing", "directory", "prices"):
+    for name in ("landing", "directory", "prices", "finance"):
         shutil.rmtree(target / name, ignore_errors=True)
 
 

@@ -17,7 +17,7 @@ _SEAT = (
 )
 _SEAT_UNIT = r"(?i)^(user|seat|licen[cs]e)s?([ -]months?)?$"
 _COMMITMENT = r"(?i)^commitment\b|\bsavings ?plans?\b|\breserv(ed|ation)\b|\bcommitted use\b"
-_CAPACITY = r"(?i)\bprovisioned\b|\bPTUs?\b|\bthroughput units?\b|\bmodel units?\b|\bscale units?\b|\breserved capacity\b"
+_CAPACITY = r"(?i)provisioned|\bPTUs?\b|\bthroughput units?\b|\bmodel units?\b|\bscale units?\b|\breserved capacity\b"
 _PREPAID = (
     r"(?i)\bpre-?paid\b|\btop[ -]?up\b|\bauto[ -]?(recharge|reload)\b|\bcredits? (purchase|pack|grant)\b|\bpurchase of credits?\b"
 )

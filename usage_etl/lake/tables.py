@@ -129,6 +129,10 @@ class TableStore:
         """Partitions that have been committed, in order."""
         return self._manifests.partitions(table.name)
 
+    def filled_partitions(self, table: Table) -> list[str]:
+        """Partitions whose newest version holds rows, in order."""
+        return [head.partition for head in self._manifests.heads(table.name, None) if head.rows_count]
+
     def verify(self, tables: Sequence[Table]) -> list[str]:
         """Reads every stored byte of ``tables``, kept versions included; one line per fault, none when all is well."""
         return [fault for table in tables for fault in [*table_faults(self._store, table), *self._history.faults(table.name)]]

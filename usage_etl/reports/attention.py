@@ -22,13 +22,16 @@ from usage_etl.reports.formatting import (
 from usage_etl.reports.headline import shown_excess
 from usage_etl.reports.inputs import MonthFacts, Projection, shown_name
 from usage_etl.reports.model import AttentionItem, Period
+from usage_etl.reports.tie_out import cause_text, causes_of, month_rows
 from usage_etl.units import UNALLOCATED
 
 ITEMS_COUNT = 6
 _NAMED_BUDGETS_COUNT = 2
 _LISTED_BUDGETS_COUNT = 5
 _RANK = {"bad": 0, "warn": 1, "neutral": 2, "good": 3}
-_DIFFERENCES = {"billed_above_usage", "billed_below_usage", "no_usage_seen"}
+_NAMED_MODELS_COUNT = 2
+_DIFFERENCES = {"explained", "unexplained", "no_usage_seen"}
+_NO_FINDINGS = {"credits", "rounding"}
 
 
 def attention_items(facts: MonthFacts, period: Period, *, anomalies: Sequence[AttentionItem]) -> tuple[AttentionItem, ...]:
@@ -145,33 +148,40 @@ def _unpriced(facts: MonthFacts) -> list[AttentionItem]:
 
 
 def _differences(facts: MonthFacts) -> list[AttentionItem]:
-    rows = facts.inputs.reconciliation.filter(
-        (pl.col("month") == facts.month.first_day)
-        & (pl.col("billing_currency") == facts.currency)
-        & pl.col("difference_cause").cast(pl.String).is_in(sorted(_DIFFERENCES))
-    ).with_columns(pl.col("difference_cost").fill_null(pl.col("billed_cost")).alias("gap_cost"))
+    """A provider whose bill differs from usage beyond the tolerance, by cause; credits are no finding."""
+    rows = month_rows(facts).filter(pl.col("tie_out_status").is_in(sorted(_DIFFERENCES)))
     items = []
-    for (provider,), group in rows.sort("provider_name", "model_id").group_by("provider_name", maintain_order=True):
-        gap = exact_sum(group["gap_cost"])
-        largest = sorted(group.iter_rows(named=True), key=lambda row: -abs(row["gap_cost"] or Decimal(0)))[:2]
-        parts = [
-            f"{facts.name_of('model', row['model_id']) if row['model_id'] else 'lines without a model'} "
-            f"{money_short(row['gap_cost'] or Decimal(0), facts.currency, plus=True)}"
-            + (" (billed, never logged)" if row["difference_cause"] == "no_usage_seen" else "")
-            for row in largest
-        ]
-        name = shown_name(str(provider), str(provider))
-        side = "more" if gap >= 0 else "less"
-        items.append(
-            AttentionItem(
-                kind="reconciliation",
-                tone="warn",
-                title=f"{name} billed {money_short(abs(gap), facts.currency)} {side} than usage explains",
-                detail=f"{', '.join(parts)}.",
-                amount=abs(gap),
-            )
-        )
+    for (provider,), group in rows.sort("provider_name").group_by("provider_name", maintain_order=True):
+        causes = [(cause, amount) for cause, amount in causes_of(group) if cause not in _NO_FINDINGS]
+        if causes:
+            items.append(_difference_item(facts, shown_name(str(provider), str(provider)), group, causes))
     return items
+
+
+def _difference_item(facts: MonthFacts, name: str, rows: pl.DataFrame, causes: list[tuple[str, Decimal]]) -> AttentionItem:
+    texts = [cause_text(cause, amount, lambda shown: money_short(shown, facts.currency)) for cause, amount in causes]
+    detail = _models_of(facts, rows, causes[0][0])
+    if texts[1:]:
+        detail += f". Also {listed(texts[1:])}"
+    return AttentionItem(
+        kind="reconciliation", tone="warn", title=f"{name}: {texts[0]}", detail=f"{detail}.", amount=abs(causes[0][1])
+    )
+
+
+def _models_of(facts: MonthFacts, rows: pl.DataFrame, cause: str) -> str:
+    """The models with the largest parts of a cause."""
+    parts = (
+        rows.group_by("model_id")
+        .agg(pl.col(f"{cause}_cost").sum().alias("part_cost"), never_logged=(pl.col("tie_out_status") == "no_usage_seen").all())
+        .filter(pl.col("part_cost") != 0)
+        .sort(-pl.col("part_cost").abs(), "model_id")
+        .head(_NAMED_MODELS_COUNT)
+    )
+    return ", ".join(
+        f"{facts.name_of('model', model) if model else 'lines without a model'} {money_short(part, facts.currency, plus=True)}"
+        + (" (billed, never logged)" if never_logged else "")
+        for model, part, never_logged in parts.iter_rows()
+    )
 
 
 def _foreign_charges(facts: MonthFacts) -> list[AttentionItem]:

@@ -6,7 +6,7 @@ to the mart, in any account or in all, is not made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from io import BytesIO
@@ -19,12 +19,13 @@ from usage_etl.money import MONEY, exact_sum
 from usage_etl.reports.csv_dialect import print_amount, read_printed, spreadsheet_csv
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 
-CHARGEBACK_FILES_VERSION = "1"
+CHARGEBACK_FILES_VERSION = "2"
 """Version of the columns below. Columns are only ever added, at the end; anything else raises the version."""
 
 _CURRENCY = "billing_currency"
 _ACCOUNT = ("provider_name", "billing_account_id", _CURRENCY)
-_TOTALS = ("allocated_cost", "metered_cost", "requests_count", "total_tokens")
+_TOTALS = ("allocated_cost", "allocated_effective_cost", "metered_cost", "requests_count", "total_tokens")
+_PARTS = ("billed_cost", "estimated_cost", "corrections_cost", "disputes_cost")
 _LEAST_SETTLED_FIRST = ("open", "preliminary", "closed")
 _ROW_GROUP_ROWS = 100_000
 
@@ -34,9 +35,8 @@ _COST_CENTER_SCHEMA = pl.Schema(
         "month": pl.Date(),
         "cost_center_id": pl.String(),
         "cost_center_name": pl.String(),
-        "billed_cost": MONEY,
-        "estimated_cost": MONEY,
-        "allocated_cost": MONEY,
+        "gl_account": pl.String(),
+        **dict.fromkeys((*_PARTS, "allocated_cost"), MONEY),
         _CURRENCY: pl.String(),
         "lines_count": pl.Int64(),
         "period_status": pl.String(),
@@ -59,23 +59,24 @@ class FinanceFile:
     schema_version: str = CHARGEBACK_FILES_VERSION
 
 
-def chargeback_files(chargeback: pl.DataFrame) -> tuple[FinanceFile, ...]:
+def chargeback_files(chargeback: pl.DataFrame, *, gl_accounts: Mapping[str, str] | None = None) -> tuple[FinanceFile, ...]:
     """The three files of one month of ``mart_chargeback_monthly``, in the order in which people open them.
 
-    Raises ContractError when the frame breaks the mart's contract, ConservationError when a file does not add up,
-    ValueError when the frame holds more than one month.
+    ``gl_accounts`` is as for ``cost_center_csv``. Raises ContractError when the frame breaks the mart's contract,
+    ConservationError when a file does not add up, ValueError when the frame holds more than one month.
     """
-    return chargeback_csv(chargeback), cost_center_csv(chargeback), chargeback_parquet(chargeback)
+    return chargeback_csv(chargeback), cost_center_csv(chargeback, gl_accounts=gl_accounts), chargeback_parquet(chargeback)
 
 
 def chargeback_csv(chargeback: pl.DataFrame) -> FinanceFile:
-    """One row per mart line, all columns of the mart. ``allocated_cost`` in minor units, ``metered_cost`` with all digits.
+    """One row per mart line, all columns of the mart. Allocated amounts in minor units, metered cost and rate with all digits.
 
     Raises as ``chargeback_files``.
     """
-    lines = _lines(chargeback)
-    printed = spreadsheet_csv(lines, currency_column=_CURRENCY, exact_columns=("metered_cost",))
-    check_printed_totals("chargeback.csv", printed.content, lines, columns=("allocated_cost", "metered_cost"), by=_ACCOUNT)
+    lines = month_lines(chargeback)
+    printed = spreadsheet_csv(lines, currency_column=_CURRENCY, exact_columns=("metered_cost", "fx_rate"))
+    checked = ("allocated_cost", "allocated_effective_cost", "metered_cost")
+    check_printed_totals("chargeback.csv", printed.content, lines, columns=checked, by=_ACCOUNT)
     return FinanceFile(
         name="chargeback.csv",
         content=printed.content,
@@ -89,7 +90,7 @@ def chargeback_csv(chargeback: pl.DataFrame) -> FinanceFile:
 
 def chargeback_parquet(chargeback: pl.DataFrame) -> FinanceFile:
     """The same rows and columns with exact values and unguarded text; equal content has equal bytes."""
-    lines = _lines(chargeback)
+    lines = month_lines(chargeback)
     target = BytesIO()
     lines.write_parquet(target, compression="zstd", compression_level=3, row_group_size=_ROW_GROUP_ROWS)
     found = pl.read_parquet(BytesIO(target.getvalue()))
@@ -106,17 +107,18 @@ def chargeback_parquet(chargeback: pl.DataFrame) -> FinanceFile:
     )
 
 
-def cost_center_csv(chargeback: pl.DataFrame) -> FinanceFile:
-    """One row per cost center and currency: what the ledger books. Bills and estimates stand in columns of their own.
+def cost_center_csv(chargeback: pl.DataFrame, *, gl_accounts: Mapping[str, str] | None = None) -> FinanceFile:
+    """One row per cost center and currency: what the ledger books. Its four parts stand in columns of their own.
 
-    ``allocated_cost`` is ``billed_cost`` plus ``estimated_cost``; all three are whole minor units. Unallocated and
-    unexplained money are rows like any other; ``period_status`` is that of the least settled line.
-    Raises as ``chargeback_files``.
+    ``allocated_cost`` is ``billed_cost`` + ``estimated_cost`` + ``corrections_cost`` + ``disputes_cost``, all whole minor units.
+    Unallocated and unexplained money are rows like any other; ``period_status`` is that of the least settled line.
+    ``gl_accounts`` names the ledger account of each cost center that has one. Raises as ``chargeback_files``.
     """
-    lines = _lines(chargeback)
-    centers = _by_cost_center(lines)
+    lines = month_lines(chargeback)
+    centers = cost_center_totals(lines, gl_accounts=gl_accounts or {})
     printed = spreadsheet_csv(centers, currency_column=_CURRENCY)
-    check_printed_totals("chargeback_by_cost_center.csv", printed.content, centers, columns=("allocated_cost",), by=(_CURRENCY,))
+    columns = (*_PARTS, "allocated_cost")
+    check_printed_totals("chargeback_by_cost_center.csv", printed.content, centers, columns=columns, by=(_CURRENCY,))
     totals = control_totals(centers, columns=("allocated_cost",))
     lines_totals = control_totals(lines, columns=("allocated_cost",))
     if totals != lines_totals:
@@ -127,9 +129,48 @@ def cost_center_csv(chargeback: pl.DataFrame) -> FinanceFile:
         media_type="text/csv; charset=utf-8",
         columns=tuple(centers.columns),
         rows_count=centers.height,
-        control_totals=control_totals(centers, columns=("billed_cost", "estimated_cost", "allocated_cost")),
+        control_totals=control_totals(centers, columns=columns),
         guarded_cells=printed.guarded_cells,
     )
+
+
+def cost_center_totals(lines: pl.DataFrame, *, gl_accounts: Mapping[str, str]) -> pl.DataFrame:
+    """The rows of ``cost_center_csv``, added up by Python integers, from lines of ``month_lines``."""
+    keys = ("month", "cost_center_id", _CURRENCY)
+    rows: list[dict[str, Any]] = []
+    ordered = lines.with_columns(part=line_part()).sort(*keys, "cost_center_name", "line_id")
+    for _, group in ordered.group_by(keys, maintain_order=True):
+        first, statuses = group.row(0, named=True), set(group.get_column("period_status"))
+        parts = {name: exact_sum(group.filter(pl.col("part") == name).get_column("allocated_cost")) for name in _PARTS}
+        rows.append(
+            {
+                **{name: first[name] for name in (*keys, "cost_center_name")},
+                **parts,
+                "gl_account": gl_accounts.get(first["cost_center_id"]),
+                "allocated_cost": exact_sum(group.get_column("allocated_cost")),
+                "lines_count": group.height,
+                "period_status": least_settled(statuses),
+            }
+        )
+    return pl.DataFrame(rows, schema=_COST_CENTER_SCHEMA)
+
+
+def line_part() -> pl.Expr:
+    """Which part of a cost center's total a line belongs to: ``billed_cost`` unless it is a dispute, correction or estimate."""
+    return (
+        pl.when((pl.col("line_kind") == "dispute") | pl.col("dispute_id").is_not_null())
+        .then(pl.lit("disputes_cost"))
+        .when(pl.col("corrects_month").is_not_null())
+        .then(pl.lit("corrections_cost"))
+        .when(pl.col("charge_basis") != "billed")
+        .then(pl.lit("estimated_cost"))
+        .otherwise(pl.lit("billed_cost"))
+    )
+
+
+def least_settled(statuses: Iterable[str]) -> str:
+    """The status of a whole that has parts of ``statuses``: open before preliminary before closed."""
+    return min(statuses, key=_LEAST_SETTLED_FIRST.index)
 
 
 def control_totals(lines: pl.DataFrame, *, columns: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -163,31 +204,13 @@ def check_printed_totals(name: str, content: bytes, lines: pl.DataFrame, *, colu
                     raise ConservationError(f"{name}: {column} of {group}", found[group], amount)
 
 
-def _lines(chargeback: pl.DataFrame) -> pl.DataFrame:
+def month_lines(chargeback: pl.DataFrame) -> pl.DataFrame:
+    """The lines of one month in their stored order. Raises as ``chargeback_files``."""
     lines = MART_CHARGEBACK_MONTHLY.validate(chargeback).sort(MART_CHARGEBACK_MONTHLY.sort_by)
     months = lines.get_column("month").unique().sort().to_list()
     if len(months) > 1:
         raise ValueError(f"chargeback files hold one month, the frame holds {len(months)}: {months[0]} to {months[-1]}")
     return lines
-
-
-def _by_cost_center(lines: pl.DataFrame) -> pl.DataFrame:
-    keys = ("month", "cost_center_id", _CURRENCY)
-    rows: list[dict[str, Any]] = []
-    for _, group in lines.sort(*keys, "cost_center_name", "line_id").group_by(keys, maintain_order=True):
-        is_billed = pl.col("charge_basis") == "billed"
-        statuses = set(group.get_column("period_status"))
-        rows.append(
-            group.row(0, named=True)
-            | {
-                "billed_cost": exact_sum(group.filter(is_billed).get_column("allocated_cost")),
-                "estimated_cost": exact_sum(group.filter(~is_billed).get_column("allocated_cost")),
-                "allocated_cost": exact_sum(group.get_column("allocated_cost")),
-                "lines_count": group.height,
-                "period_status": next(status for status in _LEAST_SETTLED_FIRST if status in statuses),
-            }
-        )
-    return pl.DataFrame(rows, schema=_COST_CENTER_SCHEMA)
 
 
 def _sums(groups: Sequence[tuple[Any, ...]], amounts: Sequence[Decimal | None]) -> dict[tuple[Any, ...], Decimal]:

@@ -1,7 +1,8 @@
-"""The CSV dialect for spreadsheets: RFC 4180, CRLF, UTF-8 with byte order mark, formula guard on text cells.
+"""The two CSV dialects, both RFC 4180: for spreadsheets, and for machines.
 
-Null is an empty cell, an empty text is ``""``. Numbers use a point, no grouping and no exponent; days are ISO 8601.
-The guard never touches a number, so a credit stays a negative number; Parquet beside the CSV holds text unguarded.
+Spreadsheets get CRLF, UTF-8 with byte order mark and the formula guard on text cells; machines get LF, UTF-8 without mark
+and text as it is. In both, null is an empty cell, an empty text is ``""``, numbers use a point, no grouping and no exponent,
+days are ISO 8601. The guard never touches a number, so a credit stays a negative number.
 """
 
 from __future__ import annotations
@@ -62,9 +63,7 @@ def print_amount(amount: Decimal, currency: str, *, is_exact: bool) -> str:
     with localcontext() as context:
         context.prec = 76
         if is_exact:
-            whole, _, fraction = format(amount, "f").partition(".")
-            fraction = fraction.rstrip("0").ljust(digits, "0")
-            return f"{whole}.{fraction}" if fraction else whole
+            return plain_decimal(amount, least_digits=digits)
         printed = format(amount.quantize(Decimal(1).scaleb(-digits)), "f")
     if Decimal(printed) != amount:
         raise ConservationError(f"amount in whole minor units of {currency}", printed, amount)
@@ -95,9 +94,29 @@ def spreadsheet_csv(frame: pl.DataFrame, *, currency_column: str, exact_columns:
         else:
             plain = _plain_printer(name, dtype)
             printed[name] = [cell if cell is None else plain(cell) for cell in cells]
-    content = _join(printed)
+    content = BYTE_ORDER_MARK + _join(printed, line_end="\r\n")
     _check_read_back(content, printed)
     return PrintedCsv(content, {name: count for name, count in guarded_cells.items() if count})
+
+
+def machine_csv(printed: Mapping[str, Sequence[str | None]]) -> bytes:
+    """Columns of printed cells as a file for machines, header first, unguarded.
+
+    The file is read back by another reader, cell by cell, before it is returned.
+    Raises ConservationError when a cell reads back as something else.
+    """
+    content = _join(printed, line_end="\n")
+    _check_read_back(content, printed)
+    return content
+
+
+def plain_decimal(amount: Decimal, *, least_digits: int = 2) -> str:
+    """``amount`` with all its digits, at least ``least_digits`` after the point, without exponent: for machines."""
+    with localcontext() as context:
+        context.prec = 76
+        whole, _, fraction = format(amount, "f").partition(".")
+    fraction = fraction.rstrip("0").ljust(least_digits, "0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def read_printed(content: bytes) -> pl.DataFrame:
@@ -115,9 +134,9 @@ def _plain_printer(name: str, dtype: pl.DataType) -> Callable[[object], str]:
     raise ValueError(f"column {name}: {dtype} has no exact form in this dialect")
 
 
-def _join(printed: Mapping[str, Sequence[str | None]]) -> bytes:
+def _join(printed: Mapping[str, Sequence[str | None]], *, line_end: str) -> bytes:
     lines = [",".join(printed), *(",".join(map(_quote, row)) for row in zip(*printed.values(), strict=True))]
-    return BYTE_ORDER_MARK + "".join(f"{line}\r\n" for line in lines).encode()
+    return "".join(f"{line}{line_end}" for line in lines).encode()
 
 
 def _quote(cell: str | None) -> str:

@@ -220,8 +220,16 @@ class SourceRow(Part):
     tone: Tone
 
 
+class BillCause(Part):
+    """One cause of a difference, as the tie-out names it, with its amount; ``text`` says both to people."""
+
+    cause: str
+    cost: Figure
+    text: str
+
+
 class BillRow(Part):
-    """One provider: what it billed beside what we priced."""
+    """One provider: what it billed beside what we priced, and why they differ. ``causes`` add up to ``difference``."""
 
     provider: str
     billed: Figure
@@ -229,6 +237,8 @@ class BillRow(Part):
     difference: Figure
     verdict: str
     tone: Tone
+    causes: tuple[BillCause, ...] = ()
+    """The largest first; causes that come to nothing are left out."""
 
 
 class Proof(Part):
@@ -244,6 +254,8 @@ class Trust(Part):
     facts: tuple[TrustFact, ...]
     sources: tuple[SourceRow, ...]
     bills: tuple[BillRow, ...]
+    findings: tuple[str, ...] = ()
+    """A sentence for each provider whose bill differs, naming causes and amounts."""
     proofs: tuple[Proof, ...]
     manifests: tuple[Proof, ...]
 

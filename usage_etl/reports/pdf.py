@@ -9,9 +9,10 @@ import hashlib
 import logging
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
-from weasyprint import HTML, LOGGER
+from weasyprint import CSS, HTML, LOGGER
 from weasyprint.text.fonts import FontConfiguration
 from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
@@ -31,6 +32,7 @@ class PdfDocument:
 
     content: bytes
     missing_characters: tuple[str, ...]
+    pages_count: int = 1
 
 
 class AssetFetcher(URLFetcher):  # type: ignore[misc]  # weasyprint ships no types
@@ -72,22 +74,40 @@ def render_pdf(html: str, *, templates: Templates | None = None) -> bytes:
     return render_pdf_document(html, templates=templates).content
 
 
-def render_pdf_document(html: str, *, templates: Templates | None = None) -> PdfDocument:
+def render_pdf_document(html: str, *, templates: Templates | None = None, style: str | None = None) -> PdfDocument:
     """PDF/UA-1 of ``html``. Equal ``html``, templates, fonts and library versions give equal bytes in any process.
 
+    ``style`` names a style sheet that the document does not link to, because it is parsed once for many documents.
     Raises ForbiddenAddressError when the document names an address outside the shipped or overriding assets.
     """
+    chosen = templates or Templates()
+    shared = _style(chosen, chosen.read_text(style), threading.get_ident()) if style else None
     missing = _MissingGlyphs()
     LOGGER.addHandler(missing)
     try:
-        document = HTML(string=html, url_fetcher=AssetFetcher(templates or Templates()), media_type="print")
-        content = document.write_pdf(
-            font_config=FontConfiguration(),
-            pdf_variant="pdf/ua-1",
-            pdf_identifier=hashlib.sha256(html.encode()).digest()[:16],
+        options = {"pdf_variant": "pdf/ua-1", "pdf_identifier": hashlib.sha256(html.encode()).digest()[:16]}
+        document = HTML(string=html, url_fetcher=AssetFetcher(chosen), media_type="print").render(
+            stylesheets=[shared.sheet] if shared else None,
+            font_config=shared.fonts if shared else FontConfiguration(),
+            **options,
         )
+        content = document.write_pdf(**options)
     finally:
         LOGGER.removeHandler(missing)
     if not isinstance(content, bytes):  # only a None target returns bytes
         raise TypeError("weasyprint returned no bytes")
-    return PdfDocument(content=content, missing_characters=tuple(sorted(missing.characters)))
+    return PdfDocument(content, tuple(sorted(missing.characters)), pages_count=len(document.pages))
+
+
+@dataclass(frozen=True)
+class _Style:
+    sheet: CSS
+    fonts: FontConfiguration
+
+
+@lru_cache(maxsize=8)
+def _style(templates: Templates, content: str, thread: int) -> _Style:  # noqa: ARG001  # fonts are not shared by threads
+    """A parsed style sheet with its fonts; of the same content for the same thread it is parsed once."""
+    fonts = FontConfiguration()
+    sheet = CSS(string=content, font_config=fonts, media_type="print", url_fetcher=AssetFetcher(templates))
+    return _Style(sheet, fonts)

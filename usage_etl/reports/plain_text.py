@@ -142,6 +142,7 @@ def _trust_rows(report: ExecutiveReport) -> list[str]:
             if bills
             else ["No bills."]
         ),
+        *(line for finding in report.trust.findings for line in _wrapped(finding)),
         "",
         *(
             _columns([("Source", "Days", "Read", "Loaded", "Dupl.", "Quar.", "Last, UTC"), *sources], numbers=range(1, 7))

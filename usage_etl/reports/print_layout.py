@@ -104,7 +104,8 @@ def _second_page(
     middle = _HEADING + max(items, bars_count * bar_row + extra) + _GAP
     trust = report.trust
     tables = 30 + 16.3 * max(len(trust.bills), len(trust.sources), 1)
-    closing = 12 + _HEADING + 62 + tables + 18.8 * (2 + bool(trust.manifests))
+    findings = 6 + lines_count(" ".join(trust.findings), size=9, limit=half * 2) * 9 * _LINE if trust.findings else 0.0
+    closing = 12 + _HEADING + 62 + tables + findings + 18.8 * (2 + bool(trust.manifests))
     caption = 6 + lines_count(report.team_table.note, size=9, limit=half * 2) * 9 * _LINE
     rows_count = len(report.team_table.rows) + 1
     room = height - middle - closing - caption - _HEADING - 20 - _GAP - _SLACK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, StrictUndefined
@@ -47,18 +48,26 @@ class Templates:
         return self.path(name).read_text(encoding="utf-8")
 
     def environment(self) -> ImmutableSandboxedEnvironment:
-        """Jinja2 that escapes in every template, refuses unknown names and gives templates no way out."""
-        loaders: list[BaseLoader] = [FileSystemLoader(folder) for folder in self._folders()]
-        environment = ImmutableSandboxedEnvironment(
-            loader=ChoiceLoader(loaders),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=False,
-        )
-        environment.filters["fitted"] = lambda text, size, limit: fitted(text, size=size, limit=limit)
-        return environment
+        """Jinja2 that escapes in every template, refuses unknown names and gives templates no way out.
+
+        One environment for the same folders: templates are compiled once, and again when their files change.
+        """
+        return _environment(tuple(self._folders()))
 
     def _folders(self) -> list[Path]:
         return [*([self.override] if self.override else []), shipped_folder()]
+
+
+@lru_cache(maxsize=8)
+def _environment(folders: tuple[Path, ...]) -> ImmutableSandboxedEnvironment:
+    loaders: list[BaseLoader] = [FileSystemLoader(folder) for folder in folders]
+    environment = ImmutableSandboxedEnvironment(
+        loader=ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+    environment.filters["fitted"] = lambda text, size, limit: fitted(text, size=size, limit=limit)
+    return environment

@@ -20,47 +20,25 @@ from usage_etl.reports.formatting import (
     percent_floor,
     plural,
 )
-from usage_etl.reports.inputs import OWNERLESS, MonthFacts, shown_name
-from usage_etl.reports.model import BillRow, Figure, Proof, SourceRow, Tone, Trust, TrustFact
+from usage_etl.reports.inputs import OWNERLESS, MonthFacts
+from usage_etl.reports.model import Figure, Proof, SourceRow, Tone, Trust, TrustFact
 from usage_etl.reports.teams import charges_of
+from usage_etl.reports.tie_out import bill_rows, findings_of, month_rows
 
 _GOOD_RATIO = Decimal("0.99")
-_VERDICTS: dict[str, tuple[str, Tone]] = {
-    "matched": ("matches", "good"),
-    "within_tolerance": ("within tolerance", "good"),
-    "billed_above_usage": ("billed above usage", "warn"),
-    "billed_below_usage": ("billed below usage", "warn"),
-    "no_usage_seen": ("billed, never logged", "warn"),
-    "usage_not_priced": ("logged, no price known", "warn"),
-    "no_bill_yet": ("no bill yet", "neutral"),
-}
-_CAUSE_ORDER = (
-    "billed_above_usage",
-    "billed_below_usage",
-    "no_usage_seen",
-    "usage_not_priced",
-    "within_tolerance",
-    "matched",
-    "no_bill_yet",
-)
-"""Of a provider's rows, the finding that is shown: the gravest."""
 
 
 def trust_of(facts: MonthFacts, *, report_id: str, generated_for: str) -> Trust:
     """The closing block. Shares are rounded down: 100 % means all of it."""
     quality = facts.inputs.data_quality.filter(pl.col("month") == facts.month.first_day).sort("source")
+    bills = bill_rows(facts, no_data=NO_DATA, not_applicable=NOT_APPLICABLE)
     return Trust(
         facts=(_match(facts), _owned(facts), _priced(facts), _quarantined(quality), _freshest(quality), _missing(quality)),
         sources=tuple(_source(row) for row in quality.iter_rows(named=True)),
-        bills=_bills(facts),
+        bills=bills,
+        findings=findings_of(bills),
         proofs=_proofs(facts, report_id, generated_for),
         manifests=tuple(Proof(label=name, text=sha) for name, sha in sorted(facts.inputs.proof.manifests.items())),
-    )
-
-
-def _reconciliation(facts: MonthFacts) -> pl.DataFrame:
-    return facts.inputs.reconciliation.filter(
-        (pl.col("month") == facts.month.first_day) & (pl.col("billing_currency") == facts.currency)
     )
 
 
@@ -69,22 +47,21 @@ def _quality_tone(ratio: Decimal) -> Tone:
 
 
 def _match(facts: MonthFacts) -> TrustFact:
-    """Share of billed money that our priced usage explains, line by line, nothing netted."""
-    rows = _reconciliation(facts).filter(pl.col("billed_cost").is_not_null())
-    if not rows.height:
-        return TrustFact(
-            label="Invoice match", figure=Figure(value=None, text="no bill yet"), note="estimates only", tone="neutral"
-        )
-    gaps = rows.select(pl.col("difference_cost").fill_null(pl.col("billed_cost")).abs())["difference_cost"]
-    billed = exact_sum(rows["billed_cost"].abs())
-    gap = ratio_of(exact_sum(gaps), billed)
-    ratio = max(Decimal(0), 1 - gap) if gap is not None else None
-    note = f"of {money_exact(exact_sum(rows['billed_cost']), facts.currency)} billed"
-    if ratio is None:
-        return TrustFact(label="Invoice match", figure=Figure(value=None, text=NO_DATA), note=note, tone="neutral")
-    return TrustFact(
-        label="Invoice match", figure=Figure(value=ratio, text=percent_floor(ratio)), note=note, tone=_quality_tone(ratio)
+    """Share of billed usage that our priced usage explains, line by line, nothing netted; credits are no usage."""
+    label = "Invoice match"
+    rows = month_rows(facts).filter(pl.col("billed_cost").is_not_null())
+    lines = rows.select(
+        (pl.col("billed_cost") - pl.col("credits_cost")).alias("gross_cost"),
+        (pl.col("difference_cost") - pl.col("credits_cost")).alias("gap_cost"),
     )
+    if not lines.height:
+        return TrustFact(label=label, figure=Figure(value=None, text="no bill yet"), note="estimates only", tone="neutral")
+    gap = ratio_of(exact_sum(lines["gap_cost"].abs()), exact_sum(lines["gross_cost"].abs()))
+    ratio = max(Decimal(0), 1 - gap) if gap is not None else None
+    note = f"of {money_exact(exact_sum(lines['gross_cost']), facts.currency)} billed"
+    if ratio is None:
+        return TrustFact(label=label, figure=Figure(value=None, text=NO_DATA), note=note, tone="neutral")
+    return TrustFact(label=label, figure=Figure(value=ratio, text=percent_floor(ratio)), note=note, tone=_quality_tone(ratio))
 
 
 def _owned(facts: MonthFacts) -> TrustFact:
@@ -188,32 +165,6 @@ def _source(row: dict[str, object]) -> SourceRow:
         rows_quarantined=counted("rows_quarantined_count"),
         tone="warn" if any(faults) else "neutral",
     )
-
-
-def _bills(facts: MonthFacts) -> tuple[BillRow, ...]:
-    rows = _reconciliation(facts).with_columns(pl.col("difference_cause").cast(pl.String))
-    found = []
-    for (provider,), group in rows.sort("provider_name").group_by("provider_name", maintain_order=True):
-        causes = set(group["difference_cause"])
-        cause = next(one for one in _CAUSE_ORDER if one in causes)
-        verdict, tone = _VERDICTS[cause]
-        billed, priced = group["billed_cost"].drop_nulls(), group["priced_cost"].drop_nulls()
-        both = exact_sum(billed) - exact_sum(priced) if len(billed) else None
-
-        def amount(value: Decimal | None, absent: str) -> Figure:
-            return Figure(value=value, text=absent if value is None else money_exact(value, facts.currency))
-
-        found.append(
-            BillRow(
-                provider=shown_name(str(provider), str(provider)),
-                billed=amount(exact_sum(billed) if len(billed) else None, "no bill yet"),
-                priced=amount(exact_sum(priced) if len(priced) else None, NO_DATA),
-                difference=amount(both, NOT_APPLICABLE),
-                verdict=verdict,
-                tone=tone,
-            )
-        )
-    return tuple(found)
 
 
 def _proofs(facts: MonthFacts, report_id: str, generated_for: str) -> tuple[Proof, ...]:

@@ -136,6 +136,12 @@ class Table:
         """Stored Polars types, in order."""
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
 
+    @property
+    def notes(self) -> str:
+        """What the contract says beyond what one row is: the schema's docstring without its first paragraph."""
+        _, _, notes = inspect.cleandoc(self.schema.__doc__ or "").partition("\n\n")
+        return notes
+
     def empty(self) -> pl.DataFrame:
         """No rows in the right shape: what an empty day commits."""
         return pl.DataFrame(schema=self.polars_schema)

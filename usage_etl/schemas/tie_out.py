@@ -62,7 +62,9 @@ class _Amounts(dy.Schema):
     billed_quantity = exact("of billed lines; null where they name none", nullable=True, unit="tokens of the class")
     reported_quantity = exact("of the provider's usage report", nullable=True, unit="tokens of the class")
     metered_quantity = exact("of the gateway's log", nullable=True, unit="tokens of the class")
-    difference_cost = money("billed minus metered; null where either is missing", nullable=True)
+    difference_cost = money(
+        "billed minus metered, all of billed where nothing is metered; null where no bill has arrived", nullable=True
+    )
 
 
 class _Causes(dy.Schema):

@@ -155,3 +155,14 @@ def test_requests_behind_a_model_are_counted_once_however_many_lines_bill_it() -
     assert found["requests_count"].sum() == 13
     assert found["total_tokens"].sum() == 200
     assert found.filter(found["sub_account_id"] == "p")["requests_count"].to_list() == [10]
+
+
+def test_requests_behind_estimates_in_two_currencies_are_counted_once() -> None:
+    found = allocate(lines(), usage({"effective_cost": Decimal(1)}, {"currency": "EUR", "effective_cost": Decimal(1)}))
+    assert sorted(found.select("billing_currency", "requests_count").rows()) == [("EUR", 20), ("USD", 0)]
+
+
+def test_requests_of_an_account_billed_in_two_currencies_are_counted_once() -> None:
+    bill = lines({"billed_cost": Decimal(1)}, {"billed_cost": Decimal(1), "billing_currency": "EUR"})
+    found = allocate(bill, usage({"effective_cost": Decimal(1)}, {"currency": "EUR", "effective_cost": Decimal(1)}))
+    assert found["requests_count"].sum() == 20

@@ -76,8 +76,18 @@ def test_settings_load_and_name_folders_that_exist(demo):
 def test_directories_have_no_fault(demo):
     frames = read_directories(demo.folder / "directory")
     sizes = {name: frame.height for name, frame in frames.items()}
-    filled = {name: height for name, height in sizes.items() if height}
-    assert filled == {"dim_user": 153, "dim_team": 12, "dim_api_key": 40, "dim_feature": 30, "dim_budget": 6}
+    assert sizes == {
+        "dim_user": 153,
+        "dim_team": 12,
+        "dim_api_key": 41,
+        "dim_feature": 30,
+        "dim_budget": 6,
+        "dim_business_unit": 3,
+        "dim_department": 3,
+        "dim_cost_center": 7,
+        "dim_project": 13,
+        "dim_investigation": 5,
+    }
 
 
 def test_events_outside_the_window_do_not_happen(tmp_path):

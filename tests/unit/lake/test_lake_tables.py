@@ -387,3 +387,12 @@ def test_control_totals_are_exact_where_machine_integers_and_floats_are_not(
     totals = folder_lake.commit(sales, NOV_1, sales_frame(*rows)).control_totals
     assert totals == {"units_count": str(20 * most), "effective_cost": "3"}
     assert Decimal(totals["units_count"]) > 2**63
+
+
+def test_partitions_without_rows_are_stored_and_not_filled(lake: TableStore, sales: Table, sales_frame: Frame) -> None:
+    lake.commit(sales, NOV_1, sales_frame(("a", None, 1, "1")))
+    lake.commit(sales, NOV_2, sales.empty())
+    assert lake.partitions(sales) == [NOV_1, NOV_2]
+    assert lake.filled_partitions(sales) == [NOV_1]
+    lake.commit(sales, NOV_1, sales.empty())
+    assert lake.filled_partitions(sales) == []

@@ -17,7 +17,9 @@ from usage_etl.reports.executive import build_executive
 from usage_etl.reports.inputs import ExecutiveInputs, ProofFacts
 from usage_etl.reports.model import ExecutiveReport
 from usage_etl.schemas import marts
+from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.contract import Table
+from usage_etl.schemas.tie_out import MART_RECONCILIATION_MONTHLY, RESIDUAL_CAUSES
 
 TEAMS = ("Sales", "Support", "Data platform", "Platform engineering", "Research", "Mobile", "Security", "Marketing", "Finance",
          "Legal", "People", "Field operations")  # fmt: skip
@@ -118,7 +120,7 @@ def sample_inputs(scenario: Scenario = Scenario()) -> ExecutiveInputs:
             manifests={
                 f"{table.name}/{month.first_day}": f"{number:064x}"
                 for number, table in enumerate(
-                    (marts.MART_SUMMARY, marts.MART_SPEND_DAILY, marts.MART_CHARGEBACK_MONTHLY), start=10**60
+                    (marts.MART_SUMMARY, marts.MART_SPEND_DAILY, MART_CHARGEBACK_MONTHLY), start=10**60
                 )
             },
             price_book_version="2026-11-01 (genai-prices 0.2.3 + contract)",
@@ -351,14 +353,17 @@ def _reconciliation(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
                 "billing_account_id": f"org-{provider}" if is_billed else None,
                 "model_id": model,
                 "billing_currency": scenario.currency,
+                "token_class": "output_tokens",
+                "processing": "standard",
                 "billed_cost": billed,
-                "priced_cost": priced,
-                "provider_usage_cost": None,
+                "metered_cost": priced,
                 "difference_cost": None if billed is None or priced is None else billed - priced,
-                "difference_cause": "no_bill_yet" if billed is None else "billed_above_usage" if factor != 1 else "matched",
+                "tie_out_status": "no_bill_yet" if billed is None else "explained" if factor != 1 else "matched",
+                **{f"{cause}_cost": Decimal(0) for cause in (*RESIDUAL_CAUSES, "unexplained")},
             }
+            | ({"bypassed_gateway_cost": billed - priced} if billed is not None and priced is not None and factor != 1 else {})
         )
-    return _frame(marts.MART_RECONCILIATION_MONTHLY, rows)
+    return _frame(MART_RECONCILIATION_MONTHLY, rows)
 
 
 def _chargeback(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
@@ -376,10 +381,13 @@ def _chargeback(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
                 "line_id": f"line-{len(rows):05d}",
                 "line_kind": kind,
                 "charge_basis": basis,
+                "charge_kind": "credit" if category == "Credit" else "usage",
                 "charge_category": category,
                 "provider_name": provider,
                 "billing_account_id": f"org-{provider}" if basis == "billed" else None,
                 "model_id": None,
+                "business_unit_id": "b1",
+                "business_unit_name": "All",
                 "department_id": "d1",
                 "department_name": "All",
                 "team_id": team_id,
@@ -390,7 +398,9 @@ def _chargeback(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
                 "total_tokens": sum(one.input_tokens + one.output_tokens for one in group),
                 "metered_cost": _cost(group),
                 "allocated_cost": amount,
+                "allocated_effective_cost": amount,
                 "billing_currency": scenario.currency,
+                "rule_name": "usage",
                 "allocation_rule": "metered share",
                 "period_status": "preliminary",
             }
@@ -410,7 +420,7 @@ def _chargeback(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
     if scenario.is_priced and current:
         line("unexplained", "Usage", "openai", "unexplained", Decimal("38.61"), group=[])
         line("unallocated", "Credit", "anthropic", "unallocated", scenario.credit, group=[])
-    return _frame(marts.MART_CHARGEBACK_MONTHLY, rows)
+    return _frame(MART_CHARGEBACK_MONTHLY, rows)
 
 
 def _quality(scenario: Scenario, current: list[Record]) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.reports.finance_rows import chargeback as mart
 from usage_etl.errors import ConservationError, ContractError
 from usage_etl.reports.chargeback_files import (
     chargeback_csv,
@@ -21,34 +22,6 @@ from usage_etl.reports.chargeback_files import (
 )
 from usage_etl.reports.csv_dialect import guard_text, print_amount, read_printed, spreadsheet_csv
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
-
-LINE = {
-    "month": dt.date(2026, 10, 1),
-    "line_kind": "allocated",
-    "charge_basis": "billed",
-    "charge_category": "Usage",
-    "provider_name": "OpenAI",
-    "billing_account_id": "org-1",
-    "model_id": "gpt-5",
-    "department_id": "eng",
-    "department_name": "Engineering",
-    "team_id": "search",
-    "team_name": "Search",
-    "cost_center_id": "cc-100",
-    "cost_center_name": "R&D",
-    "requests_count": 10,
-    "total_tokens": 1000,
-    "metered_cost": Decimal("1.234567"),
-    "allocated_cost": Decimal("1.24"),
-    "billing_currency": "USD",
-    "allocation_rule": "metered_weight",
-    "period_status": "closed",
-}
-
-
-def mart(*lines):
-    rows = [LINE | {"line_id": f"line-{number:05d}"} | line for number, line in enumerate(lines)]
-    return pl.DataFrame(rows, schema=MART_CHARGEBACK_MONTHLY.polars_schema, strict=False)
 
 
 def by_excel(content):
@@ -71,7 +44,8 @@ def test_dialect_is_bom_crlf_and_mart_order():
     assert file.content.startswith(b"\xef\xbb\xbfmonth,line_id,")
     assert file.content.count(b"\r\n") == file.content.count(b"\n") == 3
     assert by_excel(file.content)[0] == list(MART_CHARGEBACK_MONTHLY.columns) == list(file.columns)
-    assert [row[10] for row in by_excel(file.content)[1:]] == ["ads", "search"]
+    place = list(file.columns).index("team_id")
+    assert [row[place] for row in by_excel(file.content)[1:]] == ["ads", "search"]
     assert 'a "b", c' in by_excel(file.content)[1]
     assert (file.name, file.rows_count) == ("chargeback.csv", 2)
 
@@ -93,6 +67,7 @@ def test_amounts_have_minor_digits_and_metered_has_all_its_digits():
     assert file.control_totals["USD"]["allocated_cost"] == "999999999999997.00"
     assert file.control_totals["KWD"] == {
         "allocated_cost": "0.125",
+        "allocated_effective_cost": "0.125",
         "metered_cost": "0.100",
         "requests_count": "10",
         "total_tokens": "1000",
@@ -101,7 +76,7 @@ def test_amounts_have_minor_digits_and_metered_has_all_its_digits():
 
 def test_null_is_empty_and_empty_text_is_quoted():
     file = chargeback_csv(mart({"billing_account_id": None, "model_id": ""}))
-    assert b'OpenAI,,""' in file.content
+    assert b'openai,,,OpenAI API,usage,Usage,,,"",' in file.content
     assert read_printed(file.content).select("billing_account_id", "model_id").row(0) == (None, "")
 
 
@@ -139,23 +114,31 @@ def test_parquet_is_exact_and_unguarded():
     assert found.equals(lines)
 
 
-def test_cost_centers_keep_bills_and_estimates_apart_and_add_up():
+def test_cost_centers_keep_their_four_parts_apart_and_add_up():
+    september = dt.date(2026, 9, 1)
     file = cost_center_csv(
         mart(
             {"allocated_cost": Decimal("10.01")},
             {"allocated_cost": Decimal("-2.00"), "charge_category": "Credit"},
             {"allocated_cost": Decimal("5.00"), "charge_basis": "priced_usage", "line_kind": "estimate", "period_status": "open"},
+            {"allocated_cost": Decimal("-0.50"), "corrects_month": september, "charge_class": "Correction"},
+            {"allocated_cost": Decimal("-3.00"), "line_kind": "dispute", "dispute_id": "D-1", "corrects_month": september},
+            {"allocated_cost": Decimal("3.00"), "line_kind": "dispute", "dispute_id": "D-1", "cost_center_id": "cc-9"},
             {"allocated_cost": Decimal("0.99"), "cost_center_id": "unallocated", "line_kind": "unallocated"},
             {"allocated_cost": Decimal(700), "billing_currency": "JPY"},
-        )
+        ),
+        gl_accounts={"cc-100": "6100", "cc-9": "=1+1"},
     )
     rows = [tuple(row.values()) for row in read_printed(file.content).drop("month").to_dicts()]
     assert rows == [
-        ("cc-100", "R&D", "700", "0", "700", "JPY", "1", "closed"),
-        ("cc-100", "R&D", "8.01", "5.00", "13.01", "USD", "3", "open"),
-        ("unallocated", "R&D", "0.99", "0.00", "0.99", "USD", "1", "closed"),
+        ("cc-100", "R&D", "6100", "700", "0", "0", "0", "700", "JPY", "1", "preliminary"),
+        ("cc-100", "R&D", "6100", "8.01", "5.00", "-0.50", "-3.00", "9.51", "USD", "5", "open"),
+        ("cc-9", "R&D", "'=1+1", "0.00", "0.00", "0.00", "3.00", "3.00", "USD", "1", "preliminary"),
+        ("unallocated", "R&D", None, "0.99", "0.00", "0.00", "0.00", "0.99", "USD", "1", "preliminary"),
     ]
-    assert file.control_totals["USD"]["allocated_cost"] == "14.00"
+    assert file.control_totals["USD"]["allocated_cost"] == "13.50"
+    assert file.guarded_cells == {"gl_account": 1}
+    assert file.schema_version == "2"
 
 
 def test_changed_cell_breaks_the_total_check_of_its_account():

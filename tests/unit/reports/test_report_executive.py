@@ -196,7 +196,7 @@ def test_attention_names_what_finance_must_act_on():
         "10 Nov: 2.0\u00d7 the expected cost",
         "$116 of usage has no owner",
         "Mobile is on course to end $99 over its budget",
-        "OpenAI billed $37.89 more than usage explains",
+        "OpenAI: $37.89 of traffic bypassed the gateway",
         "23,227 requests without a price",
         "2 further points",
     ]

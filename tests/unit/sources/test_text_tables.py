@@ -100,6 +100,7 @@ def test_a_file_with_a_header_only_has_no_rows_and_a_known_header(tmp_path: Path
     [
         (b"", "empty"),
         (b"just one column\n1\n", "fewer than two columns"),
+        (b'{"BilledCost": 1}\n', "begins like JSON, and a table of text is wanted"),
         (b"id,cost,id\n1,2,3\n", "twice: id"),
         (b"a," * 2001 + b"z\n", "names 2002 columns"),
         (b"id,cost\n1,\x81\n", "neither"),

@@ -134,7 +134,8 @@ def _header(line: str, separator: str, source: str) -> list[str]:
     except csv.Error as error:
         raise UnreadableDeliveryError(source, f"the header cannot be read: {error}") from error
     if len(names) < 2:
-        raise UnreadableDeliveryError(source, "the first line names fewer than two columns: not a table")
+        what = "it begins like JSON, and a table of text is wanted" if line.lstrip()[:1] in ("{", "[") else "not a table of text"
+        raise UnreadableDeliveryError(source, f"the first line names fewer than two columns: {what} (CSV or TSV with a header)")
     if len(names) > MAX_COLUMNS:
         raise UnreadableDeliveryError(source, f"the header names {len(names)} columns; {MAX_COLUMNS} are read at most")
     while names and not names[-1]:  # a separator at the end of the header, as some writers leave it
