@@ -11,7 +11,9 @@ from typing import Never
 
 import polars as pl
 
-from assets.editions import CHARGEBACK, EXECUTIVE, publish_chargeback, publish_executive
+from assets.editions import publish_executive
+from assets.finance_edition import publish_chargeback
+from assets.publishing import CHARGEBACK, EXECUTIVE
 from assets.resources import Workspace, now
 from usage_etl.delivery.ledger import Send, SendLedger
 from usage_etl.delivery.publish import Publication

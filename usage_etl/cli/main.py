@@ -11,11 +11,15 @@ import typer
 from rich.console import Console
 
 from usage_etl import __version__
+from usage_etl.cli.diff import diff
+from usage_etl.cli.directory import app as directory_app
 from usage_etl.cli.doctor import run_checks
+from usage_etl.cli.explain import explain
 from usage_etl.cli.init import write_starter
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
 from usage_etl.cli.periods import register as register_periods
 from usage_etl.cli.prices import app as prices_app
+from usage_etl.cli.report import report
 from usage_etl.cli.show import print_checks, print_summary
 from usage_etl.cli.sources import app as sources_app
 from usage_etl.config.load import CONFIG_VARIABLE, DEFAULT_FILE
@@ -32,7 +36,6 @@ console = Console(highlight=False)
 
 app.add_typer(prices_app, name="prices")
 app.add_typer(sources_app, name="sources")
-register_periods(app)
 
 
 @app.command()
@@ -139,6 +142,12 @@ def verify(config: ConfigOption = DEFAULT_CONFIG) -> None:
     typer.echo(f"{len(faults)} fault(s)")
     if faults:
         raise typer.Exit(1)
+
+
+app.add_typer(directory_app, name="directory")
+register_periods(app)
+for command in (explain, report, diff):
+    app.command()(command)
 
 
 def main() -> None:
