@@ -167,8 +167,9 @@ class UsageWeights:
         """Distinct (owner, user) pairs; a user who has several owners counts for each of them."""
         key = (host, model_id)
         if key not in self._user_pairs:
-            is_asked = pl.lit(host == ALL_PROVIDERS) | (pl.col("host") == host)
-            found = self._users.filter(is_asked & (pl.lit(model_id is None) | (pl.col("model_id") == model_id)))
+            asked = {} if host == ALL_PROVIDERS else {"host": host}
+            asked |= {} if model_id is None else {"model_id": model_id}
+            found = self._users.filter(**asked)
             pairs = found.select((*OWNER_COLUMNS, "user_id")).unique().sort((*OWNER_COLUMNS, "user_id"))
             self._user_pairs[key] = [(self.owners.number(Owner(*ids)), user) for *ids, user in pairs.iter_rows()]
         return self._user_pairs[key]
