@@ -241,8 +241,10 @@ def test_a_yen_is_the_smallest_step_of_a_bill_in_yen() -> None:
 # bills without quantities
 
 
-def test_the_report_stands_for_quantities_that_the_bill_does_not_name() -> None:
-    unnamed = {"tokens": 0, "consumed_unit": None}
+@pytest.mark.parametrize("unit", [None, "Tokens"])
+def test_the_report_stands_for_quantities_that_the_bill_does_not_name(unit: str | None) -> None:
+    """A quantity of 0 beside a cost says nothing, whatever its unit."""
+    unnamed = {"tokens": 0, "consumed_unit": unit}
     bill = charges(line("input_uncached", 0, 22) | unnamed, line("output", 0, 120) | unnamed)
     counted = report({"input_uncached": 2, "output": 3})
     assert found(bill, usage({"input_uncached": 1, "cache_read": 1, "output": 2}), reports=counted) == {
