@@ -21,6 +21,7 @@ from usage_etl.delivery.versions import PublishedVersion, published_versions
 from usage_etl.errors import DeliveryError, LakeError
 from usage_etl.keys import sha256_hex
 from usage_etl.lake import AsOfTables, FolderStore, ObjectStore
+from usage_etl.lake.periods import PeriodBook
 from usage_etl.periods import Month, day_start
 from usage_etl.schemas import MART_CHARGEBACK_MONTHLY, MART_SUMMARY, Table
 
@@ -35,7 +36,7 @@ _REPORTS: dict[str, tuple[Table, Callable[[Workspace, Month], Publication]]] = {
 class AsOfWorkspace(Workspace):
     """The workspace of an installation with its tables as they stood at an instant.
 
-    Settings, the files of directories and the state database are those of today. Nothing can be committed, published or
+    Settings, the files of directories and the delivery index are those of today. Nothing can be committed, published or
     mailed from it.
     """
 
@@ -45,6 +46,11 @@ class AsOfWorkspace(Workspace):
     def lake(self) -> AsOfTables:
         """The tables as they stood."""
         return AsOfTables(self.store, self.instant, history_days=self.settings.lake.history_days, clock=now)
+
+    @cached_property
+    def period_book(self) -> PeriodBook:
+        """The closings as they stood."""
+        return PeriodBook(self.engine, until=self.instant)
 
     @cached_property
     def ledger(self) -> SendLedger:

@@ -38,7 +38,7 @@ BOOKING_READS: tuple[Table, ...] = (
 
 def period_book(workspace: Workspace) -> PeriodBook:
     """The period book of an installation."""
-    return PeriodBook(workspace.engine)
+    return workspace.period_book
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,15 @@ FINANCE_REPORTS = (REPORT_CHARGEBACK, REPORT_CHANGES, MAIL_CHARGEBACK, MAIL_STAT
 
 def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Definitions of the reports and of the mails about them."""
-    months, finance_reads = monthly_partitions(settings), [table.name for table in CHARGEBACK_READS]
-    editions: list[tuple[dg.AssetSpec, Callable[[Workspace, Month], Publications]]] = [
+    months = monthly_partitions(settings)
+    return [
+        *(_edition(spec, months, publish_month) for spec, publish_month in _editions()),
+        *(_mail(spec, months, write, is_due=is_due) for spec, write, is_due in _letters()),
+    ]
+
+
+def _editions() -> list[tuple[dg.AssetSpec, Callable[[Workspace, Month], Publications]]]:
+    return [
         (
             _spec(
                 REPORT_EXECUTIVE,
@@ -48,7 +55,7 @@ def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             _spec(
                 REPORT_CHARGEBACK,
                 "Chargeback as CSV, Excel and Parquet, journal, FOCUS datasets, a statement per cost center; the manifest last.",
-                deps=finance_reads,
+                deps=[table.name for table in CHARGEBACK_READS],
                 kinds={"csv", "excel", "parquet", "pdf"},
             ),
             lambda workspace, month: {month: publish_chargeback(workspace, month)},
@@ -63,7 +70,10 @@ def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             publish_changes,
         ),
     ]
-    letters: list[tuple[dg.AssetSpec, Callable[[Workspace, Month], Letters], Callable[[Workspace, Month], bool]]] = [
+
+
+def _letters() -> list[tuple[dg.AssetSpec, Callable[[Workspace, Month], Letters], Callable[[Workspace, Month], bool]]]:
+    return [
         (
             _spec(MAIL_EXECUTIVE, "The executive report by mail, once.", deps=[REPORT_EXECUTIVE], kinds={"email"}),
             executive_letters,
@@ -84,10 +94,6 @@ def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             change_letters,
             _is_last_month,
         ),
-    ]
-    return [
-        *(_edition(spec, months, publish_month) for spec, publish_month in editions),
-        *(_mail(spec, months, write, is_due=is_due) for spec, write, is_due in letters),
     ]
 
 

@@ -20,6 +20,7 @@ from usage_etl.delivery.ledger import SendLedger
 from usage_etl.events import Directories
 from usage_etl.keys import fingerprint, sha256_hex
 from usage_etl.lake import WHOLE, DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
+from usage_etl.lake.periods import PeriodBook
 from usage_etl.pricing import ListPrices, ModelCatalog, parse_price_file, price_book, with_files
 from usage_etl.schemas import (
     DIM_API_KEY,
@@ -82,6 +83,11 @@ class Workspace:
     def ledger(self) -> SendLedger:
         """Which content was sent to whom."""
         return SendLedger(self.engine)
+
+    @cached_property
+    def period_book(self) -> PeriodBook:
+        """Which months are closed."""
+        return PeriodBook(self.engine)
 
     @property
     def catalog(self) -> ModelCatalog:

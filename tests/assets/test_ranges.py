@@ -201,7 +201,7 @@ def test_a_broken_month_loses_only_that_month(landed: Installation, instance: dg
 def test_a_month_is_not_compared_with_one_that_data_covers_in_part(landed: Installation, instance: dg.DagsterInstance) -> None:
     """Days before the first data are built too, as after a backfill from start_date; they are no data to compare with."""
     assert landed.run("daily", instance, "2026-10-01", "2026-11-02").success
-    assert landed.run("monthly", instance, "2026-10-01", "2026-11-01", only=("mart_summary",)).success
+    assert landed.run("monthly", instance, "2026-10-01", "2026-11-01", only=("fact_usage_monthly", "mart_summary")).success
     november = landed.workspace.lake.scan(MART_SUMMARY, ["2026-11-01"]).collect()
     assert november.height
     assert not november["previous_has_data"].any()

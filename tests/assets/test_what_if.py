@@ -20,7 +20,7 @@ from usage_etl.schemas import FACT_INVOICE_LINES_MONTHLY, FACT_USAGE_DAILY, TABL
 
 OCTOBER = Month(2026, 10)
 TOKENS = 10_000_000
-BILLED = Decimal("140.02")
+BILLED = Decimal("140.04")
 """Close to eight requests of ten million input tokens at 1.75 USD a million, and their output."""
 USERS = "user_id,user_name,user_email,team_id,split_pct,valid_from,valid_to\n"
 TWO_TEAMS = TEAMS + "team-2,Team Two,dep-1,Department One,cc-2,Cost Center Two,two@example.com,2026-01-01,\n"
@@ -80,6 +80,20 @@ def test_shares_and_days_move_their_part_only(billed: Installation, tmp_path: Pa
     quarter_of_a_day = BILLED / 8 * 40 / 100
     assert abs(moved - quarter_of_a_day) < Decimal("0.02")
     assert found.changes("team")["change_cost"].sum() == 0
+
+
+def test_a_business_unit_takes_over_what_had_none(billed: Installation, tmp_path: Path) -> None:
+    new = new_files(
+        tmp_path,
+        "",
+        teams=TEAMS,
+        departments="department_id,department_name,business_unit_id,valid_from,valid_to\ndep-1,Department One,tech,2026-01-01,\n",
+        business_units="business_unit_id,business_unit_name,valid_from,valid_to\ntech,Technology,2026-01-01,\n",
+    )
+    found = what_if(billed.workspace, read_directories(new), OCTOBER)
+    assert rows(found.moves("business_unit")) == [("unallocated", "tech", "70.02")]
+    assert found.moves("team").is_empty()
+    assert found.names("business_unit")["tech"] == "Technology"
 
 
 def test_the_very_directories_that_are_in_force_move_nothing(billed: Installation) -> None:

@@ -10,7 +10,8 @@ import typer
 from assets.assembly import build_definitions
 from usage_etl.cli.main import app
 from usage_etl.schemas import TABLES
-from usage_etl.schemas.marts import DIFFERENCE_CAUSES, LINE_KINDS
+from usage_etl.schemas.chargeback import CHARGE_KINDS, LINE_KINDS
+from usage_etl.schemas.tie_out import RESIDUAL_CAUSES, TIE_OUT_STATUSES
 from usage_etl.schemas.usage import PRICE_STATUSES
 from usage_etl.sources.litellm.spend_logs import FIELDS
 from usage_etl.sources.registry import SOURCES
@@ -80,8 +81,22 @@ def test_promises_names_checks_that_exist(definitions: dg.Definitions) -> None:
 
 
 def test_architecture_explains_every_cause_of_a_difference() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert [cause for cause in DIFFERENCE_CAUSES if f"| `{cause}` |" not in text] == []
+    for page in ("architecture.md", "tie_out.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert [cause for cause in RESIDUAL_CAUSES if f"| `{cause}` |" not in text] == []
+
+
+def test_the_tie_out_page_has_an_example_of_every_cause_and_every_verdict() -> None:
+    text = (ROOT / "docs" / "tie_out.md").read_text(encoding="utf-8")
+    sections = dict(zip(*[iter(re.split(r"^### (\w+)$", text, flags=re.MULTILINE)[1:])] * 2, strict=True))
+    assert sections.keys() == set(RESIDUAL_CAUSES)
+    assert [cause for cause, section in sections.items() if "*Example: " not in section] == []
+    assert [status for status in TIE_OUT_STATUSES if f"| `{status}` |" not in text] == []
+
+
+def test_the_allocation_explains_every_kind_of_charge() -> None:
+    text = (ROOT / "docs" / "reference" / "allocation.md").read_text(encoding="utf-8")
+    assert [kind for kind in CHARGE_KINDS if f"`{kind}`" not in text] == []
 
 
 def test_prices_explains_every_price_status() -> None:

@@ -134,7 +134,8 @@ def _round_off(causes: Causes, entry: Entry) -> None:
 
 def _compare(key: RowKey, entry: Entry, period: Period, family: _Family) -> None:
     """Prices of one row, and its excess of tokens over usage."""
-    cells = _billed_cells(key, entry, period) if key.token_class in TOKEN_CLASSES and not entry.cut.is_unpriced else None
+    names_tokens = key.model is not None and key.token_class in TOKEN_CLASSES
+    cells = _billed_cells(key, entry, period) if names_tokens and not entry.cut.is_unpriced else None
     if cells is None:
         _compare_costs(key, entry, family)
         return

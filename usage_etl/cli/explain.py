@@ -98,8 +98,8 @@ def _tree(found: Explanation, role: str = "line") -> Tree:
         _add_bill(tree, found.bill, currency)
     if found.usage:
         _add_usage(tree, found.usage, currency)
-    for one in found.related:
-        tree.add(_tree(one.explanation, one.role))
+    for other in found.related:
+        tree.add(_tree(other.explanation, other.role))
     for note in found.notes:
         tree.add(_text(f"note: {note}", "yellow"))
     for fault in found.faults:

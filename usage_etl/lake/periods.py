@@ -82,13 +82,14 @@ class Recording:
 class PeriodBook:
     """Closings in the state database. Safe with several processes on one database."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock = utc_now) -> None:
-        self._engine, self._clock = engine, clock
+    def __init__(self, engine: sa.Engine, clock: Clock = utc_now, *, until: dt.datetime | None = None) -> None:
+        """``until`` shows the book as it stood at an instant; nothing is recorded through such a view."""
+        self._engine, self._clock, self._until = engine, clock, until
 
     def periods(self) -> Periods:
         """All closings as they stand."""
         with self._engine.connect() as connection:
-            return Periods(_closings(connection))
+            return Periods(_closings(connection, until=self._until))
 
     def head(self) -> str:
         """Hash of the newest event: a closing is made from the book at one head, and recorded at the same."""
@@ -152,6 +153,8 @@ class PeriodBook:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[sa.Connection]:
+        if self._until is not None:
+            raise LakeError(f"period book as of {self._until}: nothing can be recorded in the past")
         with writing(self._engine) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
@@ -168,12 +171,14 @@ def _why_not(periods: Periods, provider_name: str, month: Month) -> str:
     return f"{month} of {provider_name} is not closed"
 
 
-def _closings(connection: sa.Connection) -> list[Closing]:
-    """Closings in the order in which they were made, each as its newest event leaves it."""
+def _closings(connection: sa.Connection, *, until: dt.datetime | None = None) -> list[Closing]:
+    """Closings in the order in which they were made, each as its newest event, up to an instant, leaves it."""
     found: dict[tuple[str, Month, int], Closing] = {}
     for row in connection.execute(period_events.select().order_by(period_events.c.sequence)).mappings():
         key = (row["provider_name"], Month.of(row["month"]), row["number"])
         at = dt.datetime.fromisoformat(row["happened_at"])
+        if until is not None and at > until:
+            break
         if row["event"] == REOPENED:
             if key not in found:
                 raise LakeError(f"period book: {key[1]} of {key[0]} was reopened and never closed; `usage-etl verify` tells more")

@@ -46,21 +46,9 @@ def build_change_note(
     strangers = set(corrections["corrects_month"]) - {original_month.first_day}
     if strangers:
         raise ValueError(f"a change note of {original_month} got corrections of {', '.join(map(str, strangers))}")
-    earlier, changed = by_currency(read_lines(before)), by_currency(read_lines(corrections))
-    currencies = sorted(changed)
-    room = max(rows_limit // max(len(currencies), 1) - _FIXED_ROWS, 0)
-    changes = tuple(
-        _currency(
-            currency,
-            earlier.get(currency, []),
-            changed[currency],
-            rows=room,
-            reasons=_REASONS // len(currencies) if rows_limit else 0,
-        )
-        for currency in currencies
-    )
+    lines = read_lines(corrections)
+    changes = _changes(read_lines(before), lines, rows_limit)
     _check(changes, before, corrections)
-    lines = [line for currency in currencies for line in changed[currency]]
     original, booking = (f"{month_name(month.first_day)} {month.year}" for month in (original_month, booking_month))
     return ChangeNote(
         note_id=_identity(before, corrections, versions, [str(original_month), str(booking_month), organization_name]),
@@ -80,12 +68,22 @@ def build_change_note(
     )
 
 
+def _changes(before: list[Booked], corrections: list[Booked], rows_limit: int) -> tuple[CurrencyChange, ...]:
+    """One part for each currency that changed; they share the room for rows."""
+    earlier, changed = by_currency(before), by_currency(corrections)
+    rows = max(rows_limit // max(len(changed), 1) - _FIXED_ROWS, 0)
+    reasons = _REASONS // max(len(changed), 1) if rows_limit else 0
+    return tuple(
+        _currency(currency, earlier.get(currency, []), lines, rows=rows, reasons=reasons) for currency, lines in changed.items()
+    )
+
+
 def _currency(currency: str, before: list[Booked], corrections: list[Booked], *, rows: int, reasons: int) -> CurrencyChange:
     was, plus = total_of(before), total_of(corrections)
     return CurrencyChange(
         currency=currency,
         before=_exact(was, currency),
-        now=_exact(added([was, plus]), currency),
+        after=_exact(added([was, plus]), currency),
         net=_signed(plus, currency),
         centers=_centers(currency, before, corrections, limit=rows),
         reasons=_reasons(currency, corrections, limit=reasons),
@@ -110,7 +108,7 @@ def _centers(currency: str, before: list[Booked], corrections: list[Booked], *, 
             name=name,
             cost_center_id=display_name(keys[0]) if kind == "member" else "",
             before=NOTHING if is_new else cell(was, currency),
-            now=cell(added([was, change]), currency),
+            after=cell(added([was, change]), currency),
             change=_signed_cell(change, currency),
         )
 
@@ -176,10 +174,10 @@ def _check(changes: Sequence[CurrencyChange], before: pl.DataFrame, corrections:
         centers, reasons = change.centers[:-1], change.reasons[:-1]
         pairs = {
             "before": (added(Decimal(row.before.value or 0) for row in centers), was),
-            "now": (added(Decimal(row.now.value or 0) for row in centers), added([was, plus])),
+            "now": (added(Decimal(row.after.value or 0) for row in centers), added([was, plus])),
             "change": (added(Decimal(row.change.value or 0) for row in centers), plus),
             "reasons": (added(Decimal(row.net.value or 0) for row in reasons), plus),
-            "total": (Decimal(change.centers[-1].now.value or 0), added([was, plus])),
+            "total": (Decimal(change.centers[-1].after.value or 0), added([was, plus])),
         }
         for what, (found, wanted) in pairs.items():
             if found != wanted:

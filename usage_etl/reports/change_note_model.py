@@ -18,8 +18,8 @@ class Versions:
 
     before: str
     before_date: dt.date | None = None
-    now: str = ""
-    now_date: dt.date | None = None
+    current: str = ""
+    current_date: dt.date | None = None
     booking_status: str = "open"
     """Status of the month that the corrections are booked in."""
 
@@ -31,7 +31,7 @@ class CenterRow(Part):
     name: str
     cost_center_id: str
     before: Figure
-    now: Figure
+    after: Figure
     change: Figure
 
 
@@ -52,7 +52,7 @@ class CurrencyChange(Part):
 
     currency: str
     before: Figure
-    now: Figure
+    after: Figure
     net: Figure
     centers: tuple[CenterRow, ...]
     reasons: tuple[ReasonRow, ...]

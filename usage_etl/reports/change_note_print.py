@@ -57,7 +57,7 @@ def render_change_note_email(
 def _text(note: ChangeNote, foot: tuple[str, ...]) -> str:
     lines = [note.organization, note.title, note.since, note.status.text, "", *wrapped_text(note.headline)]
     for change in note.changes:
-        centers = [(row.name, row.cost_center_id, row.before.text, row.now.text, row.change.text) for row in change.centers]
+        centers = [(row.name, row.cost_center_id, row.before.text, row.after.text, row.change.text) for row in change.centers]
         head = ("Cost center", "Id", "Before", "Now", "Change")
         lines += ["", f"Cost centers, {change.currency}", *columns_text([head, *centers], numbers=(2, 3, 4))]
         reasons = [(row.reason, row.provider, row.centers.text, row.moved.text, row.net.text) for row in change.reasons]

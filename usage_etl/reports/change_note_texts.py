@@ -27,7 +27,9 @@ def since_text(versions: Versions) -> str:
 
 def terms_of(original: str, booking: str, versions: Versions, as_of: dt.date) -> tuple[Proof, ...]:
     """Months, versions and dates, for the head of the page."""
-    now = f"{versions.now}{', ' + day_full(versions.now_date) if versions.now_date else ''}" if versions.now else ""
+    now = (
+        f"{versions.current}{', ' + day_full(versions.current_date) if versions.current_date else ''}" if versions.current else ""
+    )
     rows = [
         ("Closed month", original),
         ("Version you got", f"{versions.before}{', ' + day_full(versions.before_date) if versions.before_date else ''}"),
@@ -77,7 +79,7 @@ def _moved(change: CurrencyChange) -> str:
     """``rose by $604.77 (from $47,158.69 to $47,763.46)``."""
     net = Decimal(change.net.value or 0)
     amount = money_exact(abs(net), change.currency)
-    return f"{'rose' if net > 0 else 'fell'} by {amount} (from {change.before.text} to {change.now.text})"
+    return f"{'rose' if net > 0 else 'fell'} by {amount} (from {change.before.text} to {change.after.text})"
 
 
 def _currencies(lines: Sequence[Booked]) -> list[list[Booked]]:

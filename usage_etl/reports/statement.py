@@ -15,6 +15,7 @@ from usage_etl.periods import Month
 from usage_etl.reports.booked_lines import Booked, added, by_currency, read_lines
 from usage_etl.reports.formatting import day_full, display_name, month_name
 from usage_etl.reports.inputs import ProofFacts
+from usage_etl.reports.model import Status
 from usage_etl.reports.paper_names import statement_report
 from usage_etl.reports.paper_tables import counted, proofs_of
 from usage_etl.reports.statement_disputes import dispute_section
@@ -53,27 +54,14 @@ def build_statement(
     frames = _frames(booked, earlier, cost_center, month=month, is_open=status == "open", rows_limit=rows_limit)
     parts = tuple(currency_part(frame) for frame in frames)
     _check_totals(lines, parts)
-    name = display_name(cost_center.cost_center_name or cost_center.cost_center_id)
-    period, before = f"{month_name(month.first_day)} {month.year}", month_name(month.previous.first_day)
     csv_name = f"{statement_report(cost_center.cost_center_id)}.csv"
-    about = {"name": name, "month": period, "previous_month": before}
     dispute_rows, disputes_rest = dispute_section(booked, disputes, limit=max(rows_limit // 4, _FEWEST))
-    header = Header(
-        organization=display_name(organization_name, limit=80),
-        title=TITLE,
-        cost_center=name,
-        cost_center_id=display_name(cost_center.cost_center_id),
-        gl_account=display_name(cost_center.gl_account, limit=40),
-        period=period,
-        through=day_full(as_of),
-        number=display_name(statement_number) if statement_number else "",
-        status=status_pill(status, version),
-        status_note=status_note(booked, status),
-        owner=display_name(cost_center.owner_email) if cost_center.owner_email else "",
-    )
+    states = (status_pill(status, version), status_note(booked, status))
+    header = _header(cost_center, states, organization=organization_name, month=month, as_of=as_of, number=statement_number)
+    about = {"name": header.cost_center, "month": header.period, "previous_month": month_name(month.previous.first_day)}
     top = headline(frames, audience=cost_center.audience, **about)
     return Statement(
-        statement_id=_identity(lines, header, [top, *(row.model_dump_json() for row in dispute_rows)]),
+        statement_id=_identity(lines, header, [top, *sorted(map(repr, disputes))]),
         audience=cost_center.audience,
         month=month.first_day,
         as_of_date=as_of,
@@ -88,6 +76,24 @@ def build_statement(
         how_to_dispute=how_to_dispute(csv_name) if booked else (),
         lines=counted(len(booked)),
         proofs=proofs_of(proof) if proof else (),
+    )
+
+
+def _header(
+    center: CostCenter, states: tuple[Status, str], *, organization: str, month: Month, as_of: dt.date, number: str
+) -> Header:
+    return Header(
+        organization=display_name(organization, limit=80),
+        title=TITLE,
+        cost_center=display_name(center.cost_center_name or center.cost_center_id),
+        cost_center_id=display_name(center.cost_center_id),
+        gl_account=display_name(center.gl_account, limit=40),
+        period=f"{month_name(month.first_day)} {month.year}",
+        through=day_full(as_of),
+        number=display_name(number) if number else "",
+        status=states[0],
+        status_note=states[1],
+        owner=display_name(center.owner_email) if center.owner_email else "",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.unit.allocation.tie_out_samples import causes, charges, day_of, line, tie_out, usage
+from tests.unit.allocation.tie_out_samples import causes, charges, day_of, line, prices, tie_out, usage
 from usage_etl.allocation.tie_out_proof import unequal_causes, unequal_days
 from usage_etl.schemas.usage import FACT_PROVIDER_USAGE_DAILY
 
@@ -153,6 +153,28 @@ def test_an_account_of_its_own_that_did_not_bill_the_model_shows_it_unbilled() -
     assert (row["metered_cost"], row["not_billed_cost"]) == (40, -40)
 
 
+def test_a_model_that_no_account_billed_is_shown_for_the_account_that_used_it() -> None:
+    bill = charges({"billed_cost": 1, "model_id": "o9"}, {"billed_cost": 1, "model_id": "o9", "billing_account_id": "org-2"})
+    _, rows = tie_out(bill, usage({"output": 1, "source_account": "org-2"}))
+    assert rows.filter(pl.col("model_id") == "gpt-5").select("billing_account_id", "metered_cost").rows() == [("org-2", 40)]
+
+
+def test_usage_of_a_named_model_does_not_go_to_lines_without_a_model() -> None:
+    bill = charges(line("output", 1, 40), {"billed_cost": 5, "model_id": None})
+    _, rows = tie_out(bill, usage({"output": 1}, {"cache_read": 1}))
+    assert rows.filter(pl.col("metered_cost").is_not_null()).select("model_id", "token_class").rows() == [
+        ("gpt-5", "cache_read_tokens"),
+        ("gpt-5", "output_tokens"),
+    ]
+
+
+def test_a_small_rest_of_a_large_bypass_is_explained() -> None:
+    bill = charges(line("output", 1, 40), line("output", 0.002, 0.1, context_band="x"))
+    _, rows = tie_out(bill, usage({"cache_read": 1}))
+    row = rows.row(by_predicate=pl.col("token_class") == "output_tokens", named=True)
+    assert (row["metered_cost"], row["unexplained_cost"], row["tie_out_status"]) == (None, Decimal("0.08"), "explained")
+
+
 def test_taxes_purchases_and_adjustments_are_not_compared() -> None:
     others = [{"charge_category": name, "billed_cost": 3} for name in ("Tax", "Purchase", "Adjustment")]
     row = only(tie_out(charges({"billed_cost": 10}, *others), usage({"input_uncached": 1}))[1])
@@ -246,6 +268,13 @@ def test_costs_beside_tokens_have_a_row_without_a_class() -> None:
         (None, Decimal("0.25"), Decimal("-0.25")),
         ("output_tokens", Decimal(40), 0),
     ]
+
+
+def test_parts_of_a_class_with_prices_of_their_own_are_in_its_cost() -> None:
+    thinking = {"price_id": "think", "output_reasoning_per_mtok": Decimal(100)}
+    logs = usage({"price_id": "think", "output": 2, "reasoning_tokens": 10**6, "effective_cost": Decimal(140)})
+    row = only(tie_out(charges(line("output", 2, 140)), logs, book=prices(thinking))[1])
+    assert (row["metered_cost"], row["tie_out_status"]) == (140, "matched")
 
 
 def test_usage_whose_price_has_left_the_book_keeps_its_cost() -> None:

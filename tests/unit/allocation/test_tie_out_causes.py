@@ -63,6 +63,32 @@ def test_the_providers_report_confirms_what_bypassed_the_gateway() -> None:
     assert found(bill, logs, reports=report({"output": 1})) == {"unexplained": Decimal(80)}
 
 
+def test_a_report_that_counts_more_than_was_billed_confirms_what_was_billed() -> None:
+    bill, logs = charges(line("output", 2, 80)), usage({"output": 1})
+    assert found(bill, logs, reports=report({"output": 3})) == {"bypassed_gateway": Decimal(40)}
+
+
+def test_a_report_that_counts_less_than_the_gateway_confirms_nothing() -> None:
+    bill, logs = charges(line("output", 3, 120)), usage({"output": 2})
+    assert found(bill, logs, reports=report({"output": 1})) == {"unexplained": Decimal(40)}
+
+
+def test_a_model_that_nobody_logged_is_priced_by_the_book() -> None:
+    """At its base price, where the line's own is none of the book's."""
+    o9 = {"model_id": "o9", "output_per_mtok": Decimal(40)}
+    book = prices(
+        o9 | {"price_id": "o9:base"},
+        o9 | {"price_id": "o9:long", "context_min_tokens": 9, "output_per_mtok": Decimal(10)},
+        o9 | {"price_id": "o9:eu", "region": "eu", "output_per_mtok": Decimal(11)},
+    )
+    counted = {"effective_cost": None, "currency": None, "price_status": "unpriced", "price_id": None, "model_id": "o9"}
+    bill = charges(line("output", 1, 40), line("output", 1, 44, model_id="o9"))
+    assert found(bill, usage({"output": 1}), book=book, reports=report(counted | {"output": 1})) == {
+        "price_difference": Decimal(4),
+        "bypassed_gateway": Decimal(40),
+    }
+
+
 def test_a_report_without_prices_confirms_by_its_tokens() -> None:
     unpriced = {"effective_cost": None, "currency": None, "price_status": "needs_request_grain", "price_id": None}
     bill, logs = charges(line("output", 3, 120)), usage({"output": 1})
@@ -145,6 +171,10 @@ def test_a_discount_that_our_prices_do_not_know_is_a_price_difference() -> None:
     assert found(charges(line("output", 1, 30)), usage({"output": 1})) == {"price_difference": Decimal(-10)}
 
 
+def test_the_price_of_another_price_class_is_another_price() -> None:
+    assert found(charges(line("output", 1, 20)), usage({"output": 1})) == {"price_difference": Decimal(-20)}
+
+
 def test_price_and_volume_are_told_apart_with_the_report() -> None:
     bill, logs = charges(line("output", 3, 132)), usage({"output": 2})
     assert found(bill, logs, reports=report({"output": 3})) == {
@@ -176,6 +206,11 @@ def test_a_meter_without_a_model_is_unmapped_by_all_of_it() -> None:
 def test_usage_beside_an_unnamed_meter_leaves_a_difference_unexplained() -> None:
     unmapped = {"model_id": None, "meter_mapping": "unmapped", "sku_meter": "mystery", "billed_cost": 50}
     assert found(charges(unmapped), usage({"output": 1})) == {"unexplained": Decimal(10)}
+
+
+def test_tokens_of_models_that_a_meter_does_not_name_are_not_compared() -> None:
+    unnamed = line("output", 3, 120, model_id=None, sku_meter="tokens")
+    assert found(charges(unnamed), usage({"output": 1}, {"output": 1, "model_id": "o9"})) == {"unexplained": Decimal(40)}
 
 
 # rounding
@@ -220,6 +255,23 @@ def test_the_report_stands_for_quantities_that_the_bill_does_not_name() -> None:
 def test_a_bill_without_quantities_and_without_report_is_compared_by_cost_alone() -> None:
     bill = charges(line("output", 0, 120) | {"tokens": 0})
     assert found(bill, usage({"output": 2})) == {"unexplained": Decimal(40)}
+
+
+def test_a_report_that_is_partly_unpriced_is_no_witness_of_prices() -> None:
+    unpriced = {"effective_cost": None, "currency": None, "price_status": "unpriced", "price_id": None}
+    bill, logs = charges(line("output", 0, 120) | {"tokens": 0}), usage({"output": 2})
+    assert found(bill, logs, reports=report({"output": 2}, {"output": 1} | unpriced)) == {"unexplained": Decimal(40)}
+
+
+def test_a_bill_that_is_rounded_beside_its_report_has_no_price_difference() -> None:
+    bill, logs = charges(line("output", 0, 119.99) | {"tokens": 0}), usage({"output": 3})
+    assert found(bill, logs, reports=report({"output": 3})) == {"rounding": Decimal("-0.01")}
+
+
+def test_usage_that_is_partly_unpriced_is_not_compared_with_the_report() -> None:
+    unpriced = {"effective_cost": None, "currency": None, "price_status": "unpriced", "price_id": None}
+    logs = usage({"output": 2}, {"output": 1} | unpriced)
+    assert found(charges({"billed_cost": 125}), logs, reports=report({"output": 3})) == {"unexplained": Decimal(45)}
 
 
 def test_costs_without_a_class_are_explained_by_the_report() -> None:
@@ -325,6 +377,30 @@ def test_amounts_at_the_limit_of_what_is_accepted_add_up() -> None:
     assert rows["billed_cost"].sum() == 50 * huge
 
 
-def test_a_zero_line_without_tokens_says_nothing() -> None:
-    assert found(charges(line("output", 1, 40), {"token_class": "output_tokens", "billed_cost": 0, "processing": "standard"}),
-                 usage({"output": 1})) == {}  # fmt: skip
+def test_empty_lines_leave_the_tokens_of_others_comparable() -> None:
+    """Without a quantity, or with a quantity of 0 in another context band."""
+    empty = {"token_class": "output_tokens", "processing": "standard", "billed_cost": 0}
+    bill = charges(line("output", 1, 40), empty, empty | {"tokens": 0, "context_band": "long"})
+    assert found(bill, usage({"output": 3})) == {"not_billed": Decimal(-80)}
+
+
+def test_quantities_at_the_limit_of_what_can_be_stored_do_not_overflow() -> None:
+    bill = charges(*(line("output", 9.9e13, 40) for _ in range(3)))
+    assert found(bill, usage({"output": 3})) == {}
+
+
+def test_a_price_beyond_all_money_explains_nothing() -> None:
+    book = prices({"price_id": "o9", "model_id": "o9", "output_per_mtok": Decimal(10) ** 15})
+    bill = charges(line("output", 1, 40), line("output", 10**7, 0, model_id="o9"))
+    assert found(bill, usage({"output": 1}), book=book) == {}
+
+
+def test_dividing_tokens_among_accounts_leaves_nothing_unexplained() -> None:
+    bill = charges(*({"billing_account_id": f"org-{number}", "billed_cost": 1, "model_id": "o9"} for number in range(3)))
+    unbilled = tie_out(bill, usage({"cache_read": 1}, {"cache_read": 3, "model_id": "o9"}))[1]
+    assert set(causes(unbilled)) <= {"not_billed", "rounding"}
+
+
+def test_the_long_day_of_a_zone_is_a_day() -> None:
+    bill = charges(line("output", 1, 40)).with_columns(charge_period_end=pl.col("charge_period_start") + pl.duration(hours=25))
+    assert tie_out(bill, usage({"output": 1}))[0].height == 1

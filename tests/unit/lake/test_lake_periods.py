@@ -218,3 +218,16 @@ def test_database_of_an_earlier_version_gets_the_table(tmp_path):
     close(PeriodBook(opened), closing())
     assert PeriodBook(opened).faults() == []
     opened.dispose()
+
+
+def test_a_view_of_the_past_shows_the_book_as_it_stood_and_records_nothing(book, state, clock):
+    close(book, closing())
+    before = clock.now
+    clock.forward(hours=1)
+    book.reopen("openai", OCTOBER, by="Ada", reason="late bill")
+    view = PeriodBook(state, until=before)
+    assert view.periods().is_closed("openai", OCTOBER)
+    assert not book.periods().is_closed("openai", OCTOBER)
+    assert list(PeriodBook(state, until=before - dt.timedelta(days=3650)).periods()) == []
+    with pytest.raises(LakeError, match="in the past"):
+        view.reopen("openai", OCTOBER, by="Ada", reason="again")

@@ -51,8 +51,8 @@ def test_any_note_adds_up(before, changes, room):
         *rows, total = change.centers
         assert number(total.before.text) == sum(number(row.before.text) for row in rows if row.before.value is not None) == was
         assert number(total.change.text) == sum(number(row.change.text) for row in rows) == plus
-        assert number(total.now.text) == sum(number(row.now.text) for row in rows) == was + plus
-        assert all(number(row.now.text) - number(row.change.text) == (row.before.value or 0) for row in rows)
+        assert number(total.after.text) == sum(number(row.after.text) for row in rows) == was + plus
+        assert all(number(row.after.text) - number(row.change.text) == (row.before.value or 0) for row in rows)
         *reasons, all_reasons = change.reasons
         assert number(all_reasons.net.text) == sum(number(row.net.text) for row in reasons) == plus
         assert number(all_reasons.moved.text) == sum(number(row.moved.text) for row in reasons) >= plus
