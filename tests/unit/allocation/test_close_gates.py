@@ -118,7 +118,8 @@ def test_each_account_needs_its_invoice():
 def test_lines_that_all_name_their_invoice_need_none_registered():
     named, unnamed = invoice_line(invoice_id="IN-1"), invoice_line(cost="0")
     assert faults(facts(invoice_lines=invoice_lines(named, unnamed), invoices=invoices())) == []
-    assert faults(facts(invoice_lines=invoice_lines(named, invoice_line()), invoices=invoices())) != []
+    for cost in ("0.01", "-5"):
+        assert faults(facts(invoice_lines=invoice_lines(named, invoice_line(cost=cost)), invoices=invoices())) != []
 
 
 def test_estimates_are_not_closed_while_an_invoice_is_required():
