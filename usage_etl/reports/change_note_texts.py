@@ -51,6 +51,8 @@ def headline_of(
         for center in grouped(lines, lambda line: line.cost_center_id).values()
     )
     nets = [change for change in changes if change.net.value]
+    if not movers:
+        return f"What corrects {original} cancels out: every cost center pays what version{NBSP}{versions.before} says."
     if nets:
         first = f"The AI charges of {original} {listed([_moved(change) for change in nets])}"
     else:
@@ -62,7 +64,8 @@ def headline_of(
 def subject_of(changes: Sequence[CurrencyChange], original: str, versions: Versions) -> str:
     """``What changed in AI charges of October 2026 since version 1: +$19.45``."""
     nets = [change.net.text for change in changes if change.net.value]
-    answer = listed(nets) if nets else "money moved between owners" if changes else "nothing"
+    moved = any(row.kind in {"member", "rest"} for change in changes for row in change.centers)
+    answer = listed(nets) if nets else "money moved between owners" if moved else "nothing"
     return f"What changed in AI charges of {original} since version {versions.before}: {answer}".replace(NBSP, " ")
 
 

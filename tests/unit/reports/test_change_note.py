@@ -94,6 +94,14 @@ def test_disputes_are_a_reason_of_their_own():
     assert note.changes[0].reasons[0].reason == "Dispute accepted"
 
 
+def test_a_cost_center_whose_corrections_cancel_is_unchanged():
+    both = [line | {"allocated_cost": amount} for line in correction_lines(1, 1) for amount in ("7", "-7")]
+    note = change_note(center_lines(1), both)
+    assert [row.kind for row in note.changes[0].centers] == ["same", "total"]
+    assert "cancels out: every cost center pays what version" in note.headline
+    assert note.subject.endswith(": nothing")
+
+
 def test_nothing_changed():
     note = change_note(corrections=[])
     assert note.headline.replace("\u00a0", " ") == "Nothing changed in October 2026 since version 1."
