@@ -14,9 +14,9 @@ from usage_etl.reports.statement_texts import status_pill
 
 
 def booking_pill(booking: str, versions: Versions) -> Status:
-    """``Booked in November 2026, preliminary``."""
+    """``November 2026: preliminary``, where the corrections are booked."""
     known = status_pill(versions.booking_status, "")
-    return Status(tone=known.tone, text=f"Booked in {booking}, {known.text.lower()}")
+    return Status(tone=known.tone, text=f"{booking}: {known.text.lower()}")
 
 
 def since_text(versions: Versions) -> str:
@@ -44,6 +44,7 @@ def headline_of(
     changes: Sequence[CurrencyChange], lines: Sequence[Booked], original: str, booking: str, versions: Versions
 ) -> str:
     """What the whole changes by, how many pay another amount, and where that is booked."""
+    original, booking = original.replace(" ", NBSP), booking.replace(" ", NBSP)
     if not changes:
         return f"Nothing changed in {original} since version{NBSP}{versions.before}."
     movers = sum(

@@ -69,7 +69,7 @@ def test_the_note_says_what_changed_where_and_what_to_do():
         " version 1 says. The differences are booked in November 2026."
     )
     assert note.subject == "What changed in AI charges of October 2026 since version 1: +$10.00"
-    assert note.status.text == "Booked in November 2026, preliminary"
+    assert note.status.text == "November 2026: preliminary"
     assert [row.kind for row in note.changes[0].centers] == ["member", "same", "total"]
     assert note.changes[0].centers[1].name == "1 cost center unchanged"
     assert "Keep what you booked for October 2026" in note.what_to_do[0]

@@ -176,7 +176,8 @@ def test_the_headline_names_amount_comparison_cause_and_estimate():
     ],
 )
 def test_comparisons_are_never_nonsense(now, before, said):
-    assert said in statement([{"allocated_cost": now}], previous=[{"allocated_cost": before}]).headline
+    found = statement([{"allocated_cost": now}], previous=[{"allocated_cost": before}]).headline
+    assert said.replace("\u00a0", " ") in found.replace("\u00a0", " ")
 
 
 def test_no_earlier_month_is_not_the_same_as_nothing_earlier():
@@ -190,7 +191,7 @@ def test_no_earlier_month_is_not_the_same_as_nothing_earlier():
 
 def test_a_statement_about_nothing_says_so_and_adds_no_zero():
     sheet = statement([], previous=[])
-    assert sheet.headline == "Nothing is charged to Platform Engineering for October 2026."
+    assert sheet.headline.replace("\u00a0", " ") == "Nothing is charged to Platform Engineering for October 2026."
     assert sheet.parts == ()
     assert (sheet.lines.value, sheet.how_to_dispute) == (0, ())
     assert statement_csv(sheet, mart()).rows_count == 0
@@ -214,7 +215,7 @@ def test_money_of_nobody_is_finances(center_id, audience, headline):
     }
     sheet = statement([line], center=center, has_previous=False)
     assert sheet.audience == audience
-    assert sheet.headline.startswith(headline)
+    assert sheet.headline.replace("\u00a0", " ").startswith(headline)
     assert sheet.parts[0].owners.first == "Account"
     assert sheet.parts[0].owners.rows[0].name == "org-northwind / p-1"
 
