@@ -43,14 +43,12 @@ def build_definitions(config_file: Path) -> dg.Definitions:
     marts = [*finance, *mart_assets(settings)]
     daily = [key for key in _keys(facts) if key not in _monthly_keys(facts)]
     finance_keys = [key for key in _keys(finance) if key != CLOSED_KEY]
+    closed_reports = [key for key in _keys(reports) if key.to_user_string() != MAIL_EXECUTIVE]
     jobs = pipeline_jobs(
         daily_keys=daily,
         monthly_keys=[*_monthly_keys(facts), *(key for key in _keys(marts) if key != CLOSED_KEY)],
         report_keys=_keys(reports),
-        close=close_job(
-            first_keys=[*_keys(dimensions), *finance_keys],
-            then_keys=[key for key in _keys(reports) if key != dg.AssetKey(MAIL_EXECUTIVE)],
-        ),
+        close=close_job(first_keys=[*_keys(dimensions), *finance_keys], then_keys=closed_reports),
     )
     stored = {key.to_user_string() for key in _keys([*facts, *marts])}
     contracts = [contract_check(table) for table in TABLES if table.name in stored and table.group in _CHECKED_GROUPS]
