@@ -155,6 +155,18 @@ def test_losses_that_agree_in_their_first_sixty_bits_are_told_apart(close: list[
     assert round_groups(groups, tie_keys=keys(len(close))) == reference(shares, keys(len(close)))
 
 
+def test_the_closest_losses_that_their_denominators_allow_are_told_apart() -> None:
+    for middle in range(2**30 - 40, 2**30):
+        groups = [([middle + 1], 2 * middle + 1), ([middle], 2 * middle - 1)]
+        assert round_groups(groups, tie_keys=[f"a-{middle}", f"b-{middle}"]) == [0, 1]
+
+
+def test_shares_that_cancel_out_round_as_a_total_that_is_not_negative() -> None:
+    for number in range(20):
+        names = [f"a-{number}", f"b-{number}"]
+        assert round_shares([(1, 2), (-1, 2)], tie_keys=names) == reference([Fraction(1, 2), Fraction(-1, 2)], names)
+
+
 LEVELS = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(1, 10**12)), min_size=1, max_size=9)
 
 

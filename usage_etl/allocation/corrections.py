@@ -96,7 +96,7 @@ def corrections(
     Raises ConservationError where they do not.
     """
     found = [_nothing()]
-    for earlier in _earlier_months(month, allocation_now, closed_lines, periods):
+    for earlier in sorted({closing.month for closing in periods if closing.month < month}):
         now = allocation_now.get(earlier, MART_CHARGEBACK_MONTHLY.empty())
         booked = booked_of(closed_lines, earlier)
         providers = [
@@ -163,14 +163,6 @@ def _line(month: Month, row: Mapping[str, Any], statuses: Mapping[str, str], rea
         "correction_reason": reason_of(provider, corrects),
         "period_status": statuses[provider],
     }
-
-
-def _earlier_months(
-    month: Month, allocation_now: Mapping[Month, pl.DataFrame], closed_lines: pl.DataFrame, periods: Periods
-) -> list[Month]:
-    booked = {Month.of(day) for name in ("month", "corrects_month") for day in closed_lines[name].drop_nulls().unique()}
-    sealed = {closing.month for closing in periods}
-    return sorted(earlier for earlier in {*allocation_now, *booked, *sealed} if earlier < month)
 
 
 def _changes(now: pl.DataFrame, booked: pl.DataFrame, corrected: Month) -> pl.DataFrame:

@@ -178,9 +178,12 @@ def period_rows(config: Path) -> list[PeriodRow]:
 def parse_month(text: str) -> Month:
     """A month as people write it. Raises BadParameter."""
     try:
-        return Month.parse(text)
+        month = Month.parse(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no month; write it as 2026-10") from None
+        month = None
+    if month is None or str(month) != text:
+        raise typer.BadParameter(f"{text!r} is no month; write it as 2026-10")
+    return month
 
 
 def user_name() -> str:

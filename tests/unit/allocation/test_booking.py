@@ -10,8 +10,8 @@ import pytest
 
 from tests.unit.allocation.booking_lines import AUGUST, JULY, SEPTEMBER, Books, allocation_line, totals
 from usage_etl.allocation.booking import check_closed_lines, lines_in_force, lines_sha256
-from usage_etl.allocation.corrections import INPUT_WORDS, correction_reason, corrections, moved_costs
-from usage_etl.errors import IntegrityError
+from usage_etl.allocation.corrections import INPUT_WORDS, _check_conserved, correction_reason, corrections, moved_costs
+from usage_etl.errors import ConservationError, IntegrityError
 from usage_etl.schemas.periods import ALL_OTHERS
 
 
@@ -125,6 +125,27 @@ def test_other_rule_name_or_invoice_id_is_no_correction(closed_july):
     rows = [dict(row) for row in closed_july.now[JULY].iter_rows(named=True)]
     closed_july.allocate(JULY, *({**row, "rule_name": "new", "invoice_id": "INV-7", "team_name": "Renamed"} for row in rows))
     assert corrected(closed_july.book(AUGUST)).is_empty()
+
+
+def test_correction_tells_the_newer_names_rate_and_the_one_invoice(closed_july):
+    newer = {"team_name": "Renamed", "fx_rate": Decimal("1.1"), "invoice_id": "INV-7"}
+    closed_july.allocate(
+        JULY, allocation_line("openai", JULY, "red", "61", **newer), allocation_line("openai", JULY, "blue", "40")
+    )
+    (line,) = corrected(closed_july.book(AUGUST)).iter_rows(named=True)
+    assert {name: line[name] for name in newer} == newer
+    split = [allocation_line("openai", JULY, "red", cost, line_id=cost, invoice_id=f"INV-{cost}") for cost in ("30", "31")]
+    closed_july.allocate(JULY, *split, allocation_line("openai", JULY, "blue", "40"))
+    (line,) = corrected(closed_july.book(AUGUST)).iter_rows(named=True)
+    assert (line["allocated_cost"], line["invoice_id"]) == (Decimal(1), None)
+
+
+def test_changes_that_do_not_add_up_are_loud(closed_july):
+    now, nothing = closed_july.now[JULY], closed_july.closed_lines.clear()
+    changes = now.with_columns(allocated_cost=pl.col("allocated_cost") + Decimal("0.01"))
+    _check_conserved(now, now, nothing, JULY)
+    with pytest.raises(ConservationError, match=r"allocated_cost of corrections of 2026-07, \('openai', 'USD'\)"):
+        _check_conserved(changes, now, nothing, JULY)
 
 
 @pytest.mark.parametrize(("threshold", "is_booked"), [("3.99", True), ("4", False), ("4.01", False)])
