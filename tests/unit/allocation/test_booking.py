@@ -135,7 +135,7 @@ def test_correction_tells_the_newer_names_rate_and_the_one_invoice(closed_july):
     (line,) = corrected(closed_july.book(AUGUST)).iter_rows(named=True)
     assert {name: line[name] for name in newer} == newer
     split = [allocation_line("openai", JULY, "red", cost, line_id=cost, invoice_id=f"INV-{cost}") for cost in ("30", "31")]
-    closed_july.allocate(JULY, *split, blue)
+    closed_july.allocate(JULY, *split, allocation_line("openai", JULY, "blue", "40"))
     (line,) = corrected(closed_july.book(AUGUST)).iter_rows(named=True)
     assert (line["allocated_cost"], line["invoice_id"]) == (Decimal(1), None)
 
