@@ -59,6 +59,19 @@ class RestatedDay:
 
 
 @dataclass(frozen=True)
+class ClosingNote:
+    """A closing or a reopening of the period between the two versions."""
+
+    provider_name: str
+    number: int
+    what: str
+    """closed or reopened."""
+    happened_at: dt.datetime
+    done_by: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class ReportDiff:
     """Two versions of a report, what differs, and why."""
 
@@ -69,6 +82,7 @@ class ReportDiff:
     """Name in the manifests' versions to both, where they differ."""
     inputs: tuple[InputChange, ...]
     restated: tuple[RestatedDay, ...]
+    closings: tuple[ClosingNote, ...]
     notes: tuple[str, ...] = field(default=())
     """What could not be found out."""
 
@@ -94,6 +108,7 @@ def diff_published(workspace: Workspace, before: str, after: str, *, report: str
         versions=versions | walk.code,
         inputs=tuple(walk.changes),
         restated=tuple(_restated(workspace, walk, sides)),
+        closings=tuple(_closings(workspace, sides)),
         notes=tuple(walk.notes),
     )
 
@@ -210,6 +225,23 @@ def _restated(workspace: Workspace, walk: _Walk, sides: Sequence[PublishedVersio
                     if delivery_id
                 ),
             )
+
+
+def _closings(workspace: Workspace, sides: Sequence[PublishedVersion]) -> list[ClosingNote]:
+    """What the period book holds of the period between the times of publishing; all of it where one is unknown."""
+    published = sorted(side.published_at for side in sides if side.published_at)
+    found = []
+    for closing in workspace.period_book.periods().closings:
+        if str(closing.month) != sides[0].period:
+            continue
+        name, number = closing.provider_name, closing.number
+        found.append(ClosingNote(name, number, "closed", closing.closed_at, closing.closed_by, None))
+        if closing.reopened_at:
+            by, reason = closing.reopened_by or "nobody named", closing.reopened_reason
+            found.append(ClosingNote(name, number, "reopened", closing.reopened_at, by, reason))
+    is_known = len(published) == 2
+    within = [note for note in found if not is_known or published[0] < note.happened_at <= published[1]]
+    return sorted(within, key=lambda note: (note.happened_at, note.provider_name))
 
 
 def _between(walk: _Walk, sides: Sequence[PublishedVersion]) -> tuple[dt.datetime, dt.datetime] | None:

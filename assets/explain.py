@@ -101,7 +101,7 @@ class _Way:
         lines = self.workspace.lake.scan(self.table, [self.partition])
         if self.table is MART_CHARGEBACK_CLOSED:
             lines = lines.filter(pl.col("closing_number") == self.line["closing_number"])
-        return lines.filter(pl.col("invoice_line_id") == self.line["invoice_line_id"]).collect()
+        return lines.filter(pl.col("invoice_line_id") == pl.lit(self.line["invoice_line_id"], pl.String)).collect()
 
 
 def _explained(workspace: Workspace, table: Table, line: Mapping[str, Any], events: int) -> Explanation:

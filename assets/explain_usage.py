@@ -70,7 +70,10 @@ def explain_usage(workspace: Workspace, line: Mapping[str, Any], *, files: Files
     )
     detail = levels_of(allocation.rules, allocation.detail, month)
     own, total = _weights(workspace, line, facts, directories, scope=scope, owner=owner, detail=detail, findings=findings)
-    owned = _owned_facts(facts, directories, owner, month=month, detail=detail)
+    if line["line_kind"] == "unexplained":  # nobody used it: what all owners used is what it lies above
+        own, owned = None, facts.with_columns(numerator=pl.lit("1"), denominator=pl.lit("1"))
+    else:
+        owned = _owned_facts(facts, directories, owner, month=month, detail=detail)
     days = _days(workspace, owned)
     events_kept = bool(workspace.lake.partitions(USAGE_EVENTS))
     events = _events_behind(workspace, owned) if events_kept else None

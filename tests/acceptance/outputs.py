@@ -330,11 +330,12 @@ def _trust(outputs: Outputs, whole: Mapping[str, Any]) -> Iterator[tuple[str, An
             yield f"{row['name']} {name}", row[name]["value"], counts[row["name"]][f"{name}_count"], Decimal(0)
     bills = (
         outputs.mart("mart_reconciliation_monthly")
+        .with_columns(gross_cost=pl.col("billed_cost") - pl.col("credits_cost"))
         .group_by(pl.col("provider_name").str.to_lowercase())
-        .agg(*(pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()) for name in ("billed_cost", "priced_cost")))
+        .agg(*(pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()) for name in ("gross_cost", "metered_cost")))
     )
     tie_out = {provider: (billed, priced) for provider, billed, priced in bills.iter_rows()}
     for row in trust["bills"]:
-        billed, priced_cost = tie_out[row["provider"].lower()]
+        billed, metered_cost = tie_out[row["provider"].lower()]
         yield f"{row['provider']} billed", row["billed"]["value"], billed, Decimal(0)
-        yield f"{row['provider']} priced", row["priced"]["value"], priced_cost, Decimal(0)
+        yield f"{row['provider']} priced", row["priced"]["value"], metered_cost, Decimal(0)

@@ -25,7 +25,9 @@ from usage_etl.sources.registry import SOURCE_KINDS
 ROOT = Path(__file__).parents[2]
 STARTED = {
     "usage_etl.yaml", "prices/contract.csv", "directory/users.csv", "directory/teams.csv", "directory/api_keys.csv",
-    "directory/features.csv", "directory/budgets.csv",
+    "directory/features.csv", "directory/budgets.csv", "directory/business_units.csv", "directory/departments.csv",
+    "directory/cost_centers.csv", "directory/projects.csv", "directory/investigations.csv", "finance/invoices.csv",
+    "finance/fx_rates.csv", "finance/disputes/my-team.csv",
 }  # fmt: skip
 BOTH_APIS = """
   - {kind: openai, name: openai, api_key: {env: OPENAI_ADMIN_KEY}}

@@ -117,16 +117,20 @@ def test_bills_and_credits_are_exact(northwind: Installation, truth: DemoSummary
     assert set(northwind.table(BILLING_CHARGES)["billing_currency"]) == {"USD"}
 
 
-def test_what_bypassed_the_gateway_is_the_unexplained_difference(northwind: Installation, truth: DemoSummary) -> None:
+def test_what_bypassed_the_gateway_is_named_to_the_last_digit(northwind: Installation, truth: DemoSummary) -> None:
     tie_out = northwind.table(MART_RECONCILIATION_MONTHLY)
-    assert monthly(tie_out.filter(pl.col("billed_cost").is_not_null()), "provider_name", "billed_cost") == dict(
-        truth.billing.usage
+    gross = tie_out.filter(pl.col("billed_cost").is_not_null()).with_columns(
+        gross_cost=pl.col("billed_cost") - pl.col("credits_cost")
     )
-    difference = monthly(tie_out, "provider_name", "difference_cost")
-    assert {key: cost for key, cost in difference.items() if cost} == {
+    assert monthly(gross, "provider_name", "gross_cost") == dict(truth.billing.usage)
+    bypassed = monthly(tie_out, "provider_name", "bypassed_gateway_cost")
+    assert {key: cost for key, cost in bypassed.items() if cost} == {
         key: cost for key, cost in truth.billing.unexplained.items() if cost
     }
-    assert set(tie_out.filter(pl.col("difference_cost") > 0)["difference_cause"]) == {"billed_above_usage"}
+    granted = monthly(tie_out, "provider_name", "credits_cost")
+    assert {key: cost for key, cost in granted.items() if cost} == dict(truth.billing.credits)
+    assert not any(tie_out["unexplained_cost"])
+    assert set(tie_out.filter(pl.col("bypassed_gateway_cost") > 0)["tie_out_status"]) == {"explained"}
 
 
 def test_owners_pay_at_most_the_tolerance_of_what_bypassed_the_gateway(northwind: Installation, truth: DemoSummary) -> None:

@@ -151,7 +151,7 @@ def test_the_chargeback_equals_every_bill(estate: Installation) -> None:
 def test_every_source_has_its_line_in_the_quality_of_the_month(estate: Installation) -> None:
     quality = estate.workspace.lake.scan(MART_DATA_QUALITY, ["2026-10-01"]).collect()
     assert set(quality["source"]) == set(SOURCES)
-    causes = estate.workspace.lake.scan(MART_RECONCILIATION_MONTHLY).collect()["difference_cause"].cast(pl.String)
+    causes = estate.workspace.lake.scan(MART_RECONCILIATION_MONTHLY).collect()["tie_out_status"].cast(pl.String)
     assert causes.null_count() == 0
 
 

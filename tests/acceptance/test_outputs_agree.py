@@ -131,7 +131,7 @@ def finance(installation: Installation, month: Month) -> Finance:
     return Finance(
         lines=installation.table(MART_CHARGEBACK_MONTHLY).filter(pl.col("month") == month.first_day),
         bills={(name, account): cost for name, account, cost in _sums(charges)},
-        files={name: (folder / name).read_bytes() for name in (CSV, CENTERS, PARQUET)},
+        files={path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.suffix != ".json"},
         manifest=json.loads((folder / "manifest.json").read_text(encoding="utf-8")),
         mail_text=body(message, "plain") if message else None,
         mail_html=visible(body(message, "html")) if message else None,
@@ -173,7 +173,8 @@ def finance_faults(found: Finance) -> list[str]:
         faults.append(f"csv: lines add up to {billed}, the bills to {found.bills}")
     if added(rows, "cost_center_id") != added(centers, "cost_center_id"):
         faults.append("cost centers: not the sums of the lines")
-    if any(Decimal(row["billed_cost"]) + Decimal(row["estimated_cost"]) != Decimal(row["allocated_cost"]) for row in centers):
+    parts = ("billed_cost", "estimated_cost", "corrections_cost", "disputes_cost")
+    if any(sum(Decimal(row[name]) for name in parts) != Decimal(row["allocated_cost"]) for row in centers):
         faults.append("cost centers: bills and estimates are not the whole")
     return faults + manifest_faults(found) + mail_faults(found, billed)
 
@@ -188,13 +189,14 @@ def manifest_faults(found: Finance) -> list[str]:
     if found.manifest["control_totals"] != {"USD": {"allocated_cost": total}}:
         faults.append("manifest: control total is not the mart's")
     for entry in found.manifest["files"]:
-        content = found.files[entry["name"]]
-        counted = (
-            len(found.cells(entry["name"])) if entry["name"].endswith(".csv") else pl.read_parquet(io.BytesIO(content)).height
-        )
-        stated = (entry["sha256"], entry["bytes_count"], entry["rows_count"], entry["control_totals"]["USD"]["allocated_cost"])
-        if stated != (sha256_hex(content), len(content), counted, total):
-            faults.append(f"manifest: does not describe {entry['name']}")
+        name, content = entry["name"], found.files[entry["name"]]
+        stated, wanted = [entry["sha256"], entry["bytes_count"]], [sha256_hex(content), len(content)]
+        if name in (CSV, CENTERS, PARQUET):
+            rows = len(found.cells(name)) if name.endswith(".csv") else pl.read_parquet(io.BytesIO(content)).height
+            stated += [entry["rows_count"], entry["control_totals"]["USD"]["allocated_cost"]]
+            wanted += [rows, total]
+        if stated != wanted:
+            faults.append(f"manifest: does not describe {name}")
     if {entry["name"] for entry in found.manifest["files"]} != found.files.keys():
         faults.append("manifest: names other files")
     return faults

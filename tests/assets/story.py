@@ -7,7 +7,8 @@ from pathlib import Path
 import dagster as dg
 
 from assets.resources import now
-from tests.assets.installation import Installation, request
+from tests.assets.installation import Installation, costs, request
+from tests.unit.sources.report_pages import save
 
 OCTOBER_KEY = "2026-10-01"
 LATE_DAY = dt.date(2026, 10, 30)
@@ -27,10 +28,12 @@ class Story:
 
 
 def tell_story(built: Installation, folder: Path) -> Story:
-    """Publishes a copy of ``built`` in ``folder``, delivers a late file and publishes again."""
+    """Publishes a copy of ``built`` with a higher bill in ``folder``, delivers a late file and publishes again."""
     before = now() - dt.timedelta(days=1)
     installation = built.copied_to(folder)
+    save(folder / "landing" / "openai", costs({LATE_DAY: ("1.50", "0.70")}), name="costs-higher.json")
     with dg.DagsterInstance.ephemeral() as instance:
+        assert installation.run("land", instance).success
         rebuild(installation, instance)
         first = now()
         installation.deliver(LATE_FILE, [request(LATE_DAY, 9, prompt_tokens=900_000)])

@@ -63,6 +63,7 @@ def workspace_in(folder, *, statements="closed", october=None):
         center("CC-1200", "Old name", "gone@example.com", valid_to=dt.date(2026, 10, 31)),
         center("CC-1200", "Product", "lead@example.com", valid_from=dt.date(2026, 10, 31)),
         center("CC-1300", "Security", "not an address"),
+        center("CC-1400", "Ended", "gone@example.com", valid_to=dt.date(2026, 10, 31)),
     ]
     frame = pl.DataFrame(centers, schema=DIM_COST_CENTER.polars_schema, orient="row")
     commit(workspace, DIM_COST_CENTER, WHOLE, frame)

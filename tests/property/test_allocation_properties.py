@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.allocation.frames import allocate, directories, lines, usage
-from usage_etl.allocation.remainder import from_attos, largest_remainder, round_groups, round_shares, stable_hash, to_attos
+from usage_etl.allocation.remainder import ATTOS, from_attos, largest_remainder, round_groups, round_shares, stable_hash, to_attos
 
 CENT = Decimal("0.01")
 UNITS = st.sampled_from([Decimal(1), CENT, Decimal("0.001")])
@@ -98,6 +98,10 @@ def test_attos_go_there_and_back(values: list[int | None]) -> None:
     assert to_attos(column) == values
 
 
+def test_an_atto_is_the_last_decimal_of_the_lake() -> None:
+    assert to_attos(pl.Series([Decimal(1)], dtype=pl.Decimal(38, 18))) == [ATTOS] == [10**18]
+
+
 @pytest.mark.parametrize(
     ("total", "weights", "names", "reason"),
     [
@@ -153,6 +157,18 @@ def test_losses_that_agree_in_their_first_sixty_bits_are_told_apart(close: list[
     groups = [([denominator // 3 + nudge], denominator) for nudge in close]
     shares = [Fraction(numerators[0], below) for numerators, below in groups]
     assert round_groups(groups, tie_keys=keys(len(close))) == reference(shares, keys(len(close)))
+
+
+def test_the_closest_losses_that_their_denominators_allow_are_told_apart() -> None:
+    for middle in range(2**30 - 40, 2**30):
+        groups = [([middle + 1], 2 * middle + 1), ([middle], 2 * middle - 1)]
+        assert round_groups(groups, tie_keys=[f"a-{middle}", f"b-{middle}"]) == [0, 1]
+
+
+def test_shares_that_cancel_out_round_as_a_total_that_is_not_negative() -> None:
+    for number in range(20):
+        names = [f"a-{number}", f"b-{number}"]
+        assert round_shares([(1, 2), (-1, 2)], tie_keys=names) == reference([Fraction(1, 2), Fraction(-1, 2)], names)
 
 
 LEVELS = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(1, 10**12)), min_size=1, max_size=9)

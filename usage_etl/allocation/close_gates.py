@@ -115,10 +115,11 @@ def _without_invoice(provider_name: str, month: Month, facts: CloseFacts, settin
     if not settings.requires_invoice:
         return
     own = facts.lines.filter(pl.col("corrects_month").is_null())
-    if own.filter(pl.col("charge_basis") == "priced_usage").height and any(to_attos(own["allocated_cost"])):
+    is_estimated = own.filter(pl.col("charge_basis") == "priced_usage").height and any(to_attos(own["allocated_cost"]))
+    if is_estimated and provider_name not in settings.estimated_providers:
         yield (
-            f"no bill of {provider_name} was delivered for {month}, its lines are estimates; deliver the bill, or set"
-            f" close.requires_invoice to false"
+            f"no bill of {provider_name} was delivered for {month}, its lines are estimates; deliver the bill, or name"
+            f" {provider_name} in close.estimated_providers"
         )
     registered = facts.invoices.filter((pl.col("provider_name") == provider_name) & (pl.col("billing_month") == month.first_day))[
         "billing_account_id"

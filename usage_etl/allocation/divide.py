@@ -174,7 +174,8 @@ class _Division:
         level = LEVELS[step.level]
         match step.method:
             case "fixed":
-                shares = {name: share for name, share in step.shares if name in self._tree.members(step.level, path)}
+                known = set(self._tree.members(step.level, path))
+                shares = {name: share for name, share in step.shares if name in known}
                 return _whole({name: Fraction(share) for name, share in shares.items()}), f"{level}s by fixed shares"
             case "even":
                 inside = self._tree.members(step.level, path)
@@ -230,10 +231,10 @@ class _Division:
             return self._known_values([(value, part) for value in values], step.level, path), f"by the line's tag {step.tag_key}"
         for scope in _wider(step):
             place = self._place(scope)
-            rows = self._weights.tagged(*place, self._currency, step.tag_key) if place is not None else ()
+            rows = self._weights.tagged(*place, self._currency, step.tag_key) if place is not None else {}
             inside = [
                 (value, weight)
-                for number, value, weight in rows
+                for (number, value), weight in rows.items()
                 if all(self._owner(number)[at] == name for at, name in path.items())
             ]
             if any(value is not None for value, _ in inside):

@@ -45,7 +45,7 @@ def failed_by_account(
     """``failed_gates`` by (provider, account, currency); accounts whose gates hold are absent."""
     found: dict[Account, list[str]] = {}
     key = ("provider_name", "billing_account_id", "billing_currency")
-    billed = reconciliation_monthly.filter(pl.col("billed_cost").is_not_null() & pl.col("billing_account_id").is_not_null())
+    billed = reconciliation_monthly.filter(pl.col("billed_cost").is_not_null())
     for (provider, account, currency), lines in billed.sort(key).group_by(key, maintain_order=True):
         texts = [text for gate in gates_of(str(provider), gates) for text in _failures(gate, lines, str(currency))]
         if texts:

@@ -166,13 +166,17 @@ class OwnerTree:
     def headcount(self, level: int, within: Path) -> dict[str, Fraction]:
         """Member to the people of the directory inside it on the last day; a person of two teams counts by the split."""
         counts: dict[str, Fraction] = defaultdict(Fraction)
-        on_last_day = self._on(self._directories.users, self._month.last_day)["user_id"].unique()
-        for user_id in on_last_day.to_list():
-            for owner, share in self.user_owners.get(user_id, ()):
-                member = owner[level]
-                if member is not None and member != UNALLOCATED and all(owner[at] == name for at, name in within.items()):
-                    counts[member] += share
+        for owner, share in self._people:
+            member = owner[level]
+            if member is not None and member != UNALLOCATED and all(owner[at] == name for at, name in within.items()):
+                counts[member] += share
         return dict(counts)
+
+    @cached_property
+    def _people(self) -> Portions:
+        """Owners of everyone whom the directory knows on the last day."""
+        on_last_day = self._on(self._directories.users, self._month.last_day)["user_id"].unique().sort()
+        return [portion for user_id in on_last_day for portion in self.user_owners[user_id]]
 
     @cached_property
     def _by_member(self) -> list[dict[str | None, list[Owner]]]:

@@ -100,6 +100,8 @@ class UsageWeights:
         self._grouped = numbered.sort("host", "model_id", "owner", "currency", "part")
         self._ranges = self._ranges_of(self._grouped)
         self._caches: dict[tuple[object, ...], Weights] = {}
+        self._user_pairs: dict[tuple[str, str | None], Sequence[tuple[int, str]]] = {}
+        self._tag_sums: dict[tuple[str, str | None, str, str], Mapping[tuple[int, str | None], Fraction]] = {}
 
     @property
     def hosts(self) -> set[str]:
@@ -163,29 +165,34 @@ class UsageWeights:
 
     def users(self, host: str, model_id: str | None) -> Sequence[tuple[int, str]]:
         """Distinct (owner, user) pairs; a user who has several owners counts for each of them."""
-        found = self._users
-        if host != ALL_PROVIDERS:
-            found = found.filter(pl.col("host") == host)
-        if model_id is not None:
-            found = found.filter(pl.col("model_id") == model_id)
-        pairs = found.select((*OWNER_COLUMNS, "user_id")).unique().sort((*OWNER_COLUMNS, "user_id"))
-        return [(self.owners.number(Owner(*ids)), user) for *ids, user in pairs.iter_rows()]
+        key = (host, model_id)
+        if key not in self._user_pairs:
+            asked = {} if host == ALL_PROVIDERS else {"host": host}
+            asked |= {} if model_id is None else {"model_id": model_id}
+            found = self._users.filter(**asked)
+            pairs = found.select((*OWNER_COLUMNS, "user_id")).unique().sort((*OWNER_COLUMNS, "user_id"))
+            self._user_pairs[key] = [(self.owners.number(Owner(*ids)), user) for *ids, user in pairs.iter_rows()]
+        return self._user_pairs[key]
 
     def is_user_seen(self, host: str, user_id: str) -> bool | None:
         """Whether the user used anything at the host; None where no usage of the host names a user."""
         seen = self._users_of_hosts.get(host)
         return None if seen is None else user_id in seen
 
-    def tagged(self, host: str, model_id: str | None, currency: str, tag_key: str) -> Sequence[tuple[int, str | None, Fraction]]:
-        """(owner, value of the tag or None, metered cost): usage that names several values counts an equal part for each."""
-        found = []
-        for owner, row_host, row_model, row_currency, values, part, attos in self._tag_rows(tag_key):
-            if host not in (ALL_PROVIDERS, row_host) or model_id not in (None, row_model):
-                continue
-            factor = self._converted(row_currency, currency)
-            if factor is not None and attos > 0:
-                found += [(owner, value, attos * factor * part / len(values)) for value in values]
-        return found
+    def tagged(self, host: str, model_id: str | None, currency: str, tag_key: str) -> Mapping[tuple[int, str | None], Fraction]:
+        """(owner, value of the tag or None) to metered cost; usage that names several values counts an equal part for each."""
+        key = (host, model_id, currency, tag_key)
+        if key not in self._tag_sums:
+            sums: dict[tuple[int, str | None], Fraction] = defaultdict(Fraction)
+            for owner, row_host, row_model, row_currency, values, cost in self._tag_rows(tag_key):
+                if host not in (ALL_PROVIDERS, row_host) or model_id not in (None, row_model):
+                    continue
+                factor = self._converted(row_currency, currency)
+                if factor is not None and cost > 0:
+                    for value in values:
+                        sums[owner, value] += cost * factor / len(values)
+            self._tag_sums[key] = dict(sums)
+        return self._tag_sums[key]
 
     @cached_property
     def _users(self) -> pl.DataFrame:
@@ -198,13 +205,14 @@ class UsageWeights:
             found[host].add(user)
         return dict(found)
 
-    def _tag_rows(self, tag_key: str) -> Iterator[tuple[int, str, str, str, Sequence[str | None], Fraction, int]]:
+    def _tag_rows(self, tag_key: str) -> Iterator[tuple[int, str, str, str, Sequence[str | None], Fraction]]:
+        """(owner, host, model, currency, values or None, metered cost) of usage that has a price."""
         grouped, parts = self._rows.tagged(tag_key)
         costs = to_attos(grouped["effective_cost"])
         names = ("host", "model_id", "currency", "values", "part", *OWNER_COLUMNS)
         for (host, model_id, currency, values, part, *ids), cost in zip(grouped.select(names).iter_rows(), costs, strict=True):
             if currency is not None and cost is not None:
-                yield self.owners.number(Owner(*ids)), host, model_id, currency, values or [None], parts[part], cost
+                yield self.owners.number(Owner(*ids)), host, model_id, currency, values or [None], cost * parts[part]
 
     def _cost_weights(self, host: str, model_id: str | None, currency: str) -> Weights:
         keys = self._keys(host, model_id)

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
 from usage_etl.reports.version_diff import AMORTISED, BILLED, Change, LineChange
+from usage_etl.schemas.periods import ALL_OTHERS
 
 if TYPE_CHECKING:
     from assets.differences import InputChange, ReportDiff, RestatedDay
@@ -62,6 +63,7 @@ def _document(found: ReportDiff) -> dict[str, Any]:
             "versions": {name: {"before": old, "after": new} for name, (old, new) in found.versions.items()},
             "inputs": [vars(one) for one in found.inputs],
             "restated_days": [_day_document(one) for one in found.restated],
+            "closings": [{**vars(one), "happened_at": one.happened_at.isoformat()} for one in found.closings],
             "notes": list(found.notes),
         },
     }
@@ -141,9 +143,13 @@ def _print_why(console: Console, found: ReportDiff) -> None:
         console.print(escape(text), soft_wrap=True)
         for note in day.deliveries:
             console.print(escape(f"    {note.what}: {note.source} {note.origin_key} ({note.delivery_id})"), soft_wrap=True)
+    for closing in found.closings:
+        provider = "the month as a whole" if closing.provider_name == ALL_OTHERS else closing.provider_name
+        text = f"  {provider} {closing.what} {closing.happened_at:%Y-%m-%d %H:%M} by {closing.done_by}, closing {closing.number}"
+        console.print(escape(text + (f": {closing.reason}" if closing.reason else "")), soft_wrap=True)
     for note_text in found.notes:
         console.print(escape(f"  not found out: {note_text}"), soft_wrap=True)
-    if not (found.versions or found.inputs or found.notes):
+    if not (found.versions or found.inputs or found.closings or found.notes):
         console.print("  both were made from the same table versions by the same code")
 
 

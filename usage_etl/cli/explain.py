@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.tree import Tree
 
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
 
@@ -43,7 +40,8 @@ def explain(
     if as_json:
         typer.echo(json.dumps(plain(found), indent=1, ensure_ascii=False))
     else:
-        Console(highlight=False).print(_tree(found), soft_wrap=True)
+        for text in _tree(found).lines():
+            typer.echo(text)
     if found.all_faults:
         for fault in found.all_faults:
             typer.echo(f"FAULT: {fault}", err=True)
@@ -77,93 +75,116 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _tree(found: Explanation, role: str = "line") -> Tree:
+@dataclasses.dataclass
+class _Branch:
+    """A line of the printed way, and what lies behind it."""
+
+    text: str
+    below: list[_Branch] = dataclasses.field(default_factory=list)
+
+    def add(self, text: str) -> _Branch:
+        """Hangs a line below this one."""
+        branch = _Branch(text)
+        self.below.append(branch)
+        return branch
+
+    def lines(self, depth: int = 0) -> Iterator[str]:
+        """The branch from its top down, two blanks for every step."""
+        yield "  " * depth + "".join(character if character.isprintable() else _escaped(character) for character in self.text)
+        for branch in self.below:
+            yield from branch.lines(depth + 1)
+
+
+def _escaped(character: str) -> str:
+    """What a log may hold and a terminal must not obey."""
+    return character.encode("unicode_escape").decode()
+
+
+def _tree(found: Explanation, role: str = "line") -> _Branch:
     line, currency = found.line, found.line["billing_currency"]
-    tree = Tree(_text(f"{role} {line['line_id']}: {_amount(line['allocated_cost'])} {currency}", "bold"))
+    tree = _Branch(f"{role} {line['line_id']}: {_amount(line['allocated_cost'])} {currency}")
     owner = " > ".join(str(line[name]) for name in _PATH if line[name])
-    tree.add(_text(f"{line['line_kind']}, booked in {line['month']:%Y-%m} ({line['period_status'] or 'not booked'}) for {owner}"))
-    tree.add(_text(f"cost center {line['cost_center_name']} ({line['cost_center_id']})"))
-    tree.add(_text(f"table {found.table}/{found.partition} {found.table_version[:12]}"))
+    tree.add(f"{line['line_kind']}, booked in {line['month']:%Y-%m} ({line['period_status'] or 'not booked'}) for {owner}")
+    tree.add(f"cost center {line['cost_center_name']} ({line['cost_center_id']})")
+    tree.add(f"table {found.table}/{found.partition} {found.table_version[:12]}")
     for one in found.published:
-        tree.add(_text(f"published in {one.version} ({one.period_status}): {_amount(one.allocated_cost)} {currency}"))
+        tree.add(f"published in {one.version} ({one.period_status}): {_amount(one.allocated_cost)} {currency}")
     if line["corrects_month"]:
-        tree.add(_text(f"corrects {line['corrects_month']:%Y-%m}: {line['correction_reason'] or 'no reason given'}"))
-    rule = tree.add(_text(f"rule {found.rule.name}: {found.rule.text}"))
+        tree.add(f"corrects {line['corrects_month']:%Y-%m}: {line['correction_reason'] or 'no reason given'}")
+    rule = tree.add(f"rule {found.rule.name}: {found.rule.text}")
     for step in found.rule.steps:
-        rule.add(_text(f"step: {step}"))
+        rule.add(f"step: {step}")
     if line["fx_rate"] is not None:
         shown = f"{line['invoice_currency']} at {_amount(line['fx_rate'])} of {line['fx_rate_date']} ({line['fx_rate_source']})"
-        tree.add(_text(f"converted from {shown}"))
+        tree.add(f"converted from {shown}")
     if found.bill:
         _add_bill(tree, found.bill, currency)
     if found.usage:
         _add_usage(tree, found.usage, currency)
     for other in found.related:
-        tree.add(_tree(other.explanation, other.role))
+        tree.below.append(_tree(other.explanation, other.role))
     for note in found.notes:
-        tree.add(_text(f"note: {note}", "yellow"))
+        tree.add(f"note: {note}")
     for fault in found.faults:
-        tree.add(_text(f"FAULT: {fault}", "bold red"))
+        tree.add(f"FAULT: {fault}")
     return tree
 
 
-def _add_bill(tree: Tree, bill: Bill, currency: str) -> None:
+def _add_bill(tree: _Branch, bill: Bill, currency: str) -> None:
     line = bill.invoice_line
     about = ", ".join(str(line[name]) for name in _INVOICE_LINE if name in line)
     amount = f"{_amount(line['billed_cost'])} {line['billing_currency']}"
-    node = tree.add(_text(f"invoice line {line['invoice_line_id']}: {amount}: {about}"))
-    node.add(_text(f"{line['provider_name']} account {line['billing_account_id']}; table version {bill.table_version[:12]}"))
-    node.add(_text(f"shared by {bill.shares_count} line(s) of the chargeback: {_amount(bill.shares_total)} {currency}"))
+    node = tree.add(f"invoice line {line['invoice_line_id']}: {amount}: {about}")
+    node.add(f"{line['provider_name']} account {line['billing_account_id']}; table version {bill.table_version[:12]}")
+    node.add(f"shared by {bill.shares_count} line(s) of the chargeback: {_amount(bill.shares_total)} {currency}")
     for invoice in bill.invoices:
         total = f"{_amount(invoice['invoice_total'])} {invoice['currency']}"
-        node.add(_text(f"invoice {invoice['invoice_id']} of {invoice['issued_date']}: {total}"))
-    charges = node.add(_text(f"{bill.charges_count} charge line(s) add up to {_amount(bill.charges_total)}"))
+        node.add(f"invoice {invoice['invoice_id']} of {invoice['issued_date']}: {total}")
+    charges = node.add(f"{bill.charges_count} charge line(s) add up to {_amount(bill.charges_total)}")
     for one in bill.charges:
         amount = f"{_amount(one.billed_cost)} {one.billing_currency}"
-        shown = charges.add(_text(f"{one.charge_date} {amount} {one.description or one.sku or ''}".rstrip()))
+        shown = charges.add(f"{one.charge_date} {amount} {one.description or one.sku or ''}".rstrip())
         _add_source(shown, one.file, one.record)
 
 
-def _add_usage(tree: Tree, usage: Usage, currency: str) -> None:
-    node = tree.add(_text(f"usage of {usage.scope}{_share_text(usage, currency)}"))
+def _add_usage(tree: _Branch, usage: Usage, currency: str) -> None:
+    node = tree.add(f"usage of {usage.scope}{_share(usage, currency)}")
     for one in usage.days:
         cost = "no price" if one.effective_cost is None else f"{_decimal(one.effective_cost)} {one.currency}"
         counts = f"{one.rows_count} fact row(s), {one.requests_count} request(s), {one.total_tokens} tokens"
-        node.add(_text(f"{one.usage_date} {cost}: {counts}; fact_usage_daily {one.table_version[:12]}"))
+        node.add(f"{one.usage_date} {cost}: {counts}; fact_usage_daily {one.table_version[:12]}")
     if usage.events_kept:
-        events = node.add(_text(f"{usage.events_count} event(s) behind them"))
+        events = node.add(f"{usage.events_count} event(s) behind them")
         for event in usage.events:
             cost = "no price" if event.effective_cost is None else f"{_amount(event.effective_cost)} {event.currency}"
-            shown = events.add(_text(f"{event.started_at:%Y-%m-%d %H:%M:%S} {event.event_id} {event.model_id}: {cost}"))
+            shown = events.add(f"{event.started_at:%Y-%m-%d %H:%M:%S} {event.event_id} {event.model_id}: {cost}")
             _add_source(shown, event.file, event.record)
     for delivery in usage.deliveries:
-        shown = node.add(_text(f"{delivery.usage_date}: {delivery.loaded_count} row(s) of delivery {delivery.file.delivery_id}"))
+        shown = node.add(f"{delivery.usage_date}: {delivery.loaded_count} row(s) of delivery {delivery.file.delivery_id}")
         _add_source(shown, delivery.file, None)
 
 
-def _share_text(usage: Usage, currency: str) -> str:
-    if usage.own is None or usage.all is None:
+def _share(usage: Usage, currency: str) -> str:
+    if usage.all is None:
         return ""
-    sides = [usage.own, usage.all]
+    sides = [usage.own or Fraction(0), usage.all]
     if usage.measure == "cost":
         own, total = (f"{_decimal(side / _ATTOS)} {currency}" for side in sides)
     else:
         own, total = (f"{_decimal(side)} {usage.measure}" for side in sides)
+    if usage.own is None:
+        return f", by all owners: {total}"
     share = "nothing was used" if usage.share is None else f"{usage.share} = {_decimal(usage.share * 100, 6)} %"
     return f": {own} of {total}; share {share}"
 
 
-def _add_source(tree: Tree, file: SourceFile, record: Record | None) -> None:
+def _add_source(tree: _Branch, file: SourceFile, record: Record | None) -> None:
     state = "matches" if file.matches else f"DOES NOT MATCH: found {file.found_sha256 or 'no object'}"
-    tree.add(_text(f"file {file.origin_key} of {file.source}, landed as {file.landed_key}", "" if file.matches else "bold red"))
-    tree.add(_text(f"sha256 {file.sha256} {state}", "" if file.matches else "bold red"))
+    tree.add(f"file {file.origin_key} of {file.source}, landed as {file.landed_key}")
+    tree.add(f"sha256 {file.sha256} {state}")
     if record:
         quoted = record.raw_text if record.raw_text is not None else f"({record.note})"
-        tree.add(_text(f"record {record.raw_ordinal}: {quoted}"))
-
-
-def _text(text: str, style: str = "") -> str:
-    return f"[{style}]{escape(text)}[/{style}]" if style else escape(text)
+        tree.add(f"record {record.raw_ordinal}: {quoted}")
 
 
 def _amount(amount: Decimal) -> str:

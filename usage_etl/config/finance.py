@@ -166,6 +166,8 @@ class CloseSettings(SettingsPart):
 
     requires_invoice: bool = True
     """An invoice is registered for every billing account of the provider, or its charge lines all name one."""
+    estimated_providers: tuple[str, ...] = ()
+    """Providers whose bills are not delivered here: their months are closed with estimates, which the journal does not book."""
     settle_days: Annotated[int, Field(ge=0, le=60)] = 3
     """Days after the month's end before which nothing is closed."""
     gates: tuple[ToleranceGate, ...] = (ToleranceGate(unexplained_pct=Decimal(1)),)

@@ -14,9 +14,9 @@ from usage_etl.reports.statement_texts import status_pill
 
 
 def booking_pill(booking: str, versions: Versions) -> Status:
-    """``Booked in November 2026, preliminary``."""
+    """``November 2026: preliminary``, where the corrections are booked."""
     known = status_pill(versions.booking_status, "")
-    return Status(tone=known.tone, text=f"Booked in {booking}, {known.text.lower()}")
+    return Status(tone=known.tone, text=f"{booking}: {known.text.lower()}")
 
 
 def since_text(versions: Versions) -> str:
@@ -44,6 +44,7 @@ def headline_of(
     changes: Sequence[CurrencyChange], lines: Sequence[Booked], original: str, booking: str, versions: Versions
 ) -> str:
     """What the whole changes by, how many pay another amount, and where that is booked."""
+    original, booking = original.replace(" ", NBSP), booking.replace(" ", NBSP)
     if not changes:
         return f"Nothing changed in {original} since version{NBSP}{versions.before}."
     movers = sum(
@@ -51,6 +52,8 @@ def headline_of(
         for center in grouped(lines, lambda line: line.cost_center_id).values()
     )
     nets = [change for change in changes if change.net.value]
+    if not movers:
+        return f"What corrects {original} cancels out: every cost center pays what version{NBSP}{versions.before} says."
     if nets:
         first = f"The AI charges of {original} {listed([_moved(change) for change in nets])}"
     else:
@@ -62,7 +65,8 @@ def headline_of(
 def subject_of(changes: Sequence[CurrencyChange], original: str, versions: Versions) -> str:
     """``What changed in AI charges of October 2026 since version 1: +$19.45``."""
     nets = [change.net.text for change in changes if change.net.value]
-    answer = listed(nets) if nets else "money moved between owners" if changes else "nothing"
+    moved = any(row.kind in {"member", "rest"} for change in changes for row in change.centers)
+    answer = listed(nets) if nets else "money moved between owners" if moved else "nothing"
     return f"What changed in AI charges of {original} since version {versions.before}: {answer}".replace(NBSP, " ")
 
 

@@ -41,6 +41,7 @@ def status_note(lines: list[Booked], status: str) -> str:
 
 def headline(frames: list[Frame], *, name: str, audience: Audience, month: str, previous_month: str) -> str:
     """Amount, comparison with the month before, and the largest cause."""
+    month = month.replace(" ", NBSP)
     if not frames:
         return _nothing(name, audience, month)
     sentences = [_charged(frames, name=name, audience=audience, month=month)]

@@ -128,6 +128,8 @@ def test_estimates_are_not_closed_while_an_invoice_is_required():
     (fault,) = faults(facts(lines=booked(**estimate), **nothing_billed))
     assert fault.startswith("no bill of openai was delivered for 2026-07, its lines are estimates; deliver the bill")
     assert faults(facts(lines=booked(**estimate), **nothing_billed), requires_invoice=False) == []
+    assert faults(facts(lines=booked(**estimate), **nothing_billed), estimated_providers=("openai",)) == []
+    assert faults(facts(lines=booked(**estimate), **nothing_billed), estimated_providers=("google",)) == [fault]
     free = booked(**estimate).with_columns(pl.lit(0).cast(pl.Decimal(38, 18)).alias("allocated_cost"))
     assert faults(facts(lines=free, **nothing_billed)) == []
 

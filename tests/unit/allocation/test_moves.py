@@ -61,10 +61,25 @@ def test_a_credit_moves_the_other_way() -> None:
     assert moves(before, after) == [("blue", "red", "8.5")]
 
 
-def test_money_moves_within_its_own_invoice_line_and_project_first() -> None:
-    before = allocation(("a", "l1", "p", "red", 10), ("a", "l1", "q", "blue", 9), ("a", "l2", None, "pink", 8))
-    after = allocation(("a", "l1", "p", "lime", 10), ("a", "l1", "q", "teal", 9), ("a", "l2", None, "gold", 8))
-    assert moves(before, after) == [("red", "lime", "10"), ("blue", "teal", "9"), ("pink", "gold", "8")]
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("a", "l1", "p"), ("a", "l1", "q")),
+        (("a", "l1", None), ("a", "l2", None)),
+        (("a", "l1", None), ("b", "l1", None)),
+        (("a", None, None), ("b", None, None)),
+    ],
+)
+def test_money_moves_within_its_own_place_first(first: tuple[str, str, str], second: tuple[str, str, str]) -> None:
+    before = allocation((*first, "a", 10), (*second, "b", 10))
+    after = allocation((*first, "y", 10), (*second, "x", 10))
+    assert moves(before, after) == [("a", "y", "10"), ("b", "x", "10")]
+
+
+def test_what_changes_its_project_too_moves_within_its_invoice_line() -> None:
+    before = allocation(("a", "l1", "p", "a", 10), ("a", "l2", "p", "b", 10))
+    after = allocation(("a", "l1", "q", "y", 10), ("a", "l2", "q", "x", 10))
+    assert moves(before, after) == [("a", "y", "10"), ("b", "x", "10")]
 
 
 def test_a_cent_that_rounding_puts_on_another_line_is_found_in_the_account() -> None:
@@ -77,12 +92,12 @@ def test_a_cent_that_rounding_puts_on_another_line_is_found_in_the_account() -> 
 
 def test_what_has_no_invoice_line_moves_within_its_model() -> None:
     kind = {"charge_basis": "priced_usage", "line_kind": "estimate"}
-    parts = [(("red", "lime"), "m-1", 5), (("blue", "teal"), "m-2", 4)]
+    parts = [(("a", "y"), "m-1", 5), (("b", "x"), "m-2", 5)]
     before, after = (
         pl.concat(allocation((None, None, None, teams[side], cost), model_id=model, **kind) for teams, model, cost in parts)
         for side in (0, 1)
     )
-    assert moves(before, after) == [("red", "lime", "5"), ("blue", "teal", "4")]
+    assert moves(before, after) == [("a", "y", "5"), ("b", "x", "5")]
 
 
 def test_equal_changes_are_matched_by_name_in_any_order_of_lines() -> None:

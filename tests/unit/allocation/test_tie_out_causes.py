@@ -9,12 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.unit.allocation.tie_out_samples import causes, charges, day_of, line, prices, tie_out, usage
-from usage_etl.schemas.usage import FACT_PROVIDER_USAGE_DAILY, FACT_USAGE_HOURLY
+from tests.unit.allocation.tie_out_samples import causes, charges, line, prices, tie_out, usage
+from usage_etl.schemas.usage import FACT_PROVIDER_USAGE_DAILY
 
 BATCH = {"processing": "batch", "price_id": "gpt-5:batch"}
-GOOGLE = {"host": "google", "provider": "google"}
-GOOGLE_BILL = {"provider_name": "google"}
 
 
 def report(*rows: dict[str, Any]) -> pl.DataFrame:
@@ -241,8 +239,10 @@ def test_a_yen_is_the_smallest_step_of_a_bill_in_yen() -> None:
 # bills without quantities
 
 
-def test_the_report_stands_for_quantities_that_the_bill_does_not_name() -> None:
-    unnamed = {"tokens": 0, "consumed_unit": None}
+@pytest.mark.parametrize("unit", [None, "Tokens"])
+def test_the_report_stands_for_quantities_that_the_bill_does_not_name(unit: str | None) -> None:
+    """A quantity of 0 beside a cost says nothing, whatever its unit."""
+    unnamed = {"tokens": 0, "consumed_unit": unit}
     bill = charges(line("input_uncached", 0, 22) | unnamed, line("output", 0, 120) | unnamed)
     counted = report({"input_uncached": 2, "output": 3})
     assert found(bill, usage({"input_uncached": 1, "cache_read": 1, "output": 2}), reports=counted) == {
@@ -281,68 +281,6 @@ def test_costs_without_a_class_are_explained_by_the_report() -> None:
         "bypassed_gateway": Decimal(40),
     }
     assert found(charges({"billed_cost": 40}), logs, reports=report({"output": 1})) == {"not_billed": Decimal(-40)}
-
-
-# timezone_cut
-
-
-def hours(*rows: tuple[str, float]) -> pl.DataFrame:
-    """Hourly usage of google: (instant, millions of output tokens)."""
-    made = [{"hour": dt.datetime.fromisoformat(f"{at}+00:00"), "output": output} | GOOGLE for at, output in rows]
-    return usage(*made, table=FACT_USAGE_HOURLY)
-
-
-def by_day(hourly: pl.DataFrame) -> pl.DataFrame:
-    rows = [
-        {"day": (row["usage_date"] - day_of(0)).days, "output_tokens": row["output_tokens"]} | GOOGLE
-        for row in hourly.iter_rows(named=True)
-    ]
-    return usage(*rows)
-
-
-PACIFIC = hours(("2026-11-01T03:00", 1), ("2026-11-01T20:00", 2), ("2026-11-02T03:00", 4), ("2026-12-01T03:00", 8))
-"""Evenings of 31 October and 1 and 30 November in California, where midnight is 07:00 or 08:00 UTC."""
-
-
-def test_a_month_in_another_zone_begins_and_ends_at_other_instants() -> None:
-    bill = charges(*(line("output", 0, 0, **GOOGLE_BILL) | {"tokens": tokens, "billed_cost": 40 * tokens, "day": day}
-                     for day, tokens in ((1, 6), (30, 8))))  # fmt: skip
-    daily, monthly = tie_out(bill, by_day(PACIFIC), hours=PACIFIC)
-    assert causes(monthly) == {"timezone_cut": Decimal(280)}
-    assert daily.select("charge_date", "metered_cost", "timezone_cut_cost").rows() == [
-        (day_of(1), 120, 120),
-        (day_of(2), 160, -160),
-        (day_of(30), None, 320),
-    ]
-    assert set(monthly["tie_out_status"]) == {"explained"}
-
-
-def test_lines_of_hours_are_cut_by_utc_days_inside_the_month_of_the_zone() -> None:
-    rows = [(1, "2026-11-01T20:00", 2), (2, "2026-11-02T03:00", 4), (30, "2026-12-01T03:00", 8)]
-    lines = []
-    for day, at, tokens in rows:
-        start = dt.datetime.fromisoformat(f"{at}+00:00")
-        span = {"charge_period_start": start, "charge_period_end": start + dt.timedelta(hours=1)}
-        lines.append(line("output", tokens, 40 * tokens, day=day, **GOOGLE_BILL, **span))
-    daily, monthly = tie_out(charges(*lines), by_day(PACIFIC), hours=PACIFIC)
-    assert causes(monthly) == {"timezone_cut": Decimal(280)}
-    assert daily.filter(pl.col("charge_date") == day_of(2))["tie_out_status"].to_list() == ["matched"]
-
-
-def test_zones_east_of_utc_begin_their_days_on_the_day_before() -> None:
-    """Midnight of 3 November in Shanghai is 16:00 UTC of the 2nd, the day that such a line is counted on."""
-    east = hours(("2026-11-02T17:00", 1), ("2026-11-03T15:00", 2))
-    start = dt.datetime(2026, 11, 2, 16, tzinfo=dt.UTC)
-    span = {"charge_period_start": start, "charge_period_end": start + dt.timedelta(days=1)}
-    bill = charges(line("output", 3, 120, day=2, **GOOGLE_BILL, **span))
-    daily, _ = tie_out(bill, by_day(east), hours=east, time_zones={"google": "Asia/Shanghai"})
-    assert daily.filter(pl.col("charge_date") == day_of(2)).pipe(causes) == {"timezone_cut": Decimal(80)}
-
-
-def test_usage_in_utc_is_not_cut_again() -> None:
-    bill = charges(line("output", 6, 240, **GOOGLE_BILL, day=2))
-    assert "timezone_cut" not in found(bill, by_day(PACIFIC), hours=PACIFIC, time_zones={})
-    assert "timezone_cut" not in found(bill, by_day(PACIFIC), hours=PACIFIC, time_zones={"google": "UTC"})
 
 
 # awkward data

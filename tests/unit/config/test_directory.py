@@ -148,6 +148,8 @@ OWNER_FAULTS = [
      "teams.csv line 3: t names unexplained as cost_center_id, which is kept for billed money that no usage explains"),
     ({"business_units": UNITS + "a,A,b,2026-01-01,\nb,B,c,2026-01-01,2026-04-01\nb,B,,2026-04-01,\nc,C,a,2026-03-01,\n"},
      "business_units.csv: a > b > c > a is a circle on 2026-03-01 to 2026-03-31"),
+    ({"business_units": UNITS + "a,A,c,2026-01-01,\nc,C,b,2026-01-01,\nb,B,c,2026-01-01,\n"},
+     "business_units.csv: b > c > b is a circle from 2026-01-01 on"),
     ({"business_units": UNITS + "a,A,a,2026-01-01,\n"}, "business_units.csv: a > a is a circle from 2026-01-01 on"),
 ]  # fmt: skip
 NAME_FAULTS = [

@@ -52,6 +52,11 @@ def test_neighbours_with_one_fault_are_one_run_and_sound_days_part_two() -> None
     assert list(runs(judged)) == [("a", Span(day(0), day(2))), ("a", Span(day(3), day(4))), ("b", Span(day(4), day(5)))]
 
 
+def test_days_between_two_faults_are_not_among_them() -> None:
+    judged = [(Span(day(0), day(1)), "a"), (Span(day(2), day(3)), "a")]
+    assert list(runs(judged)) == [("a", Span(day(0), day(1))), ("a", Span(day(2), day(3)))]
+
+
 def test_spans_are_written_as_people_count() -> None:
     assert str(Span(day(0), day(1))) == "on 2026-01-01"
     assert str(Span(day(0), day(3))) == "on 2026-01-01 to 2026-01-03"

@@ -69,7 +69,7 @@ def test_the_note_says_what_changed_where_and_what_to_do():
         " version 1 says. The differences are booked in November 2026."
     )
     assert note.subject == "What changed in AI charges of October 2026 since version 1: +$10.00"
-    assert note.status.text == "Booked in November 2026, preliminary"
+    assert note.status.text == "November 2026: preliminary"
     assert [row.kind for row in note.changes[0].centers] == ["member", "same", "total"]
     assert note.changes[0].centers[1].name == "1 cost center unchanged"
     assert "Keep what you booked for October 2026" in note.what_to_do[0]
@@ -92,6 +92,14 @@ def test_money_that_moves_between_owners_is_said_to_move():
 def test_disputes_are_a_reason_of_their_own():
     note = change_note(corrections=[correction_lines(1, 1)[0] | {"dispute_id": "D-1", "line_kind": "dispute"}])
     assert note.changes[0].reasons[0].reason == "Dispute accepted"
+
+
+def test_a_cost_center_whose_corrections_cancel_is_unchanged():
+    both = [line | {"allocated_cost": amount} for line in correction_lines(1, 1) for amount in ("7", "-7")]
+    note = change_note(center_lines(1), both)
+    assert [row.kind for row in note.changes[0].centers] == ["same", "total"]
+    assert "cancels out: every cost center pays what version" in note.headline
+    assert note.subject.endswith(": nothing")
 
 
 def test_nothing_changed():
