@@ -1,14 +1,12 @@
 """The allocation: invoice lines, the shares that owners pay of them, and the journal of what is booked; each one month."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import dagster as dg
 import polars as pl
 
 from assets.derive import commit_derived, day_keys
-from assets.describe import table_spec
-from assets.partitions import monthly_partitions
-from assets.ranges import build_partitions
+from assets.monthly import MonthBuilder, monthly_asset
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation import OwnerDirectories, allocate_month, journal_month
 from usage_etl.allocation.conservation import check_conserved
@@ -51,12 +49,10 @@ OWNER_TABLES = {
 }
 """Field of ``OwnerDirectories`` to its table."""
 
-_MonthBuilder = Callable[[Workspace, Month], Mapping[str, Commit]]
-
 
 def allocation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Definitions of the invoice lines, of the allocation as the rules give it now, and of the journal of what is booked."""
-    builders: list[tuple[Table, tuple[Table, ...], _MonthBuilder]] = [
+    builders: list[tuple[Table, tuple[Table, ...], MonthBuilder]] = [
         (FACT_INVOICE_LINES_MONTHLY, (BILLING_CHARGES,), _invoice_lines),
         (
             MART_ALLOCATION_MONTHLY,
@@ -65,26 +61,12 @@ def allocation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         ),
         (MART_JOURNAL_MONTHLY, (MART_CHARGEBACK_MONTHLY, FACT_INVOICE_LINES_MONTHLY, DIM_COST_CENTER), _journal),
     ]
-    return [_monthly(settings, table, reads, build) for table, reads, build in builders]
+    return [monthly_asset(settings, [table], reads, build) for table, reads, build in builders]
 
 
 def allocation_checks() -> list[dg.AssetChecksDefinition]:
     """The allocation equals the bill, and the journal balances; both added up again from what is stored."""
     return [_bill_check(), _journal_check()]
-
-
-def _monthly(settings: Settings, table: Table, reads: tuple[Table, ...], build_month: _MonthBuilder) -> dg.AssetsDefinition:
-    @dg.multi_asset(
-        name=table.name,
-        specs=[table_spec(table, deps=[read.name for read in reads])],
-        partitions_def=monthly_partitions(settings),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
-    def month_table(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-        opened = workspace.open()
-        yield from build_partitions(context, lambda key: build_month(opened, Month.parse(key)))
-
-    return month_table
 
 
 def _invoice_lines(workspace: Workspace, month: Month) -> Mapping[str, Commit]:

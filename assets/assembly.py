@@ -15,7 +15,7 @@ from assets.facts import fact_assets
 from assets.jobs import pipeline_jobs
 from assets.landing import landing_assets, staging_assets
 from assets.marts import mart_assets
-from assets.reports import report_assets
+from assets.reports import MAIL_EXECUTIVE, report_assets
 from assets.resources import WorkspaceResource
 from assets.restatements import restatements_check
 from assets.schedules import pipeline_schedules
@@ -43,11 +43,12 @@ def build_definitions(config_file: Path) -> dg.Definitions:
     marts = [*finance, *mart_assets(settings)]
     daily = [key for key in _keys(facts) if key not in _monthly_keys(facts)]
     finance_keys = [key for key in _keys(finance) if key != CLOSED_KEY]
+    closed_reports = [key for key in _keys(reports) if key.to_user_string() != MAIL_EXECUTIVE]
     jobs = pipeline_jobs(
         daily_keys=daily,
         monthly_keys=[*_monthly_keys(facts), *(key for key in _keys(marts) if key != CLOSED_KEY)],
         report_keys=_keys(reports),
-        close=close_job(first_keys=[*_keys(dimensions), *finance_keys], then_keys=_keys(reports)),
+        close=close_job(first_keys=[*_keys(dimensions), *finance_keys], then_keys=closed_reports),
     )
     stored = {key.to_user_string() for key in _keys([*facts, *marts])}
     contracts = [contract_check(table) for table in TABLES if table.name in stored and table.group in _CHECKED_GROUPS]

@@ -11,7 +11,7 @@ from assets.derive import commit_derived, day_keys
 from assets.describe import table_spec
 from assets.partitions import daily_partitions, monthly_partitions
 from assets.ranges import build_partitions
-from assets.resources import OWNER_TABLES, Workspace, WorkspaceResource
+from assets.resources import NAMING_TABLES, Workspace, WorkspaceResource
 from assets.restatements import note_build, restatements_asset
 from assets.staged import StagedObjects, refuse_while_restaging
 from assets.usage_day import Reference, UsageDay
@@ -35,7 +35,7 @@ from usage_etl.schemas import (
     Table,
 )
 
-_REFERENCE = (DIM_PRICE, *OWNER_TABLES)
+_REFERENCE = (DIM_PRICE, *NAMING_TABLES)
 _DAY_TABLES = (USAGE_EVENTS, FACT_USAGE_HOURLY, FACT_PROVIDER_USAGE_DAILY, FACT_DELIVERIES_DAILY)
 DAILY_CHUNK = 31
 """Days per run of a backfill; a run commits day by day."""

@@ -1,16 +1,14 @@
 """Marts: rollups, projection, anomalies, source costs and data quality; each one month, from facts only."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
 import dagster as dg
 import polars as pl
 
 from assets.derive import commit_derived, day_keys
-from assets.describe import table_spec
-from assets.partitions import monthly_partitions
-from assets.ranges import build_partitions
-from assets.resources import Workspace, WorkspaceResource
+from assets.monthly import MonthBuilder, monthly_asset
+from assets.resources import Workspace
 from usage_etl.anomalies import spikes
 from usage_etl.config import Settings
 from usage_etl.facts.quality import data_quality_month
@@ -39,7 +37,6 @@ from usage_etl.schemas import (
     Table,
 )
 
-MonthBuilder = Callable[[Workspace, Month], Mapping[str, Commit]]
 HISTORY_DAYS = 120
 """Days before the month that projections and anomalies learn from."""
 
@@ -55,21 +52,7 @@ def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     ]
     if settings.keep_usage_events:
         builders.append((MART_SOURCE_COSTS, (USAGE_EVENTS, DIM_PRICE), _source_costs))
-    return [_mart(settings, table, reads, builder) for table, reads, builder in builders]
-
-
-def _mart(settings: Settings, table: Table, reads: tuple[Table, ...], build_month: MonthBuilder) -> dg.AssetsDefinition:
-    @dg.multi_asset(
-        name=table.name,
-        specs=[table_spec(table, deps=[read.name for read in reads])],
-        partitions_def=monthly_partitions(settings),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
-    def mart(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-        opened = workspace.open()
-        yield from build_partitions(context, lambda key: build_month(opened, Month.parse(key)))
-
-    return mart
+    return [monthly_asset(settings, [table], reads, builder) for table, reads, builder in builders]
 
 
 def through_date(workspace: Workspace, month: Month) -> dt.date:

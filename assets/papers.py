@@ -8,6 +8,7 @@ from functools import partial
 
 import polars as pl
 
+from assets.booking import period_book
 from assets.marts import through_date
 from assets.paper_inputs import by_center, center_of, centers_of, disputes_of, is_known, lines_of, proof_of
 from assets.publishing import CHARGEBACK, templates_of
@@ -30,6 +31,7 @@ from usage_etl.reports.statement_email import render_statement_email
 from usage_etl.reports.statement_model import CostCenter, Statement
 from usage_etl.reports.statement_print import fitted_statement, statement_csv
 from usage_etl.schemas import MART_CHARGEBACK_MONTHLY
+from usage_etl.schemas.periods import Closing
 
 _log = logging.getLogger(__name__)
 _MAIL_ROWS = 40
@@ -97,7 +99,7 @@ def change_note_draft(
 ) -> Draft:
     """Mail to those who got the closed version: what of ``original_month`` is corrected in ``booking_month``.
 
-    ``versions`` names the closing that they got and the one that books the corrections; unless given, the first of both.
+    ``versions`` names the closing that they got and the one that books the corrections; unless given, as the period book has it.
     """
     note, file = _note(workspace, original_month, booking_month, versions)
     content = render_change_note_email(
@@ -131,7 +133,7 @@ def _note(
         original_month=original_month,
         booking_month=booking_month,
         organization_name=settings.organization.name,
-        versions=versions or Versions("1", booking_status=status),
+        versions=versions or _versions(workspace, original_month, booking_month, status),
         as_of=through_date(workspace, booking_month),
         proof=proof_of(workspace, booking_month),
     )
@@ -141,6 +143,24 @@ def _note(
     name = f"change_note_{original_month}_in_{booking_month}"
     _warn_of(pdf, name)
     return note, Document(f"{name}.pdf", pdf.content, _PDF)
+
+
+def _versions(workspace: Workspace, original_month: Month, booking_month: Month, booking_status: str) -> Versions:
+    """The closing that the reader got, and the one that books the corrections once it has come about."""
+    before, current = (_closing_of(workspace, month) for month in (original_month, booking_month))
+    return Versions(
+        before=str(before.number) if before else "1",
+        before_date=before.closed_at.date() if before else None,
+        current=str(current.number) if current else "",
+        current_date=current.closed_at.date() if current else None,
+        booking_status=booking_status,
+    )
+
+
+def _closing_of(workspace: Workspace, month: Month) -> Closing | None:
+    """The newest closing in force of a month, of whichever provider."""
+    found = [closing for closing in period_book(workspace).periods() if closing.month == month]
+    return max(found, key=lambda closing: (closing.closed_at, closing.number), default=None)
 
 
 def _booked_of(workspace: Workspace, month: Month, original_month: Month) -> pl.DataFrame:

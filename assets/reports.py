@@ -28,7 +28,7 @@ MAIL_EXECUTIVE, MAIL_CHARGEBACK, MAIL_STATEMENTS, MAIL_CHANGES = (
     "mail_changes",
 )
 FINANCE_REPORTS = (REPORT_CHARGEBACK, REPORT_CHANGES, MAIL_CHARGEBACK, MAIL_STATEMENTS, MAIL_CHANGES)
-"""What is made anew when a month is closed, the executive report apart."""
+"""The finance edition of a month and its mails. A closing makes it anew, and the executive report, which it mails to nobody."""
 
 
 def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:

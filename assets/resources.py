@@ -34,7 +34,7 @@ from usage_etl.schemas import (
 )
 from usage_etl.sources.registry import SOURCE_KINDS
 
-OWNER_TABLES = (DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE, DIM_PROJECT, DIM_INVESTIGATION)
+NAMING_TABLES = (DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE, DIM_PROJECT, DIM_INVESTIGATION)
 """Directories that decide the owners of a usage day, in the order of ``Directories``. What lies above teams decides none."""
 
 
@@ -163,11 +163,11 @@ class Workspace:
 
     def directories(self) -> Directories:
         """The stored directories that name owners."""
-        return Directories(*(self.table(table) for table in OWNER_TABLES))
+        return Directories(*(self.table(table) for table in NAMING_TABLES))
 
     def reference_versions(self) -> Mapping[str, str]:
         """Version of everything besides staged rows that decides a usage day: prices, owners, aliases."""
-        heads = {table.name: self.lake.head(table, WHOLE) for table in (DIM_PRICE, *OWNER_TABLES)}
+        heads = {table.name: self.lake.head(table, WHOLE) for table in (DIM_PRICE, *NAMING_TABLES)}
         versions = {name: head.sha256 if head else "absent" for name, head in heads.items()}
         files = {name: sha256_hex(content) for name, content in accepted_files(self.settings).items()}
         names = {"model_aliases": self.settings.prices.model_aliases, "price_files": files} if files else None

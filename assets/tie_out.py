@@ -1,15 +1,13 @@
 """The tie-out: bills beside usage by day and month, and invoices beside bills; and the checks that it adds up."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import polars as pl
 
 from assets.derive import Reads, commit_derived, day_keys
-from assets.describe import table_spec
-from assets.partitions import monthly_partitions
-from assets.ranges import build_partitions
+from assets.monthly import monthly_asset
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation import invoice_tie_out, tie_out_month
 from usage_etl.allocation.tie_out_proof import unequal_causes, unequal_days, unequal_facts
@@ -36,34 +34,14 @@ def tie_out_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """mart_reconciliation_daily and _monthly, made together, and mart_invoice_tie_out."""
     invoice_reads = (BILLING_CHARGES, MART_RECONCILIATION_MONTHLY, DIM_INVOICE)
     return [
-        _asset(settings, "tie_out", (MART_RECONCILIATION_DAILY, MART_RECONCILIATION_MONTHLY), _READS, _tie_out),
-        _asset(settings, MART_INVOICE_TIE_OUT.name, (MART_INVOICE_TIE_OUT,), invoice_reads, _invoices),
+        monthly_asset(settings, (MART_RECONCILIATION_DAILY, MART_RECONCILIATION_MONTHLY), _READS, _tie_out, name="tie_out"),
+        monthly_asset(settings, (MART_INVOICE_TIE_OUT,), invoice_reads, _invoices),
     ]
 
 
 def tie_out_checks() -> list[dg.AssetChecksDefinition]:
     """Causes add up to every difference, the month equals its days and the facts; all added again in Python integers."""
     return [_causes_check(MART_RECONCILIATION_DAILY), _causes_check(MART_RECONCILIATION_MONTHLY), _days_check(), _facts_check()]
-
-
-def _asset(
-    settings: Settings,
-    name: str,
-    tables: Sequence[Table],
-    reads: Sequence[Table],
-    build_month: Callable[[Workspace, Month], Mapping[str, Commit]],
-) -> dg.AssetsDefinition:
-    @dg.multi_asset(
-        name=name,
-        specs=[table_spec(table, deps=[read.name for read in reads]) for table in tables],
-        partitions_def=monthly_partitions(settings),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
-    def mart(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-        opened = workspace.open()
-        yield from build_partitions(context, lambda key: build_month(opened, Month.parse(key)))
-
-    return mart
 
 
 def _tie_out(workspace: Workspace, month: Month) -> Mapping[str, Commit]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from assets.resources import OWNER_TABLES, Workspace
+from assets.allocation import OWNER_TABLES
+from assets.resources import NAMING_TABLES, Workspace
 from assets.staged import refuse_while_restaging
 from assets.usage_day import Reference, UsageDay
 from usage_etl.allocation import OwnerDirectories, allocate_month
@@ -16,17 +17,9 @@ from usage_etl.events import Directories
 from usage_etl.facts.usage import usage_daily
 from usage_etl.periods import Month
 from usage_etl.schemas import (
-    DIM_API_KEY,
-    DIM_BUSINESS_UNIT,
-    DIM_COST_CENTER,
-    DIM_DEPARTMENT,
     DIM_FX_RATE,
-    DIM_INVESTIGATION,
     DIM_INVOICE,
     DIM_PRICE,
-    DIM_PROJECT,
-    DIM_TEAM,
-    DIM_USER,
     FACT_INVOICE_LINES_MONTHLY,
 )
 
@@ -74,7 +67,7 @@ def _allocated(workspace: Workspace, frames: Frames, month: Month) -> pl.DataFra
     return allocate_month(
         workspace.lake.scan(FACT_INVOICE_LINES_MONTHLY, [month.first_day.isoformat()]).collect(),
         _usage(workspace, frames, month),
-        _owners(frames),
+        OwnerDirectories(**{name: frames[table.name] for name, table in OWNER_TABLES.items()}),
         workspace.table(DIM_INVOICE),
         workspace.table(DIM_FX_RATE),
         month=month,
@@ -86,7 +79,7 @@ def _allocated(workspace: Workspace, frames: Frames, month: Month) -> pl.DataFra
 
 def _usage(workspace: Workspace, frames: Frames, month: Month) -> pl.DataFrame:
     """FACT_USAGE_DAILY rows of the month's days, owned by ``frames``."""
-    owners = Directories(*(frames[table.name] for table in OWNER_TABLES))
+    owners = Directories(*(frames[table.name] for table in NAMING_TABLES))
     reference = Reference(workspace.table(DIM_PRICE), owners, versions={})
     days = []
     for day in month.days():
@@ -94,16 +87,3 @@ def _usage(workspace: Workspace, frames: Frames, month: Month) -> pl.DataFrame:
         with usage_day.staged.blamed():
             days.append(usage_daily(usage_day.hourly("usage")).collect())
     return pl.concat(days)
-
-
-def _owners(frames: Frames) -> OwnerDirectories:
-    return OwnerDirectories(
-        users=frames[DIM_USER.name],
-        teams=frames[DIM_TEAM.name],
-        api_keys=frames[DIM_API_KEY.name],
-        departments=frames[DIM_DEPARTMENT.name],
-        business_units=frames[DIM_BUSINESS_UNIT.name],
-        cost_centers=frames[DIM_COST_CENTER.name],
-        projects=frames[DIM_PROJECT.name],
-        investigations=frames[DIM_INVESTIGATION.name],
-    )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.allocation.frames import allocate, directories, lines, usage
-from usage_etl.allocation.remainder import from_attos, largest_remainder, round_groups, round_shares, stable_hash, to_attos
+from usage_etl.allocation.remainder import ATTOS, from_attos, largest_remainder, round_groups, round_shares, stable_hash, to_attos
 
 CENT = Decimal("0.01")
 UNITS = st.sampled_from([Decimal(1), CENT, Decimal("0.001")])
@@ -96,6 +96,10 @@ def test_attos_go_there_and_back(values: list[int | None]) -> None:
     column = from_attos(values, "money")
     assert column.dtype == pl.Decimal(38, 18)
     assert to_attos(column) == values
+
+
+def test_an_atto_is_the_last_decimal_of_the_lake() -> None:
+    assert to_attos(pl.Series([Decimal(1)], dtype=pl.Decimal(38, 18))) == [ATTOS] == [10**18]
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,15 @@ from usage_etl.schemas.dimensions import names_on
 from usage_etl.units import UNALLOCATED
 
 _CREDIT_KINDS = {"allocated": "owner", "unallocated": "unallocated", "unexplained": "unexplained", "rounding": "rounding"}
-_ENTRY_TEXTS = ("invoice_id", "invoice_line_id", "line_id", "cost_center_id", "cost_center_name")
 _IDENTITY = (
     "month",
     "entry_kind",
     "side",
     "provider_name",
     "billing_account_id",
-    *_ENTRY_TEXTS[:3],
+    "invoice_id",
+    "invoice_line_id",
+    "line_id",
     "corrects_month",
     "currency",
 )
@@ -58,7 +59,7 @@ def journal_month(
     own = booked.filter(~is_dispute & ~is_correction)
     check_disputes(booked.filter(is_dispute), month)
     check_facts(own, invoice_lines, month)
-    is_converted = pl.col("invoice_currency").is_not_null() & pl.col("invoice_cost").is_not_null()
+    is_converted = pl.col("invoice_cost").is_not_null()
     entries = [
         _invoice_side(own.filter(~is_converted), "billing_currency", "allocated_cost"),
         _invoice_side(own.filter(is_converted), "invoice_currency", "invoice_cost"),
@@ -77,7 +78,7 @@ def _invoice_side(lines: pl.DataFrame, currency: str, cost: str) -> pl.DataFrame
     is_line = pl.col("invoice_line_id").is_not_null()
     kinds = lines.with_columns(line_kind=pl.when(~is_line).then("line_kind"), currency=pl.col(currency))
     summed = kinds.group_by(*keys, "currency").agg(debit=pl.col(cost).sum())
-    what = pl.concat_str(pl.lit("charge line: "), "charge_kind", pl.lit(" of "), "service_name", ignore_nulls=True)
+    what = pl.concat_str(pl.lit("charge line: "), "charge_kind", pl.lit(" of "), "service_name")
     beside = pl.when(pl.col("line_kind") == "rounding").then(pl.lit("invoice beyond its charge lines"))
     return summed.with_columns(
         entry_kind=pl.lit("invoice_line"),

@@ -98,6 +98,7 @@ def test_entries_of_equal_content_have_the_same_ids_and_amounts_do_not_matter() 
     first = journal(booked(allocate(BILL, usage(*USED))))
     again = journal(booked(allocate(BILL, usage(*reversed(USED)))))
     assert first.equals(again)
+    assert set(first["entry_id"].str.len_chars()) == {32}
     half = lines({"billed_cost": Decimal("99.00")}, {"model_id": "o9", "billed_cost": Decimal("50.00")})
     assert journal(booked(allocate(half, usage(*USED))), half)["entry_id"].equals(first["entry_id"])
 

@@ -218,7 +218,7 @@ def test_the_first_rule_that_matches_divides_and_dates_decide_which_are_asked() 
     rules = [
         {"name": "old", "valid_to": "2026-11-01"},
         {"name": "next", "valid_from": "2026-12-01"},
-        {"name": "azure", "match": {"provider": ["azure*"]}},
+        {"name": "azure", "match": {"provider": ["azure*", "opex*", "open", "openai2"]}},
         {"name": "both", "match": {"provider": ["open*"], "model": ["gpt-5"], "charge_kind": ["usage"]}},
         {"name": "late"},
     ]
