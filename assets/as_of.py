@@ -228,7 +228,8 @@ def _verdict(mine: PublishedVersion, standing: PublishedVersion) -> tuple[bool |
     code, own_code = standing.manifest["versions"].get("code"), mine.manifest["versions"].get("code")
     has_same_inputs = standing.manifest["inputs"] == mine.manifest["inputs"]
     tables = "from the same table versions" if has_same_inputs else "from other table versions than stood then"
-    named = f"{standing.report} {standing.name}, published {standing.published_at or 'at an unknown time'} {tables}"
+    when = f"{standing.published_at:%Y-%m-%d %H:%M} UTC" if standing.published_at else "at an unknown time"
+    named = f"{standing.report} {standing.name}, published {when} {tables}"
     if code == own_code:
         different = sorted(name for name in mine.files.keys() | standing.files.keys()
                            if mine.files.get(name) != standing.files.get(name))  # fmt: skip

@@ -27,8 +27,8 @@ class InputChange:
     """``table/partition``, or the name of what is no table: settings, staged rows, aliases."""
     before: str | None
     after: str | None
-    via: str
-    """The table that was made from it; the report for what the report itself was made from."""
+    read_by: tuple[str, ...]
+    """Tables that were made from it; the report where the report itself was."""
     note: str = ""
 
 
@@ -140,7 +140,7 @@ class _Walk:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._seen: set[str] = set()
-        self.changes: list[InputChange] = []
+        self._readers: dict[tuple[str, str | None, str | None], list[str]] = {}
         self.code: dict[str, tuple[str | None, str | None]] = {}
         self.notes: list[str] = []
         self.commits: list[tuple[Commit, Commit]] = []
@@ -149,11 +149,19 @@ class _Walk:
         """Notes what differs, then looks into each table version that differs."""
         changed = _different(before, after)
         for name, sides in changed.items():
-            self.changes.append(InputChange(name, *sides, via=via, note="" if all(sides) else _one_sided(sides)))
+            self._readers.setdefault((name, *sides), []).append(via)
         for name, sides in changed.items():
             if name not in self._seen and all(sides):
                 self._seen.add(name)
                 self._look_into(name, [str(side) for side in sides])
+
+    @property
+    def changes(self) -> list[InputChange]:
+        """Every change once, in the order in which they were met: from the report down to what was delivered."""
+        return [
+            InputChange(name, before, after, tuple(readers), "" if before and after else _one_sided((before, after)))
+            for (name, before, after), readers in self._readers.items()
+        ]
 
     def days(self) -> set[dt.date]:
         """Days whose partitions changed."""

@@ -31,7 +31,7 @@ def tell_story(built: Installation, folder: Path) -> Story:
     """Publishes a copy of ``built`` with a higher bill in ``folder``, delivers a late file and publishes again."""
     before = now() - dt.timedelta(days=1)
     installation = built.copied_to(folder)
-    save(folder / "landing" / "openai", costs({LATE_DAY: ("1.50", "0.70")}), name="costs-higher.json")
+    save(folder / "landing" / "openai", costs({LATE_DAY: ("1.50", "0.70")}), name="costs2.json")
     with dg.DagsterInstance.ephemeral() as instance:
         assert installation.run("land", instance).success
         rebuild(installation, instance)

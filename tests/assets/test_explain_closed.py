@@ -75,7 +75,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> ClosedStory:
     installation.config.write_text(installation.config.read_text(encoding="utf-8") + SETTINGS, encoding="utf-8")
     (folder / "finance" / "disputes").mkdir(parents=True)
     (folder / "finance" / "invoices.csv").write_text(INVOICE, encoding="utf-8")
-    save(folder / "landing" / "openai", costs({LATE_DAY: ("1.50", "0.70")}), name="costs-higher.json")
+    save(folder / "landing" / "openai", costs({LATE_DAY: ("1.50", "0.70")}), name="costs2.json")
     with dg.DagsterInstance.ephemeral() as instance:
         run_all(installation, instance)
         open_at = now()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from assets.differences import InputChange, ReportDiff, RestatedDay
 
 _SHOWN_LINES = 30
+_FILE_WIDTH = 160
+"""Columns of what is printed into a file or a pipe."""
 
 
 def diff(
@@ -93,6 +95,8 @@ def _day_document(one: RestatedDay) -> dict[str, Any]:
 
 def _print(found: ReportDiff) -> None:
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
     for name, one in (("before", found.before), ("after", found.after)):
         when = f"published {one.published_at:%Y-%m-%d %H:%M} UTC" if one.published_at else "published at an unknown time"
         shown = f"{name:<7}{one.report} {one.name}  {one.manifest_sha256[:12]}  {one.manifest['period_status']}, {when}"
@@ -138,7 +142,8 @@ def _print_why(console: Console, found: ReportDiff) -> None:
     for change in found.inputs:
         console.print(escape(f"  {_input_text(change)}"), soft_wrap=True)
     for day in found.restated:
-        amounts = f"{day.before_cost or 'nothing'} -> {day.after_cost or 'nothing'} {day.currency or ''}".rstrip()
+        sides = ("nothing" if cost is None else _plain(Decimal(cost)) for cost in (day.before_cost, day.after_cost))
+        amounts = f"{' -> '.join(str(side) for side in sides)} {day.currency or ''}".rstrip()
         text = f"  {day.table_name} {day.usage_date} restated {day.built_at:%Y-%m-%d %H:%M} by {day.cause}: {amounts}"
         console.print(escape(text), soft_wrap=True)
         for note in day.deliveries:
@@ -155,13 +160,13 @@ def _print_why(console: Console, found: ReportDiff) -> None:
 
 def _input_text(change: InputChange) -> str:
     sides = f"{(change.before or 'absent')[:12]} -> {(change.after or 'absent')[:12]}"
-    return f"{change.name}: {sides}, read by {change.via}" + (f" ({change.note})" if change.note else "")
+    return f"{change.name}: {sides}, read by {', '.join(change.read_by)}" + (f" ({change.note})" if change.note else "")
 
 
 def _table(title: str, columns: tuple[str, ...], *, numbers: tuple[int, ...]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for place, name in enumerate(columns):
-        table.add_column(name, justify="right" if place in numbers else "left", no_wrap=place in numbers)
+        table.add_column(name, justify="right" if place in numbers else "left", no_wrap=place in numbers, overflow="fold")
     return table
 
 
