@@ -1,6 +1,6 @@
 """Reads what booking needs of the lake and of the period book, and commits the booked chargeback of a month."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -193,6 +193,12 @@ def settled_version(periods: Periods, provider_name: str, month: Month) -> str |
         if closing.provider_name == ALL_OTHERS and not any(month < later <= closing.month for later in reopened)
     ]
     return (own or whole)[-1].inputs[name] if own or whole else None
+
+
+def last_booking_month(workspace: Workspace, months: Sequence[str]) -> str:
+    """Of the partitions ``months`` and those in which their closed ones are corrected, the last."""
+    booked = booking_months(workspace, [Month.parse(key) for key in months])
+    return max([*months, *(month.first_day.isoformat() for month in booked)])
 
 
 def closed_months_before(periods: Periods, month: Month) -> list[Month]:
