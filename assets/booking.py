@@ -1,6 +1,6 @@
 """Reads what booking needs of the lake and of the period book, and commits the booked chargeback of a month."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -65,14 +65,14 @@ class Booking:
 
     def lines(self, frames: Mapping[Table, pl.LazyFrame]) -> pl.DataFrame:
         """The booked lines. Raises IntegrityError when lines of a closing of the month are not those that it recorded."""
-        closed_lines = self._closed_lines(frames[MART_CHARGEBACK_CLOSED])
+        disputes = frames[DIM_DISPUTE].collect() if DIM_DISPUTE in frames else DIM_DISPUTE.empty()
+        closed_lines = self._closed_lines(frames[MART_CHARGEBACK_CLOSED], disputes["line_id"].to_list())
         self._check_closed(closed_lines)
         if self.periods.is_month_closed(self.month):
             return MART_CHARGEBACK_MONTHLY.validate(
                 own_closed_lines(closed_lines, self.month).sort(*MART_CHARGEBACK_MONTHLY.sort_by, nulls_last=False)
             )
         allocated = frames[MART_ALLOCATION_MONTHLY].collect()
-        disputes = frames[DIM_DISPUTE].collect()
         return booked_month(
             self.month,
             {Month.of(day): allocated.filter(pl.col("month") == day) for day in allocated["month"].unique()},
@@ -99,10 +99,11 @@ class Booking:
             "disputed": lines_sha256(disputed_lines(self.workspace, disputes, self.periods)),
         }
 
-    def _closed_lines(self, stored: pl.LazyFrame) -> pl.DataFrame:
-        """Lines in force that the month can need: those of compared months, their corrections, and disputes."""
+    def _closed_lines(self, stored: pl.LazyFrame, disputed_ids: Sequence[str]) -> pl.DataFrame:
+        """Lines in force that the month can need: of compared months, their corrections, disputes, and what these name."""
         compared = [month.first_day for month in [*closed_months_before(self.periods, self.month), self.month]]
         needed = pl.col("month").is_in(compared) | pl.col("corrects_month").is_in(compared) | pl.col("dispute_id").is_not_null()
+        needed |= pl.col("line_id").is_in(disputed_ids)
         return lines_in_force(stored.filter(needed), self.periods).collect()
 
     def _check_closed(self, closed_lines: pl.DataFrame) -> None:
