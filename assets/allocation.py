@@ -142,9 +142,14 @@ def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
 
 def _journal(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, journal = month.first_day.isoformat(), workspace.settings.journal
+    periods = workspace.period_book.periods()
 
     def build(chargeback: pl.LazyFrame, lines: pl.LazyFrame, cost_centers: pl.LazyFrame) -> pl.DataFrame:
-        return journal_month(chargeback.collect(), lines.collect(), cost_centers.collect(), month=month, settings=journal)
+        """Bills that arrive after closing, of providers without a booked bill among them, are not the month's to compare."""
+        facts = lines.collect()
+        still_open = [name for name in facts["provider_name"].unique() if not periods.is_closed(name, month)]
+        facts = facts.filter(pl.col("provider_name").is_in(still_open))
+        return journal_month(chargeback.collect(), facts, cost_centers.collect(), month=month, settings=journal)
 
     reads = {MART_CHARGEBACK_MONTHLY: [key], FACT_INVOICE_LINES_MONTHLY: [key], DIM_COST_CENTER: [WHOLE]}
     return commit_derived(workspace, MART_JOURNAL_MONTHLY, key, reads, build, settings={"journal": journal.model_dump_json()})
