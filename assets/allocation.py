@@ -112,6 +112,7 @@ def _asks_for_users(allocation: AllocationSettings) -> bool:
 
 def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, settings = month.first_day.isoformat(), workspace.settings
+    as_of = min(month.last_day, workspace.as_of_date)
 
     def build(
         lines: pl.LazyFrame, usage: pl.LazyFrame, invoices: pl.LazyFrame, rates: pl.LazyFrame, *directories: pl.LazyFrame
@@ -127,6 +128,7 @@ def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
             organization_currency=settings.organization.currency,
             allocation=settings.allocation,
             reconciliation=settings.reconciliation,
+            as_of=as_of,
         )
 
     reads = {FACT_INVOICE_LINES_MONTHLY: [key], FACT_USAGE_DAILY: day_keys(key), DIM_INVOICE: [WHOLE], DIM_FX_RATE: [WHOLE]}
@@ -137,6 +139,7 @@ def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
         "invoice_tolerance_cost": settings.reconciliation.invoice_tolerance_cost,
         "currency": settings.organization.currency,
     }
+    used |= {"rates_until": as_of} if as_of < month.last_day else {}
     return commit_derived(workspace, MART_ALLOCATION_MONTHLY, key, reads, build, settings=used)
 
 
