@@ -57,14 +57,9 @@ def allocate_month(
     rates_until = month.last_day if as_of is None else min(month.last_day, as_of)
     tree = OwnerTree(owners, month)
     refuse_unknown_owners(allocation, tree, month)
+    tolerance = reconciliation.invoice_tolerance_cost
     bills = bills_of(
-        invoice_lines,
-        invoices,
-        rates,
-        month=month,
-        allocation=allocation,
-        tolerance=reconciliation.invoice_tolerance_cost,
-        month_end=rates_until,
+        invoice_lines, invoices, rates, month=month, allocation=allocation, tolerance=tolerance, month_end=rates_until
     )
     detail = levels_of(allocation.rules, allocation.detail, month)
     rows = UsageRows(usage_daily.lazy(), owners, month=month, detail=detail)
