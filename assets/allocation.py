@@ -1,6 +1,7 @@
 """The allocation: invoice lines, the shares that owners pay of them, and the journal of what is booked; each one month."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import dagster as dg
 import polars as pl
@@ -59,7 +60,7 @@ def allocation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             (FACT_INVOICE_LINES_MONTHLY, FACT_USAGE_DAILY, DIM_INVOICE, DIM_FX_RATE, *OWNER_TABLES.values()),
             _allocation,
         ),
-        (MART_JOURNAL_MONTHLY, (MART_CHARGEBACK_MONTHLY, FACT_INVOICE_LINES_MONTHLY, DIM_COST_CENTER), _journal),
+        (MART_JOURNAL_MONTHLY, (MART_CHARGEBACK_MONTHLY, FACT_INVOICE_LINES_MONTHLY, DIM_COST_CENTER), commit_journal),
     ]
     return [monthly_asset(settings, [table], reads, build) for table, reads, build in builders]
 
@@ -125,7 +126,8 @@ def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     return commit_derived(workspace, MART_ALLOCATION_MONTHLY, key, reads, build, settings=used)
 
 
-def _journal(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+def commit_journal(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    """Commits mart_journal_monthly of ``month``; that of a month closed as a whole stands."""
     key, journal = month.first_day.isoformat(), workspace.settings.journal
     periods = workspace.period_book.periods()
 
@@ -136,8 +138,18 @@ def _journal(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
         facts = facts.filter(pl.col("provider_name").is_in(still_open))
         return journal_month(chargeback.collect(), facts, cost_centers.collect(), month=month, settings=journal)
 
+    if periods.is_month_closed(month) and (standing := _journal_of(workspace, key)):
+        return {MART_JOURNAL_MONTHLY.name: standing}
     reads = {MART_CHARGEBACK_MONTHLY: [key], FACT_INVOICE_LINES_MONTHLY: [key], DIM_COST_CENTER: [WHOLE]}
     return commit_derived(workspace, MART_JOURNAL_MONTHLY, key, reads, build, settings={"journal": journal.model_dump_json()})
+
+
+def _journal_of(workspace: Workspace, key: str) -> Commit | None:
+    """The stored journal of the chargeback that stands now: accounts that the directories name later do not change it."""
+    head, booked = (workspace.lake.head(table, key) for table in (MART_JOURNAL_MONTHLY, MART_CHARGEBACK_MONTHLY))
+    if head is None or booked is None or head.inputs.get(f"{MART_CHARGEBACK_MONTHLY.name}/{key}") != booked.sha256:
+        return None
+    return replace(head, changed=False)
 
 
 def _bill_check() -> dg.AssetChecksDefinition:

@@ -184,6 +184,7 @@ def _refuse_mismatches(
     for account, invoices in sorted(registered.items()):
         found = lines.get(account)
         if not found:
+            problems += _in_another_currency(account, invoices, lines)
             continue
         billed = sum(attos for _, attos, _ in found)
         ids = ", ".join(row["invoice_id"] for row in invoices)
@@ -197,6 +198,18 @@ def _refuse_mismatches(
                 problems += _mismatch(account, f"invoice {row['invoice_id']}", _total([row]), own, tolerance=tolerance)
     if problems:
         raise InvoiceMismatchError(str(month), problems)
+
+
+def _in_another_currency(
+    account: Account, invoices: Sequence[dict[str, Any]], lines: Mapping[Account, Sequence[_Line]]
+) -> list[str]:
+    """An account that is charged in one currency and invoiced in another: both amounts would be divided."""
+    charged = sorted(currency for *parties, currency in lines if tuple(parties) == account[:2])
+    if not charged:
+        return []
+    ids = ", ".join(row["invoice_id"] for row in invoices)
+    said = f"invoice(s) {ids} are in {account[2]}, the charge lines in {', '.join(charged)}"
+    return [f"{account[0]} account {account[1]}: {said}; register what was invoiced in the currency of the bill"]
 
 
 def _mismatch(account: Account, what: str, total: int, billed: int, *, tolerance: Decimal, hint: str = "") -> list[str]:
