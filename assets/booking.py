@@ -1,7 +1,8 @@
 """Reads what booking needs of the lake and of the period book, and commits the booked chargeback of a month."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
@@ -9,6 +10,7 @@ from assets.closing_inputs import Reasons
 from assets.derive import Reads, commit_derived
 from assets.resources import Workspace
 from usage_etl.allocation.booking import booked_month, check_closed_lines, lines_in_force, lines_sha256, own_closed_lines
+from usage_etl.allocation.corrections import corrections, due_changes
 from usage_etl.allocation.owner_paths import OwnerPaths
 from usage_etl.lake import WHOLE, Commit
 from usage_etl.lake.periods import PeriodBook
@@ -49,33 +51,41 @@ class Booking:
     month: Month
     periods: Periods
 
+    @cached_property
+    def compared(self) -> list[Month]:
+        """Closed months of which something may be corrected in this one: their allocation is not the one that was booked."""
+        return [month for month in closed_months_before(self.periods, self.month) if self._may_differ(month)]
+
+    def _may_differ(self, corrected: Month) -> bool:
+        head = self.workspace.lake.head(MART_ALLOCATION_MONTHLY, corrected.first_day.isoformat())
+        names = {closing.provider_name for closing in self.periods.closings} | {ALL_OTHERS}
+        due = [name for name in names if corrected in self.periods.closed_run_before(name, self.month)]
+        return head is not None and any(head.sha256 != settled_version(self.periods, name, corrected) for name in due)
+
     @property
     def reads(self) -> Reads:
         """Partitions that the month is made from; of a month closed as a whole, only its closed lines."""
         key = self.month.first_day.isoformat()
         if self.periods.is_month_closed(self.month):
             return {MART_CHARGEBACK_CLOSED: [key]}
-        closed = self.workspace.lake.partitions(MART_CHARGEBACK_CLOSED)
-        months = [*closed_months_before(self.periods, self.month), self.month]
         return {
-            MART_ALLOCATION_MONTHLY: [month.first_day.isoformat() for month in months],
-            MART_CHARGEBACK_CLOSED: closed,
+            MART_ALLOCATION_MONTHLY: [month.first_day.isoformat() for month in [*self.compared, self.month]],
+            MART_CHARGEBACK_CLOSED: self.workspace.lake.partitions(MART_CHARGEBACK_CLOSED),
             **{table: [WHOLE] for table in (DIM_DISPUTE, DIM_TEAM, DIM_DEPARTMENT, DIM_BUSINESS_UNIT)},
         }
 
     def lines(self, frames: Mapping[Table, pl.LazyFrame]) -> pl.DataFrame:
         """The booked lines. Raises IntegrityError when lines of a closing of the month are not those that it recorded."""
-        closed_lines = self._closed_lines(frames[MART_CHARGEBACK_CLOSED])
+        closed_lines = self._closed_lines(frames)
         self._check_closed(closed_lines)
         if self.periods.is_month_closed(self.month):
             return MART_CHARGEBACK_MONTHLY.validate(
                 own_closed_lines(closed_lines, self.month).sort(*MART_CHARGEBACK_MONTHLY.sort_by, nulls_last=False)
             )
-        allocated = frames[MART_ALLOCATION_MONTHLY].collect()
         disputes = frames[DIM_DISPUTE].collect()
         return booked_month(
             self.month,
-            {Month.of(day): allocated.filter(pl.col("month") == day) for day in allocated["month"].unique()},
+            self._allocation(frames),
             closed_lines,
             disputes,
             disputed_lines(self.workspace, disputes, self.periods),
@@ -85,6 +95,25 @@ class Booking:
             correction_threshold=self.workspace.settings.close.correction_threshold_cost,
             reason_of=Reasons(self.workspace, self.periods),
         )
+
+    def stored_lines(self) -> pl.DataFrame:
+        """The lines as they would be booked now, from what is stored."""
+        return self.lines({table: self.workspace.lake.scan(table, partitions) for table, partitions in self.reads.items()})
+
+    def carried(self) -> set[tuple[str, Month]]:
+        """Providers and closed months whose changes are not booked, because they move no more than the threshold."""
+        threshold = self.workspace.settings.close.correction_threshold_cost
+        if not threshold or self.periods.is_month_closed(self.month):
+            return set()
+        frames = {table: self.workspace.lake.scan(table, partitions) for table, partitions in self.reads.items()}
+        changes = corrections(self.month, self._allocation(frames), self._closed_lines(frames), self.periods)
+        due = due_changes(changes, threshold=threshold)
+        left = changes.join(due, on=["provider_name", "corrects_month"], how="anti")
+        return {(name, Month.of(day)) for name, day in left.select("provider_name", "corrects_month").unique().iter_rows()}
+
+    def _allocation(self, frames: Mapping[Table, pl.LazyFrame]) -> dict[Month, pl.DataFrame]:
+        allocated = frames[MART_ALLOCATION_MONTHLY].collect()
+        return {month: allocated.filter(pl.col("month") == month.first_day) for month in [*self.compared, self.month]}
 
     def settings(self) -> Mapping[str, object]:
         """What decides the lines beside stored tables."""
@@ -99,11 +128,17 @@ class Booking:
             "disputed": lines_sha256(disputed_lines(self.workspace, disputes, self.periods)),
         }
 
-    def _closed_lines(self, stored: pl.LazyFrame) -> pl.DataFrame:
-        """Lines in force that the month can need: those of compared months, their corrections, and disputes."""
-        compared = [month.first_day for month in [*closed_months_before(self.periods, self.month), self.month]]
-        needed = pl.col("month").is_in(compared) | pl.col("corrects_month").is_in(compared) | pl.col("dispute_id").is_not_null()
-        return lines_in_force(stored.filter(needed), self.periods).collect()
+    def _closed_lines(self, frames: Mapping[Table, pl.LazyFrame]) -> pl.DataFrame:
+        """Lines in force that the month can need: those of compared months, their corrections, disputes and their lines."""
+        disputed = frames[DIM_DISPUTE].select("line_id").collect()["line_id"].to_list() if DIM_DISPUTE in frames else []
+        compared = [month.first_day for month in [*self.compared, self.month]]
+        needed = (
+            pl.col("month").is_in(compared)
+            | pl.col("corrects_month").is_in(compared)
+            | pl.col("dispute_id").is_not_null()
+            | pl.col("line_id").is_in(disputed)
+        )
+        return lines_in_force(frames[MART_CHARGEBACK_CLOSED].filter(needed), self.periods).collect()
 
     def _check_closed(self, closed_lines: pl.DataFrame) -> None:
         for closing in self.periods:
@@ -120,12 +155,6 @@ def commit_booked(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     return commit_derived(workspace, MART_CHARGEBACK_MONTHLY, key, reads, build, settings=booking.settings())
 
 
-def booked_lines(workspace: Workspace, month: Month, periods: Periods) -> pl.DataFrame:
-    """The lines of ``month`` as they would be booked now, not stored."""
-    booking = Booking(workspace, month, periods)
-    return booking.lines({table: workspace.lake.scan(table, partitions) for table, partitions in booking.reads.items()})
-
-
 def booking_months(workspace: Workspace, changed: list[Month]) -> list[Month]:
     """Months whose chargeback can differ when the allocation of the ``changed`` months does: those and where they are corrected.
 
@@ -140,6 +169,36 @@ def booking_months(workspace: Workspace, changed: list[Month]) -> list[Month]:
             if periods.is_closed(name, month):
                 found.add(periods.first_open_after(name, month))
     return sorted(month for month in found if month <= last)
+
+
+def allocation_input(month: Month) -> str:
+    """Name under which a closing records the version of a month's allocation that is booked in it."""
+    return f"{MART_ALLOCATION_MONTHLY.name}/{month.first_day}"
+
+
+def settled_version(periods: Periods, provider_name: str, month: Month) -> str | None:
+    """Version of a closed month's allocation that is booked in full for the provider; None where no closing says so.
+
+    Where none of the provider's own says it, the newest one that closed a month as a whole does, unless a closing of the
+    provider that it counted on was reopened since.
+    """
+    name = allocation_input(month)
+    found = [closing for closing in periods if name in closing.inputs]  # by month: the newest comes last
+    own = [closing for closing in found if closing.provider_name == provider_name]
+    months = {closing.month for closing in periods.closings if closing.provider_name == provider_name}
+    reopened = {later for later in months if periods.in_force(provider_name, later) is None}
+    whole = [
+        closing
+        for closing in found
+        if closing.provider_name == ALL_OTHERS and not any(month < later <= closing.month for later in reopened)
+    ]
+    return (own or whole)[-1].inputs[name] if own or whole else None
+
+
+def last_booking_month(workspace: Workspace, months: Sequence[str]) -> str:
+    """Of the partitions ``months`` and those in which their closed ones are corrected, the last."""
+    booked = booking_months(workspace, [Month.parse(key) for key in months])
+    return max([*months, *(month.first_day.isoformat() for month in booked)])
 
 
 def closed_months_before(periods: Periods, month: Month) -> list[Month]:

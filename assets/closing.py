@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import polars as pl
 
-from assets.booking import BOOKING_READS, booked_lines, commit_booked, period_book
+from assets.booking import BOOKING_READS, Booking, allocation_input, closed_months_before, commit_booked, period_book
 from assets.closing_facts import CLOSING_READS, FailedGates, MonthFacts
 from assets.closing_inputs import closing_inputs
 from assets.describe import table_spec
@@ -22,13 +22,12 @@ from assets.partitions import monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource, now
 from usage_etl.allocation.booking import closing_lines, lines_sha256
-from usage_etl.allocation.close_gates import close_faults
 from usage_etl.config import Settings
-from usage_etl.errors import GateError
+from usage_etl.errors import GateError, PeriodBusyError
 from usage_etl.lake import Commit
 from usage_etl.money import exact_sum
 from usage_etl.periods import Month
-from usage_etl.schemas import MART_CHARGEBACK_CLOSED, MART_CHARGEBACK_MONTHLY
+from usage_etl.schemas import MART_ALLOCATION_MONTHLY, MART_CHARGEBACK_CLOSED, MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.periods import ALL_OTHERS, Closing, Periods
 
 SCHEDULE_CLOSER = "schedule"
@@ -119,25 +118,20 @@ def close_month(
     """
     book = period_book(workspace)
     head, periods = book.head(), book.periods()
-    booked = booked_lines(workspace, month, periods)
+    versions = _allocation_versions(workspace, month, periods)
+    booking = Booking(workspace, month, periods)
+    booked = booking.stored_lines()
     names = _providers(booked, month, periods)
-    facts = MonthFacts(workspace, month, periods, failed_gates)
-    refused: dict[str, list[str]] = {}
-    passing: list[str] = []
-    for name in [provider_name] if provider_name else [name for name in names if not periods.is_closed(name, month)]:
-        lines = booked.filter(pl.col("provider_name") == name)
-        faults = close_faults(
-            name, month, facts.of(name, lines), periods=periods, as_of=workspace.as_of_date, settings=workspace.settings.close
-        )
-        if name not in names and not faults:
-            faults = [f"{name} has no line in {month}; its lines are named as the bills spell the provider"]
-        refused |= {name: faults} if faults else {}
-        passing += [] if faults else [name]
-    frames = {name: booked.filter(pl.col("provider_name") == name) for name in passing}
-    closings = [_closing(workspace, name, month, frames[name], periods=periods, closed_by=closed_by) for name in passing]
-    if _is_whole(names, passing, month, periods):
-        closings.append(_closing(workspace, ALL_OTHERS, month, booked.clear(), periods=periods, closed_by=closed_by))
-    with book.recording(head=head, what=f"closing of {month}") as recording:
+    asked = [provider_name] if provider_name else [name for name in names if not periods.is_closed(name, month)]
+    refused = _refused(asked, booked, MonthFacts(workspace, month, periods, failed_gates))
+    frames = {name: booked.filter(pl.col("provider_name") == name) for name in asked if name not in refused}
+    closings = [_closing(booking, name, lines, versions=versions, closed_by=closed_by) for name, lines in frames.items()]
+    if _is_whole(names, list(frames), month, periods):
+        closings.append(_closing(booking, ALL_OTHERS, booked.clear(), versions=versions, closed_by=closed_by))
+    what = f"closing of {month}"
+    with book.recording(head=head, what=what) as recording:
+        if _allocation_versions(workspace, month, periods) != versions:
+            raise PeriodBusyError(what)
         commit = _commit(workspace, month, closings, frames, periods)
         for closing in closings:
             recording.close(closing)
@@ -191,14 +185,28 @@ def _is_whole(names: Sequence[str], passing: Sequence[str], month: Month, period
     return bool(names) and is_every_one_closed and not periods.is_sealed(month)
 
 
+def _refused(asked: Sequence[str], booked: pl.DataFrame, facts: MonthFacts) -> dict[str, list[str]]:
+    """Provider to its faults, of those asked for that do not pass."""
+    refused = {}
+    for name in asked:
+        lines = booked.filter(pl.col("provider_name") == name)
+        if faults := facts.faults(name, lines):
+            refused[name] = faults
+    return refused
+
+
+def _allocation_versions(workspace: Workspace, month: Month, periods: Periods) -> dict[Month, str]:
+    """Stored version of the allocation of the month, and of the closed months that it corrects."""
+    months = [*closed_months_before(periods, month), month]
+    heads = {found: workspace.lake.head(MART_ALLOCATION_MONTHLY, found.first_day.isoformat()) for found in months}
+    return {found: head.sha256 for found, head in heads.items() if head}
+
+
 def _closing(
-    workspace: Workspace, provider_name: str, month: Month, lines: pl.DataFrame, *, periods: Periods, closed_by: str
+    booking: Booking, provider_name: str, lines: pl.DataFrame, *, versions: Mapping[Month, str], closed_by: str
 ) -> Closing:
-    last = periods.last(provider_name, month)
+    month, last = booking.month, booking.periods.last(provider_name, booking.month)
     number, closed_at = (last.number if last else 0) + 1, now().astimezone(dt.UTC)
-    corrected = {Month.of(day) for day in lines.filter(pl.col("dispute_id").is_null())["corrects_month"].drop_nulls()}
-    currencies = sorted(lines["billing_currency"].unique())
-    inputs = closing_inputs(workspace, provider_name, [month, *sorted(corrected)]) if provider_name != ALL_OTHERS else {}
     return Closing(
         provider_name=provider_name,
         month=month,
@@ -209,11 +217,29 @@ def _closing(
         lines_sha256=lines_sha256(closing_lines(lines, number=number, closed_at=closed_at)),
         totals={
             currency: f"{exact_sum(lines.filter(pl.col('billing_currency') == currency)['allocated_cost']):f}"
-            for currency in currencies
+            for currency in sorted(lines["billing_currency"].unique())
         },
-        inputs=inputs,
-        gates=_gates(workspace) if provider_name != ALL_OTHERS else ("every provider with lines is closed",),
+        inputs=_inputs(booking, provider_name, lines, versions),
+        gates=_gates(booking.workspace) if provider_name != ALL_OTHERS else ("every provider with lines is closed",),
     )
+
+
+def _inputs(booking: Booking, provider_name: str, lines: pl.DataFrame, versions: Mapping[Month, str]) -> dict[str, str]:
+    """What the closing is made from, and which versions of the allocation are booked in full with it.
+
+    A closed month whose changes are carried is left out, so that it is compared again.
+    """
+    month, carried = booking.month, booking.carried()
+    earlier = [
+        found
+        for found in booking.periods.closed_run_before(provider_name, month)
+        if not any(found == of_month and provider_name in (name, ALL_OTHERS) for name, of_month in carried)
+    ]
+    booked_in_full = {allocation_input(found): versions[found] for found in [*earlier, month] if found in versions}
+    if provider_name == ALL_OTHERS:
+        return booked_in_full
+    corrected = {Month.of(day) for day in lines.filter(pl.col("dispute_id").is_null())["corrects_month"].drop_nulls()}
+    return closing_inputs(booking.workspace, provider_name, [month, *sorted(corrected)]) | booked_in_full
 
 
 def _gates(workspace: Workspace) -> tuple[str, ...]:

@@ -118,7 +118,9 @@ def _disputes_check() -> dg.AssetChecksDefinition:
 def _correction_faults(workspace: Workspace, month: Month, booked: pl.DataFrame) -> Iterator[str]:
     periods = period_book(workspace).periods()
     corrected = booked.filter(pl.col("corrects_month").is_not_null() & pl.col("dispute_id").is_null())
-    closed_lines = lines_in_force(workspace.lake.scan(MART_CHARGEBACK_CLOSED), periods).collect()
+    days = corrected["corrects_month"].unique().to_list()
+    is_compared = pl.col("month").is_in(days) | pl.col("corrects_month").is_in(days)
+    closed_lines = lines_in_force(workspace.lake.scan(MART_CHARGEBACK_CLOSED).filter(is_compared), periods).collect()
     still_open = [name for name in corrected["provider_name"].unique() if not periods.is_closed(name, month)]
     for name in sorted(still_open):
         for day in sorted(corrected.filter(pl.col("provider_name") == name)["corrects_month"].unique()):

@@ -9,7 +9,7 @@ import polars as pl
 
 from assets.derive import day_keys
 from assets.resources import Workspace
-from usage_etl.allocation.close_gates import CloseFacts, DoubtfulDelivery, SourceState
+from usage_etl.allocation.close_gates import CloseFacts, DoubtfulDelivery, SourceState, close_faults
 from usage_etl.config.finance import ToleranceGate
 from usage_etl.lake import LandedDelivery
 from usage_etl.periods import Month
@@ -69,6 +69,16 @@ class MonthFacts:
         self._stale = [*stale_inputs(workspace, MART_ALLOCATION_MONTHLY, self._key), *_days_not_built(workspace, month)]
         self._deliveries = workspace.index.deliveries()
         self._staged = workspace.staged_rows()
+
+    def faults(self, provider_name: str, lines: pl.DataFrame) -> list[str]:
+        """What speaks against closing the provider, whose booked lines are ``lines``; none when it can be closed."""
+        close, as_of = self._workspace.settings.close, self._workspace.as_of_date
+        facts = self.of(provider_name, lines)
+        found = close_faults(provider_name, self._month, facts, periods=self._periods, as_of=as_of, settings=close)
+        last = self._periods.last(provider_name, self._month)
+        if lines.is_empty() and last is None and not found:
+            return [f"{provider_name} has no line in {self._month}; name it as its bills spell it"]
+        return found
 
     def of(self, provider_name: str, lines: pl.DataFrame) -> CloseFacts:
         """What the gates look at for one provider, whose booked lines are ``lines``."""

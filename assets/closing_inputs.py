@@ -119,9 +119,6 @@ def closing_inputs(workspace: Workspace, provider_name: str, months: Sequence[Mo
     for month in months:
         hashes = MonthInputs(workspace, provider_name, month).hashes()
         recorded |= {f"{month}/{name}": value for name, value in hashes.items()}
-        head = workspace.lake.head(MART_ALLOCATION_MONTHLY, month.first_day.isoformat())
-        if head:
-            recorded[f"{MART_ALLOCATION_MONTHLY.name}/{head.partition}"] = head.sha256
     return recorded
 
 

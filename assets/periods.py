@@ -46,12 +46,14 @@ def pending_corrections(workspace: Workspace, periods: Periods) -> Mapping[tuple
     """Provider and closed month to currency and amount that its corrections move, in no closing yet; carried ones too."""
     found: dict[tuple[str, Month], dict[str, Decimal]] = defaultdict(dict)
     closed_lines = lines_in_force(workspace.lake.scan(MART_CHARGEBACK_CLOSED), periods).collect()
+    stored = set(workspace.lake.partitions(MART_ALLOCATION_MONTHLY))
     names = {closing.provider_name for closing in periods}
     open_months = {periods.first_open_after(name, closing.month) for closing in periods for name in names}
     for month in sorted(open_months):
         keys = [earlier.first_day.isoformat() for earlier in closed_months_before(periods, month)]
+        keys = [key for key in keys if key in stored]
         allocated = workspace.lake.scan(MART_ALLOCATION_MONTHLY, keys).collect()
-        now = {Month.of(day): allocated.filter(pl.col("month") == day) for day in allocated["month"].unique()}
+        now = {Month.parse(key): allocated.filter(pl.col("month") == Month.parse(key).first_day) for key in keys}
         for name, day, currency, moved in moved_costs(corrections(month, now, closed_lines, periods)).iter_rows():
             found[name, Month.of(day)][currency] = moved
     return found

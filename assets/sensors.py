@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.booking import last_booking_month
 from assets.failure_mail import first_cause, mail_failure
 from assets.jobs import Jobs
 from assets.landing import STAGED_TABLES, new_objects
@@ -83,13 +84,17 @@ def _touched_months(jobs: Jobs, config_file: Path) -> dg.SensorDefinition:
         default_status=_RUNNING,
     )
     def touched_months(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-        """Requests the months of the days that a daily run has rebuilt, and the later ones that learn from those days."""
+        """Requests the months of the days that a daily run has rebuilt, and the later ones that depend on them.
+
+        Later ones learn from those days, or book what differs from a closed month.
+        """
         days = [dt.date.fromisoformat(key) for key in covered_partitions(context.dagster_run.tags)]
         if not days:
             return dg.SkipReason("the run covered no days")
-        as_of = open_workspace(str(config_file.resolve())).as_of_date
-        months = month_keys(days[0], max(days[-1], min(days[-1] + dt.timedelta(days=HISTORY_DAYS), as_of)))
-        return dg.RunRequest(run_key=f"months:{context.dagster_run.run_id}", tags=range_tags(months[0], months[-1]))
+        opened = open_workspace(str(config_file.resolve()))
+        months = month_keys(days[0], max(days[-1], min(days[-1] + dt.timedelta(days=HISTORY_DAYS), opened.as_of_date)))
+        last = last_booking_month(opened, months)
+        return dg.RunRequest(run_key=f"months:{context.dagster_run.run_id}", tags=range_tags(months[0], last))
 
     return touched_months
 

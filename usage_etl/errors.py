@@ -209,4 +209,4 @@ class PeriodBusyError(UsageEtlError):
 
     def __init__(self, what: str) -> None:
         self.what = what
-        super().__init__(f"{what}: the period book changed meanwhile; nothing was closed, run it again")
+        super().__init__(f"{what}: the period book or the allocation changed meanwhile; nothing was closed, run it again")

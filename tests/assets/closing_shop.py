@@ -31,7 +31,7 @@ as_of_date: {as_of}
 sources:
   - {{name: gateway, kind: litellm, location: landing/gateway}}
   - {{name: openai, kind: openai, location: landing/openai}}
-close: {{requires_invoice: {invoice}, settle_days: 3}}
+close: {{requires_invoice: {invoice}, settle_days: 3, correction_threshold_cost: {threshold}}}
 """
 JULY, AUGUST, SEPTEMBER, OCTOBER, NOVEMBER = (Month(2026, number) for number in range(7, 12))
 MONTHS = (JULY, AUGUST, SEPTEMBER, OCTOBER, NOVEMBER)
@@ -41,9 +41,11 @@ TABLES = (MART_CHARGEBACK_CLOSED, MART_CHARGEBACK_MONTHLY)
 class Shop:
     """The installation below ``folder``."""
 
-    def __init__(self, folder, *, as_of="2026-11-20", invoice="false"):
+    def __init__(self, folder, *, as_of="2026-11-20", invoice="false", threshold="0"):
         self.folder, self.failing = folder, {}
-        (folder / "usage_etl.yaml").write_text(SETTINGS.format(as_of=as_of, invoice=invoice), encoding="utf-8")
+        (folder / "usage_etl.yaml").write_text(
+            SETTINGS.format(as_of=as_of, invoice=invoice, threshold=threshold), encoding="utf-8"
+        )
         for name in ("landing/gateway", "landing/openai"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self.config = folder / "usage_etl.yaml"

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from assets.booking import booking_months, commit_booked
+from assets.booking import Booking, booking_months, commit_booked
 from assets.closing import close_month
 from assets.closing_checks import closing_faults
 from assets.closing_facts import stale_inputs
@@ -178,6 +178,70 @@ def test_closing_made_from_an_older_book_is_not_recorded(shop):
         close_month(shop.workspace, JULY, failed_gates=gates, closed_by="Ada")
     assert {closing.closed_by for closing in shop.book.periods().closings} == {"Bob"}
     assert closing_faults(shop.workspace) == []
+
+
+def test_allocation_that_changes_while_it_is_closed_is_not_closed(shop):
+    def gates(*args, **kwargs):
+        shop.allocate(JULY, openai={"red": "61", "blue": "40"})
+        return []
+
+    with pytest.raises(PeriodBusyError, match="the allocation changed meanwhile"):
+        close_month(shop.workspace, JULY, failed_gates=gates, closed_by="Ada")
+    assert list(shop.book.periods()) == []
+
+
+def test_only_months_whose_allocation_changed_are_compared(shop):
+    def compared(month):
+        return Booking(shop.workspace, month, shop.book.periods()).compared
+
+    shop.close(JULY, AUGUST)
+    assert compared(SEPTEMBER) == []
+    shop.allocate(JULY, openai={"red": "62", "blue": "40"})
+    assert compared(SEPTEMBER) == [JULY]
+    shop.close(SEPTEMBER)
+    assert compared(OCTOBER) == []
+    shop.allocate(JULY, openai={"red": "60", "blue": "40"})
+    assert compared(OCTOBER) == [JULY]
+    shop.run("monthly", OCTOBER)
+    corrections = shop.booked(OCTOBER).filter(pl.col("corrects_month").is_not_null())
+    assert corrections["allocated_cost"].to_list() == [Decimal(-2)]
+    shop.allocate(AUGUST, google={"red": "1"})
+    assert compared(OCTOBER) == [JULY, AUGUST]
+
+
+def test_late_provider_that_is_reopened_is_compared_again(shop):
+    shop.close(JULY)
+    shop.allocate(JULY, google={"blue": "3"})
+    shop.close(AUGUST)
+    assert totals(shop.booked(AUGUST), "provider_name")["google",] == Decimal(3)
+    assert Booking(shop.workspace, SEPTEMBER, shop.book.periods()).compared == []
+    shop.book.reopen("google", AUGUST, by="Ada", reason="which bill is this?")
+    shop.run("monthly", AUGUST)
+    corrections = shop.booked(AUGUST).filter(pl.col("provider_name") == "google")
+    assert corrections.select("allocated_cost", "period_status").rows() == [(Decimal(3), "preliminary")]
+    shop.allocate(JULY, google={})
+    shop.run("monthly", AUGUST)
+    assert "google" not in shop.booked(AUGUST)["provider_name"]
+
+
+def test_carried_changes_are_found_again_after_the_next_closing(tmp_path):
+    shop = Shop(tmp_path, threshold="5")
+    shop.close(JULY)
+    shop.allocate(JULY, openai={"red": "64", "blue": "40"})
+    shop.close(AUGUST)
+    assert shop.booked(AUGUST)["corrects_month"].null_count() == shop.booked(AUGUST).height
+    shop.allocate(JULY, openai={"red": "66", "blue": "40"})
+    shop.run("monthly", SEPTEMBER)
+    corrections = shop.booked(SEPTEMBER).filter(pl.col("corrects_month").is_not_null())
+    assert corrections["allocated_cost"].to_list() == [Decimal(6)]
+
+
+def test_allocation_that_is_lost_corrects_nothing(shop):
+    shop.close(JULY)
+    shop.workspace.lake.discard(MART_ALLOCATION_MONTHLY, KEY)
+    shop.run("monthly", AUGUST)
+    assert shop.booked(AUGUST)["corrects_month"].null_count() == shop.booked(AUGUST).height
+    assert all(not rest[-1] for rest in period_states(shop.workspace))
 
 
 def test_reopened_lines_are_kept_beside_those_of_the_next_closing(shop):

@@ -89,14 +89,21 @@ def _beside_lines(bill: Bill, weights: UsageWeights) -> Iterator[Part]:
         text = f"unexplained: {named} without charge lines"
         yield single(origin, weights.owners.number(NOTHING_SEEN), bill.total, bill.total, rule=("invoice", text))
         return
-    step = step_of(bill.currency)
-    lines_total = in_minor_units(bill.summed * bill.rate.factor, bill.currency)
-    difference = (in_minor_units(bill.total, bill.currency) - lines_total) * step
-    if difference:
-        side = "above" if difference > 0 else "below"
-        text = f"rounding: {named} {text_of(abs(difference))} {bill.currency} {side} the charge lines"
+    difference = _beyond(bill.total, bill.summed * bill.rate.factor, bill.currency)
+    own_difference = _beyond(bill.invoiced, bill.summed, bill.account[2])
+    if difference or own_difference:
+        shown, currency = (difference, bill.currency) if difference else (own_difference, bill.account[2])
+        side = "above" if shown > 0 else "below"
+        text = f"rounding: {named} {text_of(abs(shown))} {currency} {side} the charge lines"
         owner = weights.owners.number(NOBODY_KNOWN)
-        yield single(origin, owner, Fraction(difference), Fraction(0), rule=("invoice", text), kind="rounding")
+        yield single(
+            origin, owner, difference, Fraction(0), rule=("invoice", text), kind="rounding", invoiced=own_difference
+        )  # fmt: skip
+
+
+def _beyond(total: Fraction | int, lines_total: Fraction | int, currency: str) -> Fraction:
+    """Attos by which an amount exceeds another once both are rounded to the minor unit."""
+    return Fraction((in_minor_units(total, currency) - in_minor_units(lines_total, currency)) * step_of(currency))
 
 
 def _estimates(

@@ -38,10 +38,12 @@ def booked_month(
     (``disputes.dispute_lines``). A month that was closed as a whole takes no provider in any more: what arrives of one
     is a correction in its first month after that.
 
-    ``allocation_now`` maps ``month`` and the closed months before it to MART_ALLOCATION_MONTHLY; a month without an entry has
-    no lines. ``closed_lines`` are those of closings in force (``lines_in_force``), of all months. ``published`` are lines that
-    disputes may name, of all months. ``as_of`` is the last complete day. Corrections that move no more than
-    ``correction_threshold`` are carried: not booked, and found again the next time. Raises DisputeError, ConservationError.
+    ``allocation_now`` maps ``month`` and the closed months before it to MART_ALLOCATION_MONTHLY. Closed months without an
+    entry are not compared: nothing may have changed in them. ``closed_lines`` are those of closings in force
+    (``lines_in_force``): of ``month``, of compared months with their corrections, disputes and disputed lines. ``published``
+    are lines that disputes may name, of months that are not closed. ``as_of`` is the last complete day. Corrections that move
+    no more than ``correction_threshold`` are carried: not booked, and found again the next time. Raises DisputeError,
+    ConservationError.
     """
     closed = own_closed_lines(closed_lines, month)
     if periods.is_month_closed(month):

@@ -89,15 +89,17 @@ def corrections(
 
     For each provider whose ``month`` is not closed, the closed months right before it are compared: their lines as the rules
     give them now with what closings in force hold of them, their own lines and earlier corrections. Accepted disputes are no
-    part of either. An identity that vanished takes back all that is booked of it. Columns: those of IDENTITY, corrects_month,
+    part of either. Months that ``allocation_now`` does not name are not compared. An identity that vanished takes back all that
+    is booked of it. Columns: those of IDENTITY, corrects_month,
     both views as the change, now_cost and booked_cost, and what the newer side says of names, invoice and exchange rate.
 
     Conserved: per provider, corrected month and currency, in both views, the changes add up to the change of the total.
     Raises ConservationError where they do not.
     """
     found = [_nothing()]
-    for earlier in sorted({closing.month for closing in periods if closing.month < month}):
-        now = allocation_now.get(earlier, MART_CHARGEBACK_MONTHLY.empty())
+    for earlier, now in sorted(allocation_now.items()):
+        if earlier >= month:
+            continue
         booked = booked_of(closed_lines, earlier)
         providers = [
             name
@@ -205,9 +207,8 @@ def _check_conserved(changes: pl.DataFrame, now: pl.DataFrame, booked: pl.DataFr
                 raise ConservationError(f"{view} of corrections of {corrected}, {key}, in 1e-18", left[key], right[key])
 
 
-def _totals(frame: pl.DataFrame, view: str) -> dict[tuple[str, str], int]:
-    totals: dict[tuple[str, str], int] = defaultdict(int)
-    keys = frame.select("provider_name", "billing_currency").iter_rows()
-    for (provider, currency), attos in zip(keys, to_attos(frame[view]), strict=True):
-        totals[provider, currency] += attos or 0
-    return totals
+def _totals(frame: pl.DataFrame, view: str) -> dict[tuple[object, ...], int]:
+    groups = frame.select("provider_name", "billing_currency", view).partition_by(
+        "provider_name", "billing_currency", as_dict=True
+    )
+    return defaultdict(int, {key: sum(attos or 0 for attos in to_attos(group[view])) for key, group in groups.items()})

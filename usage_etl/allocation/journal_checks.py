@@ -16,11 +16,10 @@ from usage_etl.periods import Month
 def check_balanced(journal: pl.DataFrame, month: Month) -> None:
     """Raises ConservationError unless debits equal credits in each currency."""
     debits, credits_ = _sums(journal, "currency", amount="debit_cost"), _sums(journal, "currency", amount="credit_cost")
-    for key in debits.keys() | credits_.keys():
-        if debits.get(key, 0) != credits_.get(key, 0):
-            raise ConservationError(
-                f"journal of {month} in {key[0]}, debits and credits in 1e-18", debits.get(key, 0), credits_.get(key, 0)
-            )
+    for (currency,), debit in debits.items():
+        credit = credits_[(currency,)]
+        if debit != credit:
+            raise ConservationError(f"journal of {month} in {currency}, debits and credits in 1e-18", debit, credit)
 
 
 def check_disputes(lines: pl.DataFrame, month: Month) -> None:

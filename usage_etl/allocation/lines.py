@@ -30,13 +30,14 @@ def lines_of(parts: Sequence[Part], weights: UsageWeights, directories: OwnerDir
     """MART_ALLOCATION_MONTHLY rows of exact parts: the lines of each account get its rounded total by largest remainder.
 
     The billed amounts, the effective amounts and, where an invoice was converted, its own amounts are rounded apart, each
-    once per account. Ties go by a hash of the line id. Rows are sorted, whatever the order of the parts.
+    once per account. The line ``rounding`` is whole as it is and no part of that: with it, a total that ends in half a unit
+    could be rounded to the other side. Ties go by a hash of the line id. Rows are sorted, whatever the order of the parts.
     """
     if not parts:
         return MART_ALLOCATION_MONTHLY.empty()
-    accounts: dict[AccountKey, list[int]] = defaultdict(list)
+    accounts: dict[tuple[AccountKey, bool], list[int]] = defaultdict(list)
     for number, part in enumerate(parts):
-        accounts[account_of(part.origin)].append(number)
+        accounts[account_of(part.origin), part.line_kind == "rounding"].append(number)
     columns, behind = LineColumns(), _Behind(parts, weights)
     texts: dict[int, str] = {}
     owner_ids = [_digest(str(owner_order(owner))) for owner in weights.owners.list]
@@ -69,7 +70,7 @@ def _add_rows(
     if parts[0].origin.rate is SAME:
         columns.invoiced += [None] * len(ids)
     else:
-        invoiced = [part.billed / part.origin.rate.factor for part in parts]
+        invoiced = [part.billed / part.origin.rate.factor if part.invoiced is None else part.invoiced for part in parts]
         columns.invoiced += _rounded(parts, invoiced, parts[0].origin.invoice_currency, ids)
     columns.line_id += ids
     for number, part in zip(numbers, parts, strict=True):

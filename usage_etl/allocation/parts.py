@@ -64,6 +64,8 @@ class Part:
     """The weights as metered cost, where they are it."""
     number: int = 0
     """Tells parts of one line apart in which the same owner stands; part of the lines' ids."""
+    invoiced: Fraction | None = None
+    """In attos of the invoice's currency, where it is not the billed amount at the rate."""
 
 
 def single(
@@ -75,6 +77,9 @@ def single(
     rule: tuple[str, str],
     kind: str | None = None,
     number: int = 0,
+    invoiced: Fraction | None = None,
 ) -> Part:
     """A part that one owner takes alone; ``rule`` is its name and its text."""
-    return Part(origin, "billed", (owner,), (1,), billed, effective, *rule, line_kind=kind, number=number)
+    return Part(
+        origin, "billed", (owner,), (1,), billed, effective, *rule, line_kind=kind, number=number, invoiced=invoiced
+    )  # fmt: skip

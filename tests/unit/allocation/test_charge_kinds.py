@@ -42,6 +42,7 @@ def test_overage_follows_its_user_else_the_usage_of_the_provider() -> None:
     )
     assert paid(found, "team_id") == {"vision": Decimal(8), "speech": Decimal(8)}
     assert found["rule_name"].unique().to_list() == ["default-overage"]
+    assert not any("idle" in rule for rule in found["allocation_rule"])
 
 
 @pytest.mark.parametrize(
@@ -166,3 +167,23 @@ def test_requests_of_an_account_billed_in_two_currencies_are_counted_once() -> N
     bill = lines({"billed_cost": Decimal(1)}, {"billed_cost": Decimal(1), "billing_currency": "EUR"})
     found = allocate(bill, usage({"effective_cost": Decimal(1)}, {"currency": "EUR", "effective_cost": Decimal(1)}))
     assert found["requests_count"].sum() == 20
+
+
+def test_a_seat_of_a_project_is_not_asked_whether_a_user_used_it() -> None:
+    owners = directories(teams=TEAMS, projects=[{"project_id": "apollo", "team_id": "speech"}])
+    found = allocate(lines({**SEAT, "sub_account_id": "apollo"}), usage({"user_id": "ada", "effective_cost": Decimal(1)}), owners)
+    assert paid(found, "team_id") == {"speech": Decimal(19)}
+    assert found["allocation_rule"][0].startswith("seat to the owner of its project")
+
+
+def test_a_purchase_that_only_one_view_knows_is_not_lost() -> None:
+    bought = {"charge_category": "Purchase", "model_id": None}
+    found = allocate(
+        lines(
+            {**bought, "billed_cost": Decimal(5), "effective_cost": Decimal(0)},
+            {**bought, "sub_account_id": "p", "billed_cost": Decimal(0), "effective_cost": Decimal(4)},
+        ),
+        usage(),
+    )
+    assert paid(found, "team_id") == {"unallocated": Decimal(5)}
+    assert paid(found, "team_id", column="allocated_effective_cost") == {"unallocated": Decimal(4)}

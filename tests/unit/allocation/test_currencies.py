@@ -127,3 +127,29 @@ def test_two_currencies_of_one_account_are_rounded_apart() -> None:
     found = allocate(bill, usage(*USED), fx=rates(EURO))
     assert set(found["allocated_cost"]) == {Decimal(0)}
     assert found.filter(pl.col("billing_currency") == "EUR").height == 3
+
+
+@pytest.mark.parametrize(
+    ("billed", "total", "currency", "rate"),
+    [
+        ("651.7621", "651.76", "EUR", "0.8457"),
+        ("137.6682", "137.67", "JPY", "140.7828"),
+        ("100.006", "100.00", "EUR", "0.1"),
+    ],
+)
+def test_an_invoice_beyond_its_lines_adds_up_in_both_currencies(billed, total, currency, rate) -> None:
+    registered = invoices({"invoice_id": "INV-1", "invoice_total": Decimal(total)})
+    fx = rates({"to_currency": currency, "rate": Decimal(rate)})
+    found = allocate(lines({"billed_cost": Decimal(billed)}), usage(*USED), registered=registered, fx=fx, currency=currency)
+    assert sum(found["invoice_cost"]) == Decimal(total)
+    unit = Decimal(1) if currency == "JPY" else Decimal("0.01")
+    assert sum(found["allocated_cost"]) == (Decimal(total) * Decimal(rate)).quantize(unit)
+
+
+def test_a_difference_that_vanishes_at_the_rate_still_stands_in_the_invoices_currency() -> None:
+    registered = invoices({"invoice_id": "INV-1", "invoice_total": Decimal("100.00")})
+    bill = lines({"billed_cost": Decimal("100.006")})
+    found = allocate(bill, usage(*USED), registered=registered, fx=rates({"rate": Decimal("0.1")}), currency="EUR")
+    rounding = found.filter(pl.col("line_kind") == "rounding").row(0, named=True)
+    assert (rounding["allocated_cost"], rounding["invoice_cost"]) == (Decimal(0), Decimal("-0.01"))
+    assert "rounding: invoice(s) INV-1 0.01 USD below the charge lines" in rounding["allocation_rule"]

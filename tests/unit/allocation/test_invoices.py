@@ -83,3 +83,10 @@ def test_invoices_of_other_months_accounts_and_currencies_are_left_alone() -> No
         ("org-1", "EUR"): Decimal(9),
         ("org-2", "USD"): Decimal(9),
     }
+
+
+@pytest.mark.parametrize(("billed", "total"), [("12.345", "12.35"), ("-12.345", "-12.35"), ("12.335", "12.33")])
+def test_lines_that_end_in_half_a_cent_may_be_invoiced_with_either_cent(billed, total) -> None:
+    found = allocate(lines({"billed_cost": Decimal(billed)}), usage(*USED), registered=invoices(invoice(total)))
+    assert sum(found["allocated_cost"]) == Decimal(total)
+    assert abs(paid(found, "line_kind")["rounding"]) == Decimal("0.01")

@@ -271,3 +271,15 @@ def test_a_rule_by_project_names_projects_below_the_team() -> None:
     assert paid(found, "project_id") == {"apollo": 50, None: 50}
     plain = allocate(lines({"billed_cost": Decimal(40)}), usage(*used), OWNERS, detail=[])
     assert plain["project_id"].to_list() == [None]
+
+
+def test_usage_of_all_providers_has_what_the_lines_of_each_left_of_the_limit() -> None:
+    used = ({"effective_cost": Decimal(100)}, {"host": "azure", "team_id": "speech", "effective_cost": Decimal(50)})
+    bill = lines(
+        {"billed_cost": Decimal(90)},
+        {"provider_name": "azure", "model_id": None, "billed_cost": Decimal(30)},
+        {"service_name": "gateway", "model_id": None, "billed_cost": Decimal(70)},
+    )
+    rule = {"name": "mine", "match": {"service": ["gateway"]}, "steps": [{"method": "usage", "scope": "all"}]}
+    found = allocate(bill, usage(*used), tolerance="0", rules=[rule]).filter(pl.col("rule_name") == "mine")
+    assert paid(found, "team_id") == {"vision": 20, "speech": 10, "unexplained": 40}
