@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
+from assets import tie_out
 from tests.assets.conftest import DEMO_MONTH
 from tests.assets.installation import Installation
 from tests.assets.test_code_location import CHECKED_TABLES, CLOSING, JOBS, OTHER_CHECKS
@@ -26,6 +27,7 @@ from usage_etl.schemas import (
     FACT_USAGE_DAILY,
     FACT_USAGE_HOURLY,
     FACT_USAGE_MONTHLY,
+    MART_ALLOCATION_MONTHLY,
     MART_SUMMARY,
     TABLES,
     USAGE_EVENTS,
