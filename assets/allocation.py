@@ -94,6 +94,7 @@ def _asks_for_users(allocation: AllocationSettings) -> bool:
 
 def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, settings = month.first_day.isoformat(), workspace.settings
+    as_of = min(month.last_day, workspace.as_of_date)
 
     def build(
         lines: pl.LazyFrame, usage: pl.LazyFrame, invoices: pl.LazyFrame, rates: pl.LazyFrame, *directories: pl.LazyFrame
@@ -109,6 +110,7 @@ def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
             organization_currency=settings.organization.currency,
             allocation=settings.allocation,
             reconciliation=settings.reconciliation,
+            as_of=as_of,
         )
 
     reads = {FACT_INVOICE_LINES_MONTHLY: [key], FACT_USAGE_DAILY: day_keys(key), DIM_INVOICE: [WHOLE], DIM_FX_RATE: [WHOLE]}
@@ -119,14 +121,20 @@ def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
         "invoice_tolerance_cost": settings.reconciliation.invoice_tolerance_cost,
         "currency": settings.organization.currency,
     }
+    used |= {"rates_until": as_of} if as_of < month.last_day else {}
     return commit_derived(workspace, MART_ALLOCATION_MONTHLY, key, reads, build, settings=used)
 
 
 def _journal(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, journal = month.first_day.isoformat(), workspace.settings.journal
+    periods = workspace.period_book.periods()
 
     def build(chargeback: pl.LazyFrame, lines: pl.LazyFrame, cost_centers: pl.LazyFrame) -> pl.DataFrame:
-        return journal_month(chargeback.collect(), lines.collect(), cost_centers.collect(), month=month, settings=journal)
+        """Bills that arrive after closing, of providers without a booked bill among them, are not the month's to compare."""
+        facts = lines.collect()
+        still_open = [name for name in facts["provider_name"].unique() if not periods.is_closed(name, month)]
+        facts = facts.filter(pl.col("provider_name").is_in(still_open))
+        return journal_month(chargeback.collect(), facts, cost_centers.collect(), month=month, settings=journal)
 
     reads = {MART_CHARGEBACK_MONTHLY: [key], FACT_INVOICE_LINES_MONTHLY: [key], DIM_COST_CENTER: [WHOLE]}
     return commit_derived(workspace, MART_JOURNAL_MONTHLY, key, reads, build, settings={"journal": journal.model_dump_json()})

@@ -291,6 +291,18 @@ def test_dispute_of_a_closed_month_is_carried_into_the_next_close(shop):
     assert shop.booked(SEPTEMBER)["dispute_id"].null_count() == shop.booked(SEPTEMBER).height
 
 
+def test_dispute_of_a_closed_month_does_not_stop_months_that_do_not_book_it(shop):
+    shop.close(JULY)
+    line_id = shop.booked(JULY).filter((pl.col("team_id") == "red") & (pl.col("provider_name") == "openai"))["line_id"].item()
+    shop.dispute(dispute("D-1", line_id, "15", to="blue"))
+    assert shop.run("monthly", AUGUST, SEPTEMBER, OCTOBER).success
+    assert [shop.booked(month)["dispute_id"].drop_nulls().len() for month in (AUGUST, SEPTEMBER, OCTOBER)] == [2, 0, 0]
+    assert shop.close(AUGUST).success
+    shop.book.reopen("aws", AUGUST, by="Ada", reason="late bill")
+    shop.book.reopen("aws", JULY, by="Ada", reason="late bill")
+    assert shop.run("monthly", JULY, AUGUST).success
+
+
 def test_wrong_dispute_stops_the_chargeback_and_the_last_good_version_stays(shop):
     shop.run("monthly", JULY)
     before = shop.booked(JULY)
