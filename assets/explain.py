@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -208,7 +209,7 @@ def _of_dispute(workspace: Workspace, line: Mapping[str, Any], events: int, find
         return
     dispute = rows.row(0, named=True)
     accepted = dispute["disputed_cost"] if dispute["accepted_cost"] is None else dispute["accepted_cost"]
-    findings.note(f"dispute {dispute['dispute_id']}: {dispute['reason']}; {dispute['resolution']}, {accepted:f} taken off")
+    findings.note(f"dispute {dispute['dispute_id']}: {dispute['reason']}; {dispute['resolution']}, {_amount(accepted)} taken off")
     table, disputed = _found(workspace, dispute["line_id"])
     yield Related(f"disputed in {dispute['dispute_id']}", _explained(workspace, table, disputed, events))
 
@@ -223,8 +224,15 @@ def _published(workspace: Workspace, line: Mapping[str, Any], findings: Findings
         if amount is not None:
             yield Published(version.name, str(version.manifest["period_status"]), amount)
     if versions and amount != line["allocated_cost"]:
-        said = "does not hold the line" if amount is None else f"says {amount:f}"
-        findings.note(f"the newest published version, {versions[-1].name}, {said}; the table says {line['allocated_cost']:f}")
+        said = "does not hold the line" if amount is None else f"says {_amount(amount)}"
+        found = _amount(line["allocated_cost"])
+        findings.note(f"the newest published version, {versions[-1].name}, {said}; the table says {found}")
+
+
+def _amount(amount: Decimal) -> str:
+    """All digits that mean something, and at least two decimals."""
+    whole, _, fraction = f"{amount:f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def _published_rows(workspace: Workspace, version: PublishedVersion, line_id: str) -> pl.DataFrame:
