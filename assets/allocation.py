@@ -6,7 +6,7 @@ from dataclasses import replace
 import dagster as dg
 import polars as pl
 
-from assets.derive import commit_derived, day_keys
+from assets.derive import Reads, commit_derived, day_keys, derived_inputs
 from assets.monthly import MonthBuilder, monthly_asset
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation import OwnerDirectories, allocate_month, journal_month
@@ -114,16 +114,32 @@ def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
             as_of=as_of,
         )
 
+    reads, used = allocation_reads(month), _allocation_settings(workspace, month)
+    return commit_derived(workspace, MART_ALLOCATION_MONTHLY, key, reads, build, settings=used)
+
+
+def allocation_reads(month: Month) -> Reads:
+    """Partitions that the allocation of ``month`` is made from."""
+    key = month.first_day.isoformat()
     reads = {FACT_INVOICE_LINES_MONTHLY: [key], FACT_USAGE_DAILY: day_keys(key), DIM_INVOICE: [WHOLE], DIM_FX_RATE: [WHOLE]}
-    reads |= {table: [WHOLE] for table in OWNER_TABLES.values()}
-    used = {
+    return reads | {table: [WHOLE] for table in OWNER_TABLES.values()}
+
+
+def allocation_inputs(workspace: Workspace, month: Month, standing: Mapping[str, str]) -> dict[str, str]:
+    """Inputs of an allocation of ``month`` that is made now; ``standing`` has what is stored, by ``table/partition``."""
+    return derived_inputs(allocation_reads(month), standing, settings=_allocation_settings(workspace, month))
+
+
+def _allocation_settings(workspace: Workspace, month: Month) -> dict[str, object]:
+    """What decides an allocation besides tables."""
+    settings, as_of = workspace.settings, min(month.last_day, workspace.as_of_date)
+    used: dict[str, object] = {
         "allocation": settings.allocation.model_dump_json(),
         "tolerance_pct": settings.reconciliation.tolerance_pct,
         "invoice_tolerance_cost": settings.reconciliation.invoice_tolerance_cost,
         "currency": settings.organization.currency,
     }
-    used |= {"rates_until": as_of} if as_of < month.last_day else {}
-    return commit_derived(workspace, MART_ALLOCATION_MONTHLY, key, reads, build, settings=used)
+    return used | ({"rates_until": as_of} if as_of < month.last_day else {})
 
 
 def commit_journal(workspace: Workspace, month: Month) -> Mapping[str, Commit]:

@@ -1,6 +1,6 @@
 """Reads what booking needs of the lake and of the period book, and commits the booked chargeback of a month."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -158,15 +158,17 @@ def commit_booked(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
 def booking_months(workspace: Workspace, changed: list[Month]) -> list[Month]:
     """Months whose chargeback can differ when the allocation of the ``changed`` months does: those and where they are corrected.
 
-    A closed month's change is booked in the first month after it that is not closed for the provider.
+    A closed month's change is booked in the first month after it that is not closed for the provider. What was booked there
+    goes back into a month that was reopened.
     """
     periods = period_book(workspace).periods()
     last = Month.of(workspace.as_of_date)
     providers = {closing.provider_name for closing in periods}
     found = set(changed)
     for month in changed:
-        for name in providers:
-            if periods.is_closed(name, month):
+        was_closed = {closing.provider_name for closing in periods.closings if closing.month == month}
+        for name in providers | was_closed:
+            if name in was_closed or periods.is_closed(name, month):
                 found.add(periods.first_open_after(name, month))
     return sorted(month for month in found if month <= last)
 
@@ -193,12 +195,6 @@ def settled_version(periods: Periods, provider_name: str, month: Month) -> str |
         if closing.provider_name == ALL_OTHERS and not any(month < later <= closing.month for later in reopened)
     ]
     return (own or whole)[-1].inputs[name] if own or whole else None
-
-
-def last_booking_month(workspace: Workspace, months: Sequence[str]) -> str:
-    """Of the partitions ``months`` and those in which their closed ones are corrected, the last."""
-    booked = booking_months(workspace, [Month.parse(key) for key in months])
-    return max([*months, *(month.first_day.isoformat() for month in booked)])
 
 
 def closed_months_before(periods: Periods, month: Month) -> list[Month]:

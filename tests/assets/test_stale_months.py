@@ -1,0 +1,36 @@
+"""Months that a run takes up again because something else than their days changed."""
+
+import dagster as dg
+
+from assets.stale_months import months_to_build, stale_months
+from tests.assets.installation import Installation
+from usage_etl.periods import Month
+
+OCTOBER, NOVEMBER = Month(2026, 10), Month(2026, 11)
+HEADER = "invoice_id,provider_name,billing_account_id,billing_month,issued_date,due_date,currency,invoice_total,tax_total,purchase_order"
+
+
+def register(installation: Installation, total: str) -> None:
+    folder = installation.folder / "finance"
+    folder.mkdir(exist_ok=True)
+    row = f"INV-1,openai,default,2026-10,2026-11-02,,USD,{total},,"
+    (folder / "invoices.csv").write_text(f"{HEADER}\n{row}\n", encoding="utf-8")
+
+
+def test_a_new_invoice_makes_months_stale_until_they_are_allocated_by_it(
+    landed: Installation, instance: dg.DagsterInstance
+) -> None:
+    assert landed.run("daily", instance, "2026-10-30", "2026-11-02").success
+    assert landed.run("monthly", instance, "2026-10-01", "2026-11-01").success
+    assert stale_months(landed.workspace) == []
+    register(landed, "999999.00")
+    assert landed.run("land", instance).success
+    assert stale_months(landed.workspace) == [OCTOBER, NOVEMBER]
+    assert months_to_build(landed.workspace, ["2026-11-01"], with_stale=True) == ["2026-10-01", "2026-11-01"]
+    assert months_to_build(landed.workspace, ["2026-11-01"], with_stale=False) == ["2026-11-01"]
+    landed.run("monthly", instance, "2026-10-01", "2026-11-01")
+    assert stale_months(landed.workspace) == [OCTOBER], "the invoice is not the sum of its lines: October waits"
+    (landed.folder / "finance" / "invoices.csv").unlink()
+    assert landed.run("land", instance).success
+    assert landed.run("monthly", instance, "2026-10-01", "2026-11-01").success
+    assert stale_months(landed.workspace) == []
