@@ -5,9 +5,10 @@ import dagster as dg
 from assets.stale_months import months_to_build, stale_months
 from tests.assets.installation import Installation
 from usage_etl.periods import Month
+from usage_etl.schemas import DIM_INVOICE
 
 OCTOBER, NOVEMBER = Month(2026, 10), Month(2026, 11)
-HEADER = "invoice_id,provider_name,billing_account_id,billing_month,issued_date,due_date,currency,invoice_total,tax_total,purchase_order"
+HEADER = ",".join(DIM_INVOICE.columns)
 
 
 def register(installation: Installation, total: str) -> None:
