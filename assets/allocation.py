@@ -1,11 +1,12 @@
 """The allocation: invoice lines, the shares that owners pay of them, and the journal of what is booked; each one month."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import dagster as dg
 import polars as pl
 
-from assets.derive import commit_derived, day_keys
+from assets.derive import Reads, commit_derived, day_keys, derived_inputs
 from assets.monthly import MonthBuilder, monthly_asset
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation import OwnerDirectories, allocate_month, journal_month
@@ -59,7 +60,7 @@ def allocation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             (FACT_INVOICE_LINES_MONTHLY, FACT_USAGE_DAILY, DIM_INVOICE, DIM_FX_RATE, *OWNER_TABLES.values()),
             _allocation,
         ),
-        (MART_JOURNAL_MONTHLY, (MART_CHARGEBACK_MONTHLY, FACT_INVOICE_LINES_MONTHLY, DIM_COST_CENTER), _journal),
+        (MART_JOURNAL_MONTHLY, (MART_CHARGEBACK_MONTHLY, FACT_INVOICE_LINES_MONTHLY, DIM_COST_CENTER), commit_journal),
     ]
     return [monthly_asset(settings, [table], reads, build) for table, reads, build in builders]
 
@@ -94,6 +95,7 @@ def _asks_for_users(allocation: AllocationSettings) -> bool:
 
 def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, settings = month.first_day.isoformat(), workspace.settings
+    as_of = min(month.last_day, workspace.as_of_date)
 
     def build(
         lines: pl.LazyFrame, usage: pl.LazyFrame, invoices: pl.LazyFrame, rates: pl.LazyFrame, *directories: pl.LazyFrame
@@ -109,27 +111,61 @@ def _allocation(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
             organization_currency=settings.organization.currency,
             allocation=settings.allocation,
             reconciliation=settings.reconciliation,
+            as_of=as_of,
         )
 
+    reads, used = allocation_reads(month), _allocation_settings(workspace, month)
+    return commit_derived(workspace, MART_ALLOCATION_MONTHLY, key, reads, build, settings=used)
+
+
+def allocation_reads(month: Month) -> Reads:
+    """Partitions that the allocation of ``month`` is made from."""
+    key = month.first_day.isoformat()
     reads = {FACT_INVOICE_LINES_MONTHLY: [key], FACT_USAGE_DAILY: day_keys(key), DIM_INVOICE: [WHOLE], DIM_FX_RATE: [WHOLE]}
-    reads |= {table: [WHOLE] for table in OWNER_TABLES.values()}
-    used = {
+    return reads | {table: [WHOLE] for table in OWNER_TABLES.values()}
+
+
+def allocation_inputs(workspace: Workspace, month: Month, standing: Mapping[str, str]) -> dict[str, str]:
+    """Inputs of an allocation of ``month`` that is made now; ``standing`` has what is stored, by ``table/partition``."""
+    return derived_inputs(allocation_reads(month), standing, settings=_allocation_settings(workspace, month))
+
+
+def _allocation_settings(workspace: Workspace, month: Month) -> dict[str, object]:
+    """What decides an allocation besides tables."""
+    settings, as_of = workspace.settings, min(month.last_day, workspace.as_of_date)
+    used: dict[str, object] = {
         "allocation": settings.allocation.model_dump_json(),
         "tolerance_pct": settings.reconciliation.tolerance_pct,
         "invoice_tolerance_cost": settings.reconciliation.invoice_tolerance_cost,
         "currency": settings.organization.currency,
     }
-    return commit_derived(workspace, MART_ALLOCATION_MONTHLY, key, reads, build, settings=used)
+    return used | ({"rates_until": as_of} if as_of < month.last_day else {})
 
 
-def _journal(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+def commit_journal(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    """Commits mart_journal_monthly of ``month``; that of a month closed as a whole stands."""
     key, journal = month.first_day.isoformat(), workspace.settings.journal
+    periods = workspace.period_book.periods()
 
     def build(chargeback: pl.LazyFrame, lines: pl.LazyFrame, cost_centers: pl.LazyFrame) -> pl.DataFrame:
-        return journal_month(chargeback.collect(), lines.collect(), cost_centers.collect(), month=month, settings=journal)
+        """Bills that arrive after closing, of providers without a booked bill among them, are not the month's to compare."""
+        facts = lines.collect()
+        still_open = [name for name in facts["provider_name"].unique() if not periods.is_closed(name, month)]
+        facts = facts.filter(pl.col("provider_name").is_in(still_open))
+        return journal_month(chargeback.collect(), facts, cost_centers.collect(), month=month, settings=journal)
 
+    if periods.is_month_closed(month) and (standing := _journal_of(workspace, key)):
+        return {MART_JOURNAL_MONTHLY.name: standing}
     reads = {MART_CHARGEBACK_MONTHLY: [key], FACT_INVOICE_LINES_MONTHLY: [key], DIM_COST_CENTER: [WHOLE]}
     return commit_derived(workspace, MART_JOURNAL_MONTHLY, key, reads, build, settings={"journal": journal.model_dump_json()})
+
+
+def _journal_of(workspace: Workspace, key: str) -> Commit | None:
+    """The stored journal of the chargeback that stands now: accounts that the directories name later do not change it."""
+    head, booked = (workspace.lake.head(table, key) for table in (MART_JOURNAL_MONTHLY, MART_CHARGEBACK_MONTHLY))
+    if head is None or booked is None or head.inputs.get(f"{MART_CHARGEBACK_MONTHLY.name}/{key}") != booked.sha256:
+        return None
+    return replace(head, changed=False)
 
 
 def _bill_check() -> dg.AssetChecksDefinition:

@@ -158,15 +158,17 @@ def commit_booked(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
 def booking_months(workspace: Workspace, changed: list[Month]) -> list[Month]:
     """Months whose chargeback can differ when the allocation of the ``changed`` months does: those and where they are corrected.
 
-    A closed month's change is booked in the first month after it that is not closed for the provider.
+    A closed month's change is booked in the first month after it that is not closed for the provider. What was booked there
+    goes back into a month that was reopened.
     """
     periods = period_book(workspace).periods()
     last = Month.of(workspace.as_of_date)
     providers = {closing.provider_name for closing in periods}
     found = set(changed)
     for month in changed:
-        for name in providers:
-            if periods.is_closed(name, month):
+        was_closed = {closing.provider_name for closing in periods.closings if closing.month == month}
+        for name in providers | was_closed:
+            if name in was_closed or periods.is_closed(name, month):
                 found.add(periods.first_open_after(name, month))
     return sorted(month for month in found if month <= last)
 

@@ -7,8 +7,10 @@ from typing import Protocol
 
 import polars as pl
 
+from assets.booking import closed_months_before
 from assets.derive import day_keys
 from assets.resources import Workspace
+from assets.stale_months import stale_months
 from usage_etl.allocation.close_gates import CloseFacts, DoubtfulDelivery, SourceState, close_faults
 from usage_etl.config.finance import ToleranceGate
 from usage_etl.lake import LandedDelivery
@@ -67,6 +69,8 @@ class MonthFacts:
         self._tie_out = lake.scan(MART_INVOICE_TIE_OUT, [self._key]).collect()
         self._invoices = workspace.table(DIM_INVOICE)
         self._stale = [*stale_inputs(workspace, MART_ALLOCATION_MONTHLY, self._key), *_days_not_built(workspace, month)]
+        behind = {*stale_months(workspace, last=month.previous)}.intersection(closed_months_before(periods, month))
+        self._stale += [f"inputs of {corrected}, which {month} corrects" for corrected in sorted(behind)]
         self._deliveries = workspace.index.deliveries()
         self._staged = workspace.staged_rows()
 

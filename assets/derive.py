@@ -34,11 +34,18 @@ def commit_derived(
     Nothing is built when every read partition, the code and ``settings`` are those of the stored version.
     """
     lake = workspace.lake
-    inputs = {"settings": fingerprint(settings)}
-    for source, partitions in reads.items():
-        heads = ((partition, lake.head(source, partition)) for partition in partitions)
-        inputs |= {f"{source.name}/{name}": head.sha256 for name, head in heads if head}
+    heads = (
+        (source, partition, lake.head(source, partition)) for source, partitions in reads.items() for partition in partitions
+    )
+    standing = {f"{source.name}/{partition}": head.sha256 for source, partition, head in heads if head}
+    inputs = derived_inputs(reads, standing, settings=settings)
     if lake.is_current(table, partition, inputs=inputs) and (head := lake.head(table, partition)):
         return {table.name: replace(head, changed=False)}
     frames = [lake.scan(source, partitions) for source, partitions in reads.items()]
     return {table.name: lake.commit(table, partition, build(*frames), inputs=inputs)}
+
+
+def derived_inputs(reads: Reads, standing: Mapping[str, str], *, settings: Mapping[str, object]) -> dict[str, str]:
+    """Inputs of a commit made from ``reads``; ``standing`` has the sha256 of stored partitions by ``table/partition``."""
+    names = [f"{source.name}/{partition}" for source, partitions in reads.items() for partition in partitions]
+    return {"settings": fingerprint(settings)} | {name: standing[name] for name in names if name in standing}

@@ -19,6 +19,7 @@ from usage_etl.allocation.rules import Step, rules_of
 from usage_etl.delivery.versions import PublishedVersion, published_versions
 from usage_etl.errors import ForgottenVersionError, UsageEtlError
 from usage_etl.lake import WHOLE
+from usage_etl.money import amount_text
 from usage_etl.periods import Month
 from usage_etl.schemas import (
     DIM_DISPUTE,
@@ -121,7 +122,7 @@ def _walked(way: _Way, findings: Findings) -> Explanation:
     usage = explain_usage(view, line, files=files, findings=findings, top=way.events)
     if bill is None and line["line_kind"] == "rounding":
         for invoice in registered_invoices(view, line, line["invoice_currency"] or line["billing_currency"]):
-            findings.note(f"invoice {invoice['invoice_id']} says {invoice['invoice_total']:f} {invoice['currency']}")
+            findings.note(f"invoice {invoice['invoice_id']} says {amount_text(invoice['invoice_total'])} {invoice['currency']}")
     related = (*_of_correction(workspace, line, way.events, findings), *_of_dispute(workspace, line, way.events, findings))
     head = workspace.lake.head(way.table, way.partition)
     return Explanation(
@@ -176,7 +177,7 @@ def _step_text(step: Step) -> str:
 
 def _of_correction(workspace: Workspace, line: Mapping[str, Any], events: int, findings: Findings) -> Iterator[Related]:
     """What a correction compares: the lines that were booked of its month, and those that the rules give it now."""
-    if line["corrects_month"] is None:
+    if line["corrects_month"] is None or line["dispute_id"] is not None:
         return
     corrected = Month.of(line["corrects_month"])
     key = corrected.first_day.isoformat()
@@ -208,7 +209,9 @@ def _of_dispute(workspace: Workspace, line: Mapping[str, Any], events: int, find
         return
     dispute = rows.row(0, named=True)
     accepted = dispute["disputed_cost"] if dispute["accepted_cost"] is None else dispute["accepted_cost"]
-    findings.note(f"dispute {dispute['dispute_id']}: {dispute['reason']}; {dispute['resolution']}, {accepted:f} taken off")
+    findings.note(
+        f"dispute {dispute['dispute_id']}: {dispute['reason']}; {dispute['resolution']}, {amount_text(accepted)} taken off"
+    )
     table, disputed = _found(workspace, dispute["line_id"])
     yield Related(f"disputed in {dispute['dispute_id']}", _explained(workspace, table, disputed, events))
 
@@ -223,8 +226,10 @@ def _published(workspace: Workspace, line: Mapping[str, Any], findings: Findings
         if amount is not None:
             yield Published(version.name, str(version.manifest["period_status"]), amount)
     if versions and amount != line["allocated_cost"]:
-        said = "does not hold the line" if amount is None else f"says {amount:f}"
-        findings.note(f"the newest published version, {versions[-1].name}, {said}; the table says {line['allocated_cost']:f}")
+        said = "does not hold the line" if amount is None else f"says {amount_text(amount)}"
+        findings.note(
+            f"the newest published version, {versions[-1].name}, {said}; the table says {amount_text(line['allocated_cost'])}"
+        )
 
 
 def _published_rows(workspace: Workspace, version: PublishedVersion, line_id: str) -> pl.DataFrame:

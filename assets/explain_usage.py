@@ -75,6 +75,8 @@ def explain_usage(workspace: Workspace, line: Mapping[str, Any], *, files: Files
     else:
         owned = _owned_facts(facts, directories, owner, month=month, detail=detail)
     days = _days(workspace, owned)
+    if own is not None and scope.measure == "cost":
+        _check_days(days, own, line["billing_currency"], findings)
     events_kept = bool(workspace.lake.partitions(USAGE_EVENTS))
     events = _events_behind(workspace, owned) if events_kept else None
     if not events_kept:
@@ -186,6 +188,13 @@ def _days(workspace: Workspace, owned: pl.DataFrame) -> tuple[UsageDay, ...]:
             )
         )
     return tuple(found)
+
+
+def _check_days(days: Sequence[UsageDay], own: Fraction, currency: str, findings: Findings) -> None:
+    """The days, which were divided fact by fact, add up to the weight, which was divided in groups."""
+    if {day.currency for day in days} <= {currency, None}:  # converted ones add up only by the rates of the month
+        costs = sum((day.effective_cost for day in days if day.effective_cost is not None), Fraction(0))
+        findings.check("metered cost of the owner's days", costs * ATTOS, own)
 
 
 def _events_behind(workspace: Workspace, owned: pl.DataFrame) -> pl.DataFrame:

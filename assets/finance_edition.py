@@ -46,7 +46,7 @@ CHARGEBACK_READS = (
 """Tables that the finance edition is made from, or held by."""
 
 
-_NOTES_MAY_FOLLOW = "preliminary"
+PRELIMINARY = "preliminary"
 
 
 def publish_chargeback(workspace: Workspace, month: Month) -> Publication:
@@ -84,7 +84,7 @@ def publish_changes(workspace: Workspace, booking_month: Month) -> dict[Month, P
         note = change_note_file(workspace, original, booking_month)
         earlier = [file for file in standing_files(workspace, CHANGES, original) if file.name != note.name]
         published[original] = publish_edition(
-            workspace, CHANGES, original, [*earlier, note], reads=(), totals={}, status=_NOTES_MAY_FOLLOW
+            workspace, CHANGES, original, [*earlier, note], reads=(), totals={}, status=PRELIMINARY
         )
     return published
 
@@ -100,7 +100,7 @@ def _read(workspace: Workspace, table: Table, month: Month) -> pl.DataFrame:
 
 
 def _check_gates(workspace: Workspace, month: Month, tables: Mapping[Table, pl.DataFrame]) -> None:
-    if workspace.as_of_date < month.last_day:
+    if month_status(workspace, month) != PRELIMINARY:  # a running month may be far off, and a closed one has passed its own gates
         return
     settings = workspace.settings.reconciliation
     failures = failed_gates(

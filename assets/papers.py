@@ -17,6 +17,7 @@ from usage_etl.delivery.headers import Mailbox, parse_mailbox
 from usage_etl.delivery.manifest import Document
 from usage_etl.delivery.message import Attachment, Draft
 from usage_etl.errors import ConservationError, DeliveryError
+from usage_etl.keys import sha256_hex
 from usage_etl.periods import Month, day_start
 from usage_etl.reports.booked_lines import least_settled
 from usage_etl.reports.change_note import build_change_note
@@ -218,16 +219,17 @@ def _statement_draft(workspace: Workspace, month: Month, paper: _Paper) -> tuple
         why=_why(statement, has_owner=owner is not None),
         templates=templates_of(workspace.settings),
     )
+    attachments = tuple(
+        Attachment(name, workspace.out.read(f"{CHARGEBACK}/{month}/{name}"), media_type) for name, media_type in names
+    )
     draft = _draft(
         workspace,
         report=report,
         period=month,
         as_of=month,
-        identity=statement.statement_id,
+        identity=sha256_hex(attachments[-1].content),  # other words in the PDF are no reason to write again, other lines are
         content=content,
-        attachments=tuple(
-            Attachment(name, workspace.out.read(f"{CHARGEBACK}/{month}/{name}"), media_type) for name, media_type in names
-        ),
+        attachments=attachments,
     )
     return draft, recipients
 

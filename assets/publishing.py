@@ -11,7 +11,7 @@ from assets.resources import Workspace
 from usage_etl import __version__
 from usage_etl.config import Settings
 from usage_etl.delivery.manifest import CLOSED, Document, Edition, ReportFile
-from usage_etl.delivery.publish import Publication, publish, publish_again, published_manifest
+from usage_etl.delivery.publish import Publication, publish, publish_again, published_files_of, published_manifest
 from usage_etl.keys import fingerprint
 from usage_etl.lake import WHOLE
 from usage_etl.periods import Month, day_start
@@ -68,12 +68,8 @@ def publish_edition(
 
 
 def standing_files(workspace: Workspace, report: str, month: Month) -> list[Document]:
-    """The files of the edition in force; none before the first."""
-    found = published_manifest(workspace.out, f"{report}/{month}")
-    entries = found[1]["files"] if found else []
-    return [
-        Document(entry["name"], workspace.out.read(f"{report}/{month}/{entry['name']}"), entry["media_type"]) for entry in entries
-    ]
+    """The files of the edition in force; none before the first. Raises IntegrityError when others have changed one."""
+    return published_files_of(workspace.out, f"{report}/{month}")
 
 
 def month_status(workspace: Workspace, month: Month) -> str:

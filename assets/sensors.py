@@ -15,6 +15,7 @@ from assets.landing import STAGED_TABLES, new_objects
 from assets.marts import HISTORY_DAYS
 from assets.partitions import covered_partitions, month_keys, range_tags
 from assets.resources import Workspace, WorkspaceResource, now, open_workspace
+from assets.stale_months import months_to_build
 from usage_etl.errors import UsageEtlError
 from usage_etl.keys import fingerprint
 from usage_etl.periods import contiguous_ranges
@@ -83,12 +84,17 @@ def _touched_months(jobs: Jobs, config_file: Path) -> dg.SensorDefinition:
         default_status=_RUNNING,
     )
     def touched_months(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-        """Requests the months of the days that a daily run has rebuilt, and the later ones that learn from those days."""
+        """Requests the months of the days that a daily run has rebuilt, and the later ones that depend on them.
+
+        Later ones learn from those days, or book what differs from a closed month. Months whose allocation was made from other
+        invoices, rates, rules or directories than now stand are requested too.
+        """
         days = [dt.date.fromisoformat(key) for key in covered_partitions(context.dagster_run.tags)]
         if not days:
             return dg.SkipReason("the run covered no days")
-        as_of = open_workspace(str(config_file.resolve())).as_of_date
-        months = month_keys(days[0], max(days[-1], min(days[-1] + dt.timedelta(days=HISTORY_DAYS), as_of)))
+        opened = open_workspace(str(config_file.resolve()))
+        months = month_keys(days[0], max(days[-1], min(days[-1] + dt.timedelta(days=HISTORY_DAYS), opened.as_of_date)))
+        months = months_to_build(opened, months, with_stale=True)
         return dg.RunRequest(run_key=f"months:{context.dagster_run.run_id}", tags=range_tags(months[0], months[-1]))
 
     return touched_months

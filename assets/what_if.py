@@ -74,6 +74,7 @@ def _allocated(workspace: Workspace, frames: Frames, month: Month) -> pl.DataFra
         organization_currency=settings.organization.currency,
         allocation=settings.allocation,
         reconciliation=settings.reconciliation,
+        as_of=workspace.as_of_date,
     )
 
 

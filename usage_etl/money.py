@@ -65,3 +65,9 @@ def exact_sum(amounts: pl.Series) -> Decimal:
     with localcontext() as context:
         context.prec = 76
         return sum((amount for amount in amounts if amount is not None), Decimal(0))
+
+
+def amount_text(amount: Decimal) -> str:
+    """An amount for people: all digits that mean something, and at least two decimals."""
+    whole, _, fraction = f"{amount:f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"

@@ -153,7 +153,10 @@ def disagreements(outputs: Outputs) -> list[str]:
         packed = squeezed(text)
         missing = (row for section in SECTIONS[name] for row in shown[section] if squeezed(row) not in packed)
         found += [f"{name}: does not show {row!r}" for row in missing]
-        known = set(tokens(" ".join(strings(outputs.model))))
+        beside = [
+            f"{card['figure']['text']}{card['note']}" for card in outputs.model["cards"]
+        ]  # pypdf puts no space between them
+        known = set(tokens(" ".join([*strings(outputs.model), *beside])))
         strange = (token for token in tokens(text) if token not in known and not is_round(token))
         found += [f"{name}: shows {token!r}, which the model does not say" for token in strange]
     if outputs.published_pdf != outputs.mailed_pdf:
@@ -330,9 +333,8 @@ def _trust(outputs: Outputs, whole: Mapping[str, Any]) -> Iterator[tuple[str, An
             yield f"{row['name']} {name}", row[name]["value"], counts[row["name"]][f"{name}_count"], Decimal(0)
     bills = (
         outputs.mart("mart_reconciliation_monthly")
-        .with_columns(gross_cost=pl.col("billed_cost") - pl.col("credits_cost"))
         .group_by(pl.col("provider_name").str.to_lowercase())
-        .agg(*(pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()) for name in ("gross_cost", "metered_cost")))
+        .agg(*(pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()) for name in ("billed_cost", "metered_cost")))
     )
     tie_out = {provider: (billed, priced) for provider, billed, priced in bills.iter_rows()}
     for row in trust["bills"]:

@@ -156,7 +156,7 @@ def test_doctor_prints_a_remedy_for_every_fault(usage_etl: Command, started: Ins
     ("old", "new", "said"),
     [
         ("mode: files", "mode: pigeon", "mail.mode: Input should be 'files' or 'smtp' (found 'pigeon')"),
-        ("mail:", "mial:", "mial: unknown key; known here are as_of_date, directory, "),
+        ("mail:", "mial:", "mial: unknown key; known here are allocation, as_of_date, close, "),
         ("version: 1", "version: [", "not valid YAML"),
     ],
 )

@@ -19,6 +19,7 @@ from usage_etl.keys import sha256_hex
 from usage_etl.periods import Month
 from usage_etl.schemas import FACT_CHARGES_MONTHLY, MART_CHARGEBACK_MONTHLY
 
+NOBODY = {"unallocated", "unexplained"}
 CSV, CENTERS, PARQUET = "chargeback.csv", "chargeback_by_cost_center.csv", "chargeback.parquet"
 
 
@@ -205,7 +206,9 @@ def manifest_faults(found: Finance) -> list[str]:
 def mail_faults(found: Finance, billed: Mapping[tuple[str, ...], Decimal]) -> list[str]:
     faults = [f"mail: another {name} is attached" for name, content in found.mailed.items() if content != found.files[name]]
     total = sum(Decimal(row["allocated_cost"]) for row in found.cells(CSV))
-    amounts = [total, *billed.values(), *(Decimal(row["allocated_cost"]) for row in found.cells(CENTERS))]
+    nobody = [row for row in found.cells(CSV) if row["cost_center_id"] in NOBODY]
+    centers = (Decimal(row["allocated_cost"]) for row in found.cells(CENTERS) if row["cost_center_id"] not in NOBODY)
+    amounts = [total, *billed.values(), *centers, *added(nobody, "cost_center_id", "provider_name").values()]
     for name, text in (("text", found.mail_text), ("html", found.mail_html)):
         if text is not None:
             faults += [f"mail {name}: does not show ${amount:,.2f}" for amount in amounts if f"${amount:,.2f}" not in text]

@@ -74,6 +74,7 @@ def test_closed_month_is_published_as_closed_and_stays_so_until_it_is_reopened(b
     assert waiting
 
     reopened = command("reopen", "2026-10", "-c", config, "--provider", "openai", "--reason", "the bill came anew", "--by", "Bob")
+    assert "next: `usage-etl run --from 2026-10-01` publishes it" in reopened.output, "later months lose its corrections too"
     assert reopened.exit_code == 0, reopened.output
     assert command("run", "-c", config, "--from", "2026-10-01").exit_code == 0
     assert finance_files(installation) != files

@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from assets.allocation import commit_journal
 from assets.booking import Booking, booking_months, commit_booked
 from assets.closing import close_month
 from assets.closing_checks import closing_faults
@@ -17,7 +18,7 @@ from tests.unit.allocation.booking_lines import dispute, totals
 from usage_etl.errors import ClosedPeriodError, IntegrityError, PeriodBusyError, UsageEtlError
 from usage_etl.lake import WHOLE
 from usage_etl.lake.periods import Recording
-from usage_etl.schemas import DIM_TEAM, MART_ALLOCATION_MONTHLY, MART_CHARGEBACK_CLOSED
+from usage_etl.schemas import DIM_COST_CENTER, DIM_TEAM, MART_ALLOCATION_MONTHLY, MART_CHARGEBACK_CLOSED, MART_JOURNAL_MONTHLY
 from usage_etl.schemas.periods import ALL_OTHERS
 
 KEY = JULY.first_day.isoformat()
@@ -291,6 +292,18 @@ def test_dispute_of_a_closed_month_is_carried_into_the_next_close(shop):
     assert shop.booked(SEPTEMBER)["dispute_id"].null_count() == shop.booked(SEPTEMBER).height
 
 
+def test_dispute_of_a_closed_month_does_not_stop_months_that_do_not_book_it(shop):
+    shop.close(JULY)
+    line_id = shop.booked(JULY).filter((pl.col("team_id") == "red") & (pl.col("provider_name") == "openai"))["line_id"].item()
+    shop.dispute(dispute("D-1", line_id, "15", to="blue"))
+    assert shop.run("monthly", AUGUST, SEPTEMBER, OCTOBER).success
+    assert [shop.booked(month)["dispute_id"].drop_nulls().len() for month in (AUGUST, SEPTEMBER, OCTOBER)] == [2, 0, 0]
+    assert shop.close(AUGUST).success
+    shop.book.reopen("aws", AUGUST, by="Ada", reason="late bill")
+    shop.book.reopen("aws", JULY, by="Ada", reason="late bill")
+    assert shop.run("monthly", JULY, AUGUST).success
+
+
 def test_wrong_dispute_stops_the_chargeback_and_the_last_good_version_stays(shop):
     shop.run("monthly", JULY)
     before = shop.booked(JULY)
@@ -399,3 +412,14 @@ def test_schedule_closes_the_month_before_in_the_organizations_zone(shop, tick, 
         ticks = schedule.evaluate_tick(context).run_requests
     assert [request.partition_key for request in ticks] == ([partition] if partition else [])
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 9 8 * *", "America/New_York")
+
+
+def test_account_that_the_directory_names_later_does_not_change_a_closed_months_journal(shop):
+    shop.close(JULY)
+    first = commit_journal(shop.workspace, JULY)[MART_JOURNAL_MONTHLY.name]
+    named = [{"cost_center_id": name, "cost_center_name": name, "gl_account": "9999", "valid_from": JULY.first_day}
+             for name in shop.booked(JULY)["cost_center_id"].unique()]  # fmt: skip
+    shop.workspace.lake.commit(DIM_COST_CENTER, WHOLE, pl.DataFrame(named, schema=DIM_COST_CENTER.polars_schema))
+    assert commit_journal(shop.workspace, JULY)[MART_JOURNAL_MONTHLY.name].sha256 == first.sha256
+    shop.workspace.lake.discard(MART_JOURNAL_MONTHLY, KEY)
+    assert commit_journal(shop.workspace, JULY)[MART_JOURNAL_MONTHLY.name].sha256 != first.sha256, "it would"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usage_etl.money import MAX_AMOUNT, MONEY, exact_sum, minor_unit, parse_amount
+from usage_etl.money import MAX_AMOUNT, MONEY, amount_text, exact_sum, minor_unit, parse_amount
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,12 @@ def test_the_referee_adds_what_integers_add(amounts: list[Decimal]) -> None:
 
 def test_minor_units_follow_the_currency() -> None:
     assert [minor_unit(code) for code in ("USD", "jpy", "KWD")] == [Decimal("0.01"), Decimal(1), Decimal("0.001")]
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("0", "0.00"), ("1.5", "1.50"), ("-0.010", "-0.01"), ("100", "100.00"), ("0.000000000000000001", "0.000000000000000001"),
+     ("1E+3", "1000.00"), ("123456789012345678901234567890.120", "123456789012345678901234567890.12")],
+)  # fmt: skip
+def test_amounts_for_people_keep_every_digit(amount: str, text: str) -> None:
+    assert amount_text(Decimal(amount)) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
@@ -35,6 +36,7 @@ def allocate_month(
     organization_currency: str,
     allocation: AllocationSettings,
     reconciliation: ReconciliationSettings,
+    as_of: dt.date | None = None,
 ) -> pl.DataFrame:
     """One share of one invoice line per row (MART_ALLOCATION_MONTHLY), or one estimate where no bill was delivered.
 
@@ -44,26 +46,29 @@ def allocate_month(
     **Total.** The lines of each (provider, account, currency) add up to its registered invoices, or without any to its
     charge lines rounded half-even to the minor unit. An invoice above or below its lines gives one line ``rounding``.
     **Currency.** With ``allocation.currency`` each total is converted once and divided in that currency; usage priced in
-    another currency than the bill's has weight where a rate is known, also one by way of ``organization_currency``.
+    another currency than the bill's has weight where a rate is known, also one by way of ``organization_currency``. While the
+    month is running, rates are those of ``as_of``, the last complete day, instead of its last one.
     **Rounding.** Shares are exact fractions; all lines of an account are rounded together once, by largest remainder.
 
     Raises InvoiceMismatchError, MissingRateError and UnknownOwnerError naming every culprit before anything is divided,
     ConservationError when the finished lines of an account do not add up to its bill.
     """
     rates = Rates(fx_rates, max_age_days=allocation.fx_max_age_days)
+    rates_until = month.last_day if as_of is None else min(month.last_day, as_of)
     tree = OwnerTree(owners, month)
     refuse_unknown_owners(allocation, tree, month)
+    tolerance = reconciliation.invoice_tolerance_cost
     bills = bills_of(
-        invoice_lines, invoices, rates, month=month, allocation=allocation, tolerance=reconciliation.invoice_tolerance_cost
+        invoice_lines, invoices, rates, month=month, allocation=allocation, tolerance=tolerance, month_end=rates_until
     )
     detail = levels_of(allocation.rules, allocation.detail, month)
     rows = UsageRows(usage_daily.lazy(), owners, month=month, detail=detail)
     weights = UsageWeights(
-        rows, converted=lambda given, wanted: rates.factor(given, wanted, month.last_day, through=organization_currency)
+        rows, converted=lambda given, wanted: rates.factor(given, wanted, rates_until, through=organization_currency)
     )
     parts = split_bills(bills, Divider(weights, tree), rules_of(allocation, month), tolerance_pct=reconciliation.tolerance_pct)
     parts += [part for bill in bills for part in _beside_lines(bill, weights)]
-    parts += _estimates(weights, {bill.account[0] for bill in bills}, rates, month, allocation)
+    parts += _estimates(weights, {bill.account[0] for bill in bills}, rates, rates_until, allocation)
     frame = lines_of(parts, weights, owners, month=month)
     check_conserved(frame, invoice_lines, invoices, month=month)
     return MART_ALLOCATION_MONTHLY.validate(frame)
@@ -107,7 +112,7 @@ def _beyond(total: Fraction | int, lines_total: Fraction | int, currency: str) -
 
 
 def _estimates(
-    weights: UsageWeights, billed: set[str], rates: Rates, month: Month, allocation: AllocationSettings
+    weights: UsageWeights, billed: set[str], rates: Rates, day: dt.date, allocation: AllocationSettings
 ) -> Sequence[Part]:
     """Metered cost of the hosts that sent no bill at all, line by line: estimates, never part of a billed total."""
     parts, problems = [], set()
@@ -115,9 +120,9 @@ def _estimates(
         if host in billed:
             continue
         target = allocation.currency or currency
-        rate = rates.newest(currency, target, month.last_day)
+        rate = rates.newest(currency, target, day)
         if rate is None:
-            problems.add(rates.problem(currency, target, month.last_day, f"estimate of {host}"))
+            problems.add(rates.problem(currency, target, day, f"estimate of {host}"))
             continue
         own = weights.own_costs(host, model_id, currency)
         cost = Fraction(own.total, own.scale) * rate.factor
@@ -130,5 +135,5 @@ def _estimates(
             )
         )  # fmt: skip
     if problems:
-        raise MissingRateError(str(month), sorted(problems))
+        raise MissingRateError(str(Month.of(day)), sorted(problems))
     return parts

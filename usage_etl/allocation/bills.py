@@ -95,8 +95,11 @@ def bills_of(
     month: Month,
     allocation: AllocationSettings,
     tolerance: Decimal,
+    month_end: dt.date | None = None,
 ) -> list[Bill]:
     """One bill for each account with charge lines or a registered invoice, in order of the account.
+
+    ``month_end`` is the day of rates of the month's end, its last day unless it is still running.
 
     Raises InvoiceMismatchError where invoices and lines differ by more than ``tolerance``, MissingRateError where an
     invoice is to be converted and no rate is known; each names every culprit.
@@ -107,7 +110,8 @@ def bills_of(
     problems: list[str] = []
     bills = []
     for account in sorted(lines.keys() | registered.keys()):
-        rate, problem = _rate_of(account, registered.get(account, []), rates, month, allocation)
+        day = rate_day(month_end or month.last_day, [row["issued_date"] for row in registered.get(account, [])], allocation)
+        rate, problem = _rate_of(account, day, rates, allocation)
         if problem:
             problems.append(problem)
         bills.append(_bill(account, lines.get(account, []), registered.get(account, []), rate, allocation))
@@ -156,21 +160,18 @@ def _total(registered: Iterable[dict[str, Any]]) -> int:
     return sum(int(Fraction(row["invoice_total"]) * ATTOS) for row in registered)
 
 
-def _rate_of(
-    account: Account, registered: Sequence[dict[str, Any]], rates: Rates, month: Month, allocation: AllocationSettings
-) -> tuple[Rate, str | None]:
+def _rate_of(account: Account, day: dt.date, rates: Rates, allocation: AllocationSettings) -> tuple[Rate, str | None]:
     """The account's rate, and what is wrong where none is known."""
     target = allocation.currency or account[2]
-    day = rate_day(month, [row["issued_date"] for row in registered], allocation)
     rate = rates.newest(account[2], target, day)
     if rate is not None:
         return rate, None
     return SAME, rates.problem(account[2], target, day, f"bill of {account[0]} account {account[1]}")
 
 
-def rate_day(month: Month, issued: Sequence[dt.date], allocation: AllocationSettings) -> dt.date:
-    """Day of an invoice's rate: the last of the month, or the date of the newest of its invoices."""
-    return max(issued) if issued and allocation.fx_date == "invoice_date" else month.last_day
+def rate_day(month_end: dt.date, issued: Sequence[dt.date], allocation: AllocationSettings) -> dt.date:
+    """Day of an invoice's rate: the end of the month, or the date of the newest of its invoices."""
+    return max(issued) if issued and allocation.fx_date == "invoice_date" else month_end
 
 
 def _refuse_mismatches(
@@ -183,6 +184,7 @@ def _refuse_mismatches(
     for account, invoices in sorted(registered.items()):
         found = lines.get(account)
         if not found:
+            problems += _in_another_currency(account, invoices, lines)
             continue
         billed = sum(attos for _, attos, _ in found)
         ids = ", ".join(row["invoice_id"] for row in invoices)
@@ -196,6 +198,18 @@ def _refuse_mismatches(
                 problems += _mismatch(account, f"invoice {row['invoice_id']}", _total([row]), own, tolerance=tolerance)
     if problems:
         raise InvoiceMismatchError(str(month), problems)
+
+
+def _in_another_currency(
+    account: Account, invoices: Sequence[dict[str, Any]], lines: Mapping[Account, Sequence[_Line]]
+) -> list[str]:
+    """An account that is charged in one currency and invoiced in another: both amounts would be divided."""
+    charged = sorted(currency for *parties, currency in lines if tuple(parties) == account[:2])
+    if not charged:
+        return []
+    ids = ", ".join(row["invoice_id"] for row in invoices)
+    said = f"invoice(s) {ids} are in {account[2]}, the charge lines in {', '.join(charged)}"
+    return [f"{account[0]} account {account[1]}: {said}; register what was invoiced in the currency of the bill"]
 
 
 def _mismatch(account: Account, what: str, total: int, billed: int, *, tolerance: Decimal, hint: str = "") -> list[str]:

@@ -119,6 +119,8 @@ def _problems(
     owners: OwnerPaths,
 ) -> Iterator[str]:
     taken: dict[str, Decimal] = defaultdict(Decimal)
+    for line_id, name in disputes.select("line_id", "dispute_id").iter_rows():
+        taken[line_id] += booked[name][1] if name in booked else 0
     for row in disputes.sort("dispute_id").iter_rows(named=True):
         name, is_accepted = row["dispute_id"], row["resolution"] == "accepted"
         if name in booked:

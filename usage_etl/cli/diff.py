@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
+from usage_etl.cli.show import printable
+from usage_etl.money import amount_text
 from usage_etl.reports.version_diff import AMORTISED, BILLED, Change, LineChange
 from usage_etl.schemas.periods import ALL_OTHERS
 
@@ -100,7 +102,7 @@ def _print(found: ReportDiff) -> None:
     for name, one in (("before", found.before), ("after", found.after)):
         when = f"published {one.published_at:%Y-%m-%d %H:%M} UTC" if one.published_at else "published at an unknown time"
         shown = f"{name:<7}{one.report} {one.name}  {one.manifest_sha256[:12]}  {one.manifest['period_status']}, {when}"
-        console.print(escape(shown), soft_wrap=True)
+        console.print(_safe(shown), soft_wrap=True)
     _print_changes(console, "In all", found.lines.totals)
     _print_changes(console, "By cost center", found.lines.by_cost_center)
     _print_changes(console, "By reason", found.lines.by_reason)
@@ -115,7 +117,7 @@ def _print_changes(console: Console, title: str, changes: tuple[Change, ...]) ->
     for one in changes:
         label = one.member_id if one.member_name == one.member_id else f"{one.member_name} ({one.member_id})"
         amounts = (_plain(one.before), _plain(one.after), _signed(one.change))
-        table.add_row(escape(label), str(one.lines_count), *(str(amount) for amount in amounts), one.currency)
+        table.add_row(_safe(label), str(one.lines_count), *(str(amount) for amount in amounts), one.currency)
     if changes:
         console.print(table)
 
@@ -126,7 +128,7 @@ def _print_lines(console: Console, lines: tuple[LineChange, ...]) -> None:
         owner = "/".join(text for name in ("cost_center_id", "team_id", "project_id") if (text := one.texts.get(name)))
         about = " ".join(text for name in ("provider_name", "model_id") if (text := one.texts.get(name)))
         amounts = (_plain(one.before) or "-", _plain(one.after) or "-", _signed(one.change))
-        table.add_row(one.line_id[:12], one.what, escape(owner), escape(about), *amounts, one.currency, escape(one.reason))
+        table.add_row(one.line_id[:12], one.what, _safe(owner), _safe(about), *amounts, one.currency, _safe(one.reason))
     if lines:
         console.print(table)
     else:
@@ -138,22 +140,22 @@ def _print_lines(console: Console, lines: tuple[LineChange, ...]) -> None:
 def _print_why(console: Console, found: ReportDiff) -> None:
     console.print("\n[bold]Why[/bold]")
     for name, (old, new) in found.versions.items():
-        console.print(escape(f"  {name}: {old or 'absent'} -> {new or 'absent'}"), soft_wrap=True)
+        console.print(_safe(f"  {name}: {old or 'absent'} -> {new or 'absent'}"), soft_wrap=True)
     for change in found.inputs:
-        console.print(escape(f"  {_input_text(change)}"), soft_wrap=True)
+        console.print(_safe(f"  {_input_text(change)}"), soft_wrap=True)
     for day in found.restated:
         sides = ("nothing" if cost is None else _plain(Decimal(cost)) for cost in (day.before_cost, day.after_cost))
         amounts = f"{' -> '.join(str(side) for side in sides)} {day.currency or ''}".rstrip()
         text = f"  {day.table_name} {day.usage_date} restated {day.built_at:%Y-%m-%d %H:%M} by {day.cause}: {amounts}"
-        console.print(escape(text), soft_wrap=True)
+        console.print(_safe(text), soft_wrap=True)
         for note in day.deliveries:
-            console.print(escape(f"    {note.what}: {note.source} {note.origin_key} ({note.delivery_id})"), soft_wrap=True)
+            console.print(_safe(f"    {note.what}: {note.source} {note.origin_key} ({note.delivery_id})"), soft_wrap=True)
     for closing in found.closings:
         provider = "the month as a whole" if closing.provider_name == ALL_OTHERS else closing.provider_name
         text = f"  {provider} {closing.what} {closing.happened_at:%Y-%m-%d %H:%M} by {closing.done_by}, closing {closing.number}"
-        console.print(escape(text + (f": {closing.reason}" if closing.reason else "")), soft_wrap=True)
+        console.print(_safe(text + (f": {closing.reason}" if closing.reason else "")), soft_wrap=True)
     for note_text in found.notes:
-        console.print(escape(f"  not found out: {note_text}"), soft_wrap=True)
+        console.print(_safe(f"  not found out: {note_text}"), soft_wrap=True)
     if not (found.versions or found.inputs or found.closings or found.notes):
         console.print("  both were made from the same table versions by the same code")
 
@@ -170,12 +172,12 @@ def _table(title: str, columns: tuple[str, ...], *, numbers: tuple[int, ...]) ->
     return table
 
 
+def _safe(text: str) -> str:
+    return escape(printable(text))
+
+
 def _plain(amount: Decimal | None) -> str | None:
-    """All digits that mean something, and at least two decimals."""
-    if amount is None:
-        return None
-    whole, _, fraction = f"{amount:f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+    return None if amount is None else amount_text(amount)
 
 
 def _signed(amount: Decimal) -> str:

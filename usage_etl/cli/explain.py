@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
+from usage_etl.cli.show import printable
+from usage_etl.money import amount_text
 
 if TYPE_CHECKING:
     from assets.explained import Bill, Explanation, Record, SourceFile, Usage
@@ -44,7 +46,7 @@ def explain(
             typer.echo(text)
     if found.all_faults:
         for fault in found.all_faults:
-            typer.echo(f"FAULT: {fault}", err=True)
+            typer.echo(printable(f"FAULT: {fault}"), err=True)
         raise typer.Exit(1)
 
 
@@ -90,32 +92,29 @@ class _Branch:
 
     def lines(self, depth: int = 0) -> Iterator[str]:
         """The branch from its top down, two blanks for every step."""
-        yield "  " * depth + "".join(character if character.isprintable() else _escaped(character) for character in self.text)
+        yield "  " * depth + printable(self.text)
         for branch in self.below:
             yield from branch.lines(depth + 1)
 
 
-def _escaped(character: str) -> str:
-    """What a log may hold and a terminal must not obey."""
-    return character.encode("unicode_escape").decode()
-
-
 def _tree(found: Explanation, role: str = "line") -> _Branch:
     line, currency = found.line, found.line["billing_currency"]
-    tree = _Branch(f"{role} {line['line_id']}: {_amount(line['allocated_cost'])} {currency}")
+    tree = _Branch(f"{role} {line['line_id']}: {amount_text(line['allocated_cost'])} {currency}")
     owner = " > ".join(str(line[name]) for name in _PATH if line[name])
     tree.add(f"{line['line_kind']}, booked in {line['month']:%Y-%m} ({line['period_status'] or 'not booked'}) for {owner}")
     tree.add(f"cost center {line['cost_center_name']} ({line['cost_center_id']})")
     tree.add(f"table {found.table}/{found.partition} {found.table_version[:12]}")
     for one in found.published:
-        tree.add(f"published in {one.version} ({one.period_status}): {_amount(one.allocated_cost)} {currency}")
+        tree.add(f"published in {one.version} ({one.period_status}): {amount_text(one.allocated_cost)} {currency}")
     if line["corrects_month"]:
         tree.add(f"corrects {line['corrects_month']:%Y-%m}: {line['correction_reason'] or 'no reason given'}")
     rule = tree.add(f"rule {found.rule.name}: {found.rule.text}")
     for step in found.rule.steps:
         rule.add(f"step: {step}")
     if line["fx_rate"] is not None:
-        shown = f"{line['invoice_currency']} at {_amount(line['fx_rate'])} of {line['fx_rate_date']} ({line['fx_rate_source']})"
+        shown = (
+            f"{line['invoice_currency']} at {amount_text(line['fx_rate'])} of {line['fx_rate_date']} ({line['fx_rate_source']})"
+        )
         tree.add(f"converted from {shown}")
     if found.bill:
         _add_bill(tree, found.bill, currency)
@@ -133,16 +132,16 @@ def _tree(found: Explanation, role: str = "line") -> _Branch:
 def _add_bill(tree: _Branch, bill: Bill, currency: str) -> None:
     line = bill.invoice_line
     about = ", ".join(str(line[name]) for name in _INVOICE_LINE if name in line)
-    amount = f"{_amount(line['billed_cost'])} {line['billing_currency']}"
+    amount = f"{amount_text(line['billed_cost'])} {line['billing_currency']}"
     node = tree.add(f"invoice line {line['invoice_line_id']}: {amount}: {about}")
     node.add(f"{line['provider_name']} account {line['billing_account_id']}; table version {bill.table_version[:12]}")
-    node.add(f"shared by {bill.shares_count} line(s) of the chargeback: {_amount(bill.shares_total)} {currency}")
+    node.add(f"shared by {bill.shares_count} line(s) of the chargeback: {amount_text(bill.shares_total)} {currency}")
     for invoice in bill.invoices:
-        total = f"{_amount(invoice['invoice_total'])} {invoice['currency']}"
+        total = f"{amount_text(invoice['invoice_total'])} {invoice['currency']}"
         node.add(f"invoice {invoice['invoice_id']} of {invoice['issued_date']}: {total}")
-    charges = node.add(f"{bill.charges_count} charge line(s) add up to {_amount(bill.charges_total)}")
+    charges = node.add(f"{bill.charges_count} charge line(s) add up to {amount_text(bill.charges_total)}")
     for one in bill.charges:
-        amount = f"{_amount(one.billed_cost)} {one.billing_currency}"
+        amount = f"{amount_text(one.billed_cost)} {one.billing_currency}"
         shown = charges.add(f"{one.charge_date} {amount} {one.description or one.sku or ''}".rstrip())
         _add_source(shown, one.file, one.record)
 
@@ -156,7 +155,7 @@ def _add_usage(tree: _Branch, usage: Usage, currency: str) -> None:
     if usage.events_kept:
         events = node.add(f"{usage.events_count} event(s) behind them")
         for event in usage.events:
-            cost = "no price" if event.effective_cost is None else f"{_amount(event.effective_cost)} {event.currency}"
+            cost = "no price" if event.effective_cost is None else f"{amount_text(event.effective_cost)} {event.currency}"
             shown = events.add(f"{event.started_at:%Y-%m-%d %H:%M:%S} {event.event_id} {event.model_id}: {cost}")
             _add_source(shown, event.file, event.record)
     for delivery in usage.deliveries:
@@ -185,12 +184,6 @@ def _add_source(tree: _Branch, file: SourceFile, record: Record | None) -> None:
     if record:
         quoted = record.raw_text if record.raw_text is not None else f"({record.note})"
         tree.add(f"record {record.raw_ordinal}: {quoted}")
-
-
-def _amount(amount: Decimal) -> str:
-    """All digits that mean something, and at least two decimals."""
-    whole, _, fraction = f"{amount:f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def _decimal(number: Fraction, digits: int = 18) -> str:

@@ -88,7 +88,8 @@ def reopen(
     closing = reopen_month(config, parse_month(month), provider_name=provider, by=by or user_name(), reason=reason)
     typer.echo(
         f"reopened closing {closing.number} of {closing.month} of {closing.provider_name}: {closing.reopened_reason}\n"
-        f"next: `usage-etl run --from {closing.month.first_day} --to {closing.month.last_day}` publishes it as preliminary"
+        f"next: `usage-etl run --from {closing.month.first_day}` publishes it as preliminary,"
+        f" and later months without its corrections and disputes"
     )
 
 

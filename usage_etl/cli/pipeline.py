@@ -18,6 +18,7 @@ from assets.failure_mail import first_cause
 from assets.partitions import month_keys, range_tags
 from assets.resources import Workspace, open_workspace
 from assets.sensors import stale_days
+from assets.stale_months import months_to_build
 from usage_etl.cli.source_states import SourceState, states_of
 from usage_etl.config import require_secrets
 from usage_etl.delivery.ledger import SendRecord
@@ -71,7 +72,7 @@ def run_pipeline(config: Path, *, first: dt.date | None, last: dt.date | None, w
     with _instance() as instance:
         summary.outcomes.append(_run(definitions, instance, "land", {}))
         start, end = _window(workspace, first, last)
-        months = month_keys(start, end)
+        months = months_to_build(workspace, month_keys(start, end), with_stale=first is None)
         steps = [("daily", range_tags(start.isoformat(), end.isoformat())), ("monthly", range_tags(months[0], months[-1]))]
         steps += [("reports", range_tags(months[0], months[-1]))] if with_reports else []
         for job_name, tags in steps:

@@ -58,6 +58,11 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         typer.echo("  ".join(cell.rjust(width) if number else cell.ljust(width) for cell, width, number in parts).rstrip())
 
 
+def printable(text: str) -> str:
+    """``text`` with escapes for what a log may hold and a terminal must not obey."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def _cell(value: object) -> str:
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"

@@ -75,7 +75,16 @@ def parse_settings(
     try:
         return model.model_validate({**document, "base_path": base_path})
     except ValidationError as error:
-        raise ConfigError(origin, [_problem(fault, model) for fault in error.errors()]) from error
+        faults = error.errors()
+        raise ConfigError(origin, [_problem(fault, model) for fault in faults if not _follows(fault, faults)]) from error
+
+
+def _follows(fault: Any, faults: Sequence[Any]) -> bool:
+    """Whether a list is called too short only because the items it has are at fault."""
+    where = fault["loc"]
+    return fault["type"] == "too_short" and any(
+        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in faults
+    )
 
 
 def _problem(fault: Any, model: type[Settings]) -> str:
@@ -83,7 +92,7 @@ def _problem(fault: Any, model: type[Settings]) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{where}: unknown key; known here are {', '.join(_keys_beside(fault['loc'], model))}"
     found = "" if isinstance(fault.get("input"), dict | list | None) else f" (found {fault['input']!r})"
-    return f"{where}: {fault['msg']}{found}"
+    return f"{where}: {fault['msg'].removeprefix('Value error, ')}{found}"
 
 
 def _keys_beside(where: Sequence[str | int], model: type[Settings]) -> list[str]:

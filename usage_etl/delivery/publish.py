@@ -92,10 +92,24 @@ def publish_again(store: OutStore, edition_prefix: str, *, lock: AbstractContext
         manifest = _published(store, edition_prefix)
         if manifest is None:
             raise IntegrityError(f"{edition_prefix}/{LATEST_NAME}", "content", "a pointer", "absent")
-        prefix = _version_prefix(edition_prefix, manifest.sha256)
-        files = [_stored(store, prefix, entry) for entry in manifest.content["files"]]
+        files = _files_of(store, edition_prefix, manifest)
         _complete_stable_copies(store, edition_prefix, manifest, files)
     return _publication(edition_prefix, manifest, is_new=False)
+
+
+def published_files_of(store: OutStore, edition_prefix: str) -> list[Document]:
+    """The files of the version in force below ``<report>/<period>``, none before the first publication.
+
+    They are read where they are never written again: stable paths can still hold the version before, after a publication
+    that was cut short. Raises IntegrityError when one was changed by others.
+    """
+    manifest = _published(store, edition_prefix)
+    return [] if manifest is None else _files_of(store, edition_prefix, manifest)
+
+
+def _files_of(store: OutStore, edition_prefix: str, manifest: _Manifest) -> list[Document]:
+    prefix = _version_prefix(edition_prefix, manifest.sha256)
+    return [_stored(store, prefix, entry) for entry in manifest.content["files"]]
 
 
 def _stored(store: OutStore, version_prefix: str, entry: Mapping[str, Any]) -> Document:

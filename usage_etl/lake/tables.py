@@ -129,9 +129,13 @@ class TableStore:
         """Partitions that have been committed, in order."""
         return self._manifests.partitions(table.name)
 
+    def heads(self, table: Table) -> list[Commit]:
+        """The newest version of every partition, in order of partition."""
+        return self._manifests.heads(table.name, None)
+
     def filled_partitions(self, table: Table) -> list[str]:
         """Partitions whose newest version holds rows, in order."""
-        return [head.partition for head in self._manifests.heads(table.name, None) if head.rows_count]
+        return [head.partition for head in self.heads(table) if head.rows_count]
 
     def verify(self, tables: Sequence[Table]) -> list[str]:
         """Reads every stored byte of ``tables``, kept versions included; one line per fault, none when all is well."""

@@ -161,6 +161,7 @@ def allocate(
     fx: pl.DataFrame | None = None,
     tolerance: str = "5",
     month: Month = NOVEMBER,
+    as_of: dt.date | None = None,
     **allocation: Any,
 ) -> pl.DataFrame:
     """``allocate_month`` of frames, with settings of the allocation by name; the result keeps its contract."""
@@ -174,6 +175,7 @@ def allocate(
         organization_currency="USD",
         allocation=AllocationSettings(**allocation),
         reconciliation=ReconciliationSettings(tolerance_pct=Decimal(tolerance)),
+        as_of=as_of,
     )
     return MART_ALLOCATION_MONTHLY.validate(found)
 

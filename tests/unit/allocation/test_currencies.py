@@ -153,3 +153,17 @@ def test_a_difference_that_vanishes_at_the_rate_still_stands_in_the_invoices_cur
     rounding = found.filter(pl.col("line_kind") == "rounding").row(0, named=True)
     assert (rounding["allocated_cost"], rounding["invoice_cost"]) == (Decimal(0), Decimal("-0.01"))
     assert "rounding: invoice(s) INV-1 0.01 USD below the charge lines" in rounding["allocation_rule"]
+
+
+def test_a_running_month_is_converted_at_the_newest_rate_up_to_its_last_complete_day() -> None:
+    day = dt.date(2026, 11, 10)
+    fx = rates({**EURO, "rate_date": day}, {"rate": Decimal("0.5"), "rate_date": dt.date(2026, 11, 12)})
+    bill = lines({"billed_cost": Decimal("100.00")})
+    found = allocate(bill, usage(*USED), fx=fx, currency="EUR", as_of=day)
+    assert paid(found, "fx_rate_date") == {day: Decimal(90)}
+    estimated = allocate(lines(), usage(*USED), fx=fx, currency="EUR", as_of=day)
+    assert paid(estimated, "line_kind") == {"estimate": Decimal(270)}
+    used = ({"effective_cost": Decimal(90), "currency": "EUR"},)
+    assert paid(allocate(bill, usage(*used), fx=fx, as_of=day), "line_kind") == {"allocated": Decimal(100)}
+    with pytest.raises(MissingRateError, match="2026-11-30"):
+        allocate(bill, usage(*USED), fx=fx, currency="EUR", as_of=dt.date(2026, 12, 5))

@@ -149,6 +149,19 @@ def test_disputes_of_one_line_do_not_take_more_than_it_has(books):
         books.book(JULY)
 
 
+@pytest.mark.parametrize("later", ["D-2", "C-9"])
+def test_what_an_earlier_close_took_off_a_line_is_not_there_to_take_again(books, later):
+    line_id = line_of(books, "red")
+    books.close("openai", JULY)
+    books.disputes = disputes(dispute("D-1", line_id, "50"))
+    books.close("openai", AUGUST)
+    books.disputes = disputes(dispute("D-1", line_id, "50"), dispute(later, line_id, "10"))
+    assert totals(pair(books.book(SEPTEMBER)), "team_id") == {("red",): Decimal(-10), ("unallocated",): Decimal(10)}
+    books.disputes = disputes(dispute("D-1", line_id, "50"), dispute(later, line_id, "11"))
+    with pytest.raises(DisputeError, match=f"{later}: with earlier disputes 61 is taken off line {line_id} of 60 USD"):
+        books.book(SEPTEMBER)
+
+
 def test_all_wrong_disputes_are_named_at_once(books):
     books.disputes = disputes(dispute("D-1", "f" * 32, "1"), dispute("D-2", line_of(books, "red"), "-1"))
     with pytest.raises(DisputeError, match=r"2 problem\(s\)"):

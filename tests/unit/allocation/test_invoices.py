@@ -70,19 +70,26 @@ def test_an_invoice_without_any_charge_line_is_unexplained_whole_and_no_estimate
     assert row["allocation_rule"].startswith("unexplained: invoice(s) INV-1, INV-2 without charge lines")
 
 
-def test_invoices_of_other_months_accounts_and_currencies_are_left_alone() -> None:
+def test_invoices_of_other_months_and_accounts_are_left_alone() -> None:
     bill = lines({"billed_cost": Decimal(100)})
     others = invoices(
         invoice("9.00", billing_month=dt.date(2026, 12, 1)),
         invoice("9.00", invoice_id="INV-2", billing_account_id="org-2"),
-        invoice("9.00", invoice_id="INV-3", currency="EUR"),
     )
     found = allocate(bill, usage(*USED), registered=others)
     assert paid(found, "billing_account_id", "billing_currency") == {
         ("org-1", "USD"): Decimal(100),
-        ("org-1", "EUR"): Decimal(9),
         ("org-2", "USD"): Decimal(9),
     }
+
+
+def test_an_account_is_not_charged_in_one_currency_and_invoiced_in_another() -> None:
+    with pytest.raises(InvoiceMismatchError, match=r"invoice\(s\) INV-3 are in EUR, the charge lines in USD"):
+        allocate(
+            lines({"billed_cost": Decimal(100)}),
+            usage(*USED),
+            registered=invoices(invoice("100.00"), invoice("9.00", invoice_id="INV-3", currency="EUR")),
+        )
 
 
 @pytest.mark.parametrize(("billed", "total"), [("12.345", "12.35"), ("-12.345", "-12.35"), ("12.335", "12.33")])

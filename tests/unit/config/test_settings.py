@@ -85,6 +85,15 @@ def test_all_faults_come_at_once(write: Write) -> None:
     assert len(error.value.problems) == 3
 
 
+def test_a_rule_that_shares_99_percent_is_one_fault_in_plain_words(write: Write) -> None:
+    rule = "allocation: {rules: [{name: a, steps: [{level: team, method: fixed, shares: {x: 60, y: 39}}]}]}"
+    with pytest.raises(ConfigError) as error:
+        load_settings(write(f"{GOOD}\n{rule}\n"), kinds=SOURCE_KINDS)
+    assert list(error.value.problems) == ["allocation.rules.0.steps.0: the shares add up to 99 %, not to 100 %"]
+    with pytest.raises(ConfigError, match="should have at least 1 item"):
+        load_settings(write(f"{GOOD}\nallocation: {{rules: [{{name: a, steps: []}}]}}\n"), kinds=SOURCE_KINDS)
+
+
 def test_words_that_yaml_would_turn_into_something_else_stay_text(write: Write) -> None:
     settings = load_settings(
         write(GOOD.replace("name: Northwind", "name: NO").replace("location: logs", "location: 012")),

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.unit.delivery.stores import RecordingStore, StoreFailedError
 from usage_etl.delivery.manifest import Document, Edition, canonical_json, manifest_bytes
-from usage_etl.delivery.publish import publish, published_manifest
+from usage_etl.delivery.publish import publish, published_files_of, published_manifest
 from usage_etl.errors import ClosedPeriodError, DeliveryError, IntegrityError, MissingObjectError
 from usage_etl.keys import sha256_hex
 from usage_etl.lake import FolderStore, open_store
@@ -172,6 +172,20 @@ def test_file_dropped_two_cut_publications_ago_does_not_stay():
     store.fail_at = None
     go(store, files(chargeback="3"))
     assert_whole(store, files(chargeback="3"))
+
+
+def test_files_in_force_are_those_of_the_pointer_whatever_stands_at_the_stable_paths():
+    store, new = promising_store(), files(chargeback="2", added="y")
+    assert published_files_of(store, PREFIX) == []
+    go(store, files(chargeback="1"))
+    store.fail_at, store.fail_after = len(store.changes) + 3, True  # the pointer is written, no stable copy
+    with pytest.raises(StoreFailedError):
+        go(store, new)
+    assert published_files_of(store, PREFIX) == sorted(new, key=lambda file: file.name)
+    version = json.loads(store.objects[f"{PREFIX}/latest.json"])["files"]["added.csv"]
+    store.objects[version] = b"another"
+    with pytest.raises(IntegrityError):
+        published_files_of(store, PREFIX)
 
 
 def test_stable_copy_that_someone_overwrote_is_mended():

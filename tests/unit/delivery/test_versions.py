@@ -24,9 +24,11 @@ def store(tmp_path: Path) -> FolderStore:
 
 @pytest.fixture
 def versions(store: FolderStore) -> list[PublishedVersion]:
+    standing = None
     for number, status in enumerate(STATUSES):
-        edition = Edition(report="chargeback", period="2026-10", period_status=status, as_of=AS_OF)
-        publish(store, edition, [Document("lines.csv", str(number).encode(), "text/csv")], lock=nullcontext())
+        edition = Edition(report="chargeback", period="2026-10", period_status=status, as_of=AS_OF, reopened_from=standing)
+        files = [Document("lines.csv", str(number).encode(), "text/csv")]
+        standing = publish(store, edition, files, lock=nullcontext()).manifest_sha256
     return published_versions(store, "chargeback", "2026-10")
 
 
