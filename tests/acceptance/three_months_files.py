@@ -88,13 +88,12 @@ class Story:
     def invoice(self, provider: str, month: str, total: str) -> None:
         """One more invoice comes in."""
         key = (provider, month)
-        self.learn(invoices={**self.known.invoices, key: (*self.known.invoices.get(key, ()), total)})
-        rows = [
-            (f"{name}-{of}-{number}", name, ACCOUNTS[name], f"{of}-01", self.known.as_of, "", "USD", amount, "", "")
-            for (name, of), totals in self.known.invoices.items()
-            for number, amount in enumerate(totals, start=1)
-        ]
-        self.write("finance/invoices.csv", _csv(_INVOICE_COLUMNS, rows))
+        totals = (*self.known.invoices.get(key, ()), total)
+        self.learn(invoices={**self.known.invoices, key: totals})
+        row = (f"{provider}-{month}-{len(totals)}", provider, ACCOUNTS[provider], f"{month}-01", self.known.as_of, "USD", total)
+        path = self.folder / "finance" / "invoices.csv"
+        known = path.read_text(encoding="utf-8") if path.exists() else f"{','.join(_INVOICE_COLUMNS)}\n"
+        self.write("finance/invoices.csv", f"{known}{','.join(map(str, row))}\n")
 
     def dispute(self, line_id: str, amount: str, *, reason: str, takes_over: str) -> None:
         """An accepted dispute of the support team."""
@@ -142,8 +141,7 @@ class Story:
 
 _TEAM_COLUMNS = "team_id,team_name,department_id,department_name,cost_center_id,cost_center_name,owner_email"
 _INVOICE_COLUMNS = (
-    *("invoice_id", "provider_name", "billing_account_id", "billing_month", "issued_date", "due_date", "currency"),
-    *("invoice_total", "tax_total", "purchase_order"),
+    *("invoice_id", "provider_name", "billing_account_id", "billing_month", "issued_date", "currency", "invoice_total"),
 )
 _DISPUTE_COLUMNS = (
     *("dispute_id", "line_id", "disputed_cost", "reason", "raised_by", "raised_date", "resolution", "accepted_cost"),
