@@ -17,6 +17,7 @@ from assets.publishing import (
 )
 from assets.resources import Workspace
 from usage_etl.allocation import failed_gates
+from usage_etl.delivery.manifest import CLOSED
 from usage_etl.delivery.publish import Publication
 from usage_etl.errors import GateError
 from usage_etl.lake import WHOLE
@@ -78,8 +79,13 @@ def publish_chargeback(workspace: Workspace, month: Month) -> Publication:
 
 
 def publish_changes(workspace: Workspace, booking_month: Month) -> dict[Month, Publication]:
-    """For each closed month that lines of ``booking_month`` correct, the note on what changed, beside its earlier notes."""
-    published = {}
+    """For each closed month that lines of ``booking_month`` correct, the note on what changed, beside its earlier notes.
+
+    Only once ``booking_month`` is closed: until then a correction may go back into its own month, and a note would stay behind.
+    """
+    published: dict[Month, Publication] = {}
+    if month_status(workspace, booking_month) != CLOSED:
+        return published
     for original in corrected_months(workspace, booking_month):
         note = change_note_file(workspace, original, booking_month)
         earlier = [file for file in standing_files(workspace, CHANGES, original) if file.name != note.name]
