@@ -137,6 +137,7 @@ def test_a_change_of_one_cost_center_is_an_update_for_its_owner_alone(workspace)
     before = {draft.report: draft.content_sha256 for draft, _ in statement_drafts(workspace, OCTOBER, version="1")}
     changed, *others = center_lines(4)
     commit(workspace, MART_CHARGEBACK_MONTHLY, "2026-10-01", mart(changed | {"allocated_cost": "1.00"}, *others, NOBODY))
+    publish_statements(workspace)
     after = {draft.report: draft.content_sha256 for draft, _ in statement_drafts(workspace, OCTOBER, version="1")}
     assert [report for report in before if before[report] != after[report]] == ["statement_cc-1100_uc"]
 
