@@ -138,7 +138,8 @@ class MonthFacts:
                 item.delivery_id not in with_rows and Month.of(item.received_at.date()) in (self._month, self._month.next)
             )
             if item.source in sources and is_of_month and origin not in mended and _is_doubtful(item):
-                yield DoubtfulDelivery(item.source, item.delivery_id, item.status, item.rows_quarantined_count or 0)
+                refused_count = item.rows_quarantined_count or 0
+                yield DoubtfulDelivery(item.source, item.delivery_id, item.origin_key, item.status, refused_count)
             if item.status == "staged" and not item.rows_quarantined_count:
                 mended.add(origin)
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from assets.allocation import _journal
+from assets.allocation import commit_journal
 from assets.booking import commit_booked
 from tests.assets.closing_shop import AUGUST, JULY, Shop
 from tests.unit.allocation.booking_lines import allocation, allocation_line, totals
@@ -41,13 +41,13 @@ def test_a_bill_after_closing_with_estimates_or_without_the_provider_leaves_the_
     openai = allocation_line("openai", JULY, "red", "100")
     arrive(shop, [openai, allocation_line("aws", JULY, "red", "7", **ESTIMATE)], bill("openai", 100))
     assert shop.close(JULY).success
-    _journal(shop.workspace, JULY)
+    commit_journal(shop.workspace, JULY)
     before = shop.workspace.lake.head(MART_JOURNAL_MONTHLY, KEY).sha256
     billed = [allocation_line(name, JULY, "red", cost) for name, cost in (("aws", "9"), ("google", "4"))]
     arrive(shop, [openai, *billed], *(bill(name, cost) for name, cost in (("openai", 100), ("aws", 9), ("google", 4))))
     for month in (JULY, AUGUST):
         commit_booked(shop.workspace, month)
-    _journal(shop.workspace, JULY)
+    commit_journal(shop.workspace, JULY)
     assert shop.workspace.lake.head(MART_JOURNAL_MONTHLY, KEY).sha256 == before
     corrected = shop.booked(AUGUST).filter(pl.col("corrects_month") == JULY.first_day)
     assert totals(corrected, "provider_name", "charge_basis") == {
@@ -61,4 +61,4 @@ def test_a_bill_that_the_booked_lines_of_an_open_provider_lack_is_still_found(sh
     arrive(shop, [allocation_line("openai", JULY, "red", "100")], bill("openai", 100), bill("aws", 9))
     commit_booked(shop.workspace, JULY)
     with pytest.raises(ConservationError, match="aws"):
-        _journal(shop.workspace, JULY)
+        commit_journal(shop.workspace, JULY)

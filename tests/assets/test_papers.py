@@ -77,9 +77,9 @@ def workspace(tmp_path):
     return workspace_in(tmp_path)
 
 
-def publish_statements(workspace, month=OCTOBER):
+def publish_statements(workspace, month=OCTOBER, status="closed"):
     files = statement_files(workspace, month, lines_of(workspace, month), version="1")
-    edition = Edition(CHARGEBACK, str(month), "closed", dt.datetime(2026, 11, 1, tzinfo=dt.UTC))
+    edition = Edition(CHARGEBACK, str(month), status, dt.datetime(2026, 11, 1, tzinfo=dt.UTC))
     publish(workspace.out, edition, files, lock=workspace.ledger.exclusive("x"))
     return files
 
@@ -133,10 +133,11 @@ def test_one_owner_of_two_cost_centers_gets_both_and_each_once(workspace):
 
 
 def test_a_change_of_one_cost_center_is_an_update_for_its_owner_alone(workspace):
-    publish_statements(workspace)
+    publish_statements(workspace, status="preliminary")
     before = {draft.report: draft.content_sha256 for draft, _ in statement_drafts(workspace, OCTOBER, version="1")}
     changed, *others = center_lines(4)
     commit(workspace, MART_CHARGEBACK_MONTHLY, "2026-10-01", mart(changed | {"allocated_cost": "1.00"}, *others, NOBODY))
+    publish_statements(workspace, status="preliminary")
     after = {draft.report: draft.content_sha256 for draft, _ in statement_drafts(workspace, OCTOBER, version="1")}
     assert [report for report in before if before[report] != after[report]] == ["statement_cc-1100_uc"]
 

@@ -33,6 +33,8 @@ class DoubtfulDelivery:
 
     source: str
     delivery_id: str
+    origin_key: str
+    """Object as the source names it."""
     status: str
     """held, refused, or staged with quarantined rows."""
     rows_quarantined_count: int
@@ -145,16 +147,14 @@ def _unexplained_quarantine(facts: CloseFacts, settings: CloseSettings) -> Itera
     for delivery in sorted(facts.doubtful, key=lambda found: (found.source, found.delivery_id)):
         if delivery.delivery_id in settings.accepted_quarantine:
             continue
+        named = f"delivery {delivery.delivery_id} of {delivery.source} ({delivery.origin_key})"
         accept = f"add {delivery.delivery_id} to close.accepted_quarantine once somebody has looked at it"
         if delivery.status == "held":
-            yield f"delivery {delivery.delivery_id} of {delivery.source} is held; `usage-etl release` lets it in, or {accept}"
+            yield f"{named} is held; `usage-etl release` lets it in, or {accept}"
         elif delivery.status == "refused":
-            yield f"delivery {delivery.delivery_id} of {delivery.source} was refused whole; deliver it again, or {accept}"
+            yield f"{named} was refused whole; deliver it again, or {accept}"
         else:
-            yield (
-                f"{delivery.rows_quarantined_count} row(s) of delivery {delivery.delivery_id} of {delivery.source} are in"
-                f" quarantine; deliver them mended, or {accept}"
-            )
+            yield (f"{delivery.rows_quarantined_count} row(s) of {named} are in quarantine; deliver them mended, or {accept}")
 
 
 def _not_fresh(month: Month, facts: CloseFacts) -> Iterator[str]:

@@ -40,12 +40,25 @@ def print_summary(console: Console, summary: RunSummary) -> None:
         console.print(f"\n{escape(early_note(state))}", soft_wrap=True, highlight=False)
     if summary.files:
         console.print("\nReports made:")
-        for place, bytes_count in summary.files:
+        for place, bytes_count in gathered(summary.files):
             console.print(f"{_size(bytes_count):>10}  {escape(place)}", soft_wrap=True, highlight=False)
     if summary.trust:
         console.print("\nHow far to trust these numbers:")
         for label, figure, note in summary.trust:
             console.print(f"  {escape(label):<26}  {escape(figure):<18}  {escape(note)}".rstrip(), soft_wrap=True)
+
+
+def gathered(files: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The files, with the statements of a folder as one line: there are two for every cost center."""
+    lines: dict[str, list[int]] = {}
+    for place, bytes_count in files:
+        folder, _, name = place.rpartition("/")
+        is_statement = name.startswith("statement_") and not folder.endswith("/mail")
+        lines.setdefault(f"{folder}/statement_*" if is_statement else place, []).append(bytes_count)
+    return [
+        (f"{place}  ({len(sizes)} files)" if place.endswith("/statement_*") else place, sum(sizes))
+        for place, sizes in lines.items()
+    ]
 
 
 def print_rows(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -94,7 +94,7 @@ def _ladder(frame: Frame, billed: list[Booked], estimates: list[Booked]) -> tupl
     groups = grouped(frame.lines, lambda line: line.part)
     rows = [_step(part, groups.get(part, []), frame.currency) for part in PARTS if part in groups or part == "charge"]
     if estimates:
-        subtotal = LadderRow(kind="subtotal", label="Billed", note="", amount=cell(total_of(billed), frame.currency))
+        subtotal = LadderRow(kind="subtotal", label="Booked", note="", amount=cell(total_of(billed), frame.currency))
         rows.insert(len(rows) - 1, subtotal)
     amount = Figure(value=frame.total, text=money_exact(frame.total, frame.currency))
     return (*rows, LadderRow(kind="total", label=_total_label(frame, has_estimates=bool(estimates)), note="", amount=amount))

@@ -48,7 +48,7 @@ def _quality_tone(ratio: Decimal) -> Tone:
 
 def _match(facts: MonthFacts) -> TrustFact:
     """Share of billed usage that our priced usage explains, line by line, nothing netted; credits are no usage."""
-    label = "Invoice match"
+    label = "Bill match"
     rows = month_rows(facts).filter(pl.col("billed_cost").is_not_null())
     lines = rows.select(
         (pl.col("billed_cost") - pl.col("credits_cost")).alias("gross_cost"),

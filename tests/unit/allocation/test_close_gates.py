@@ -144,13 +144,13 @@ def test_failed_gates_are_passed_on_with_what_to_do():
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        ("held", "delivery d1 of openai is held; `usage-etl release` lets it in"),
-        ("refused", "delivery d1 of openai was refused whole; deliver it again"),
-        ("staged", "4 row(s) of delivery d1 of openai are in quarantine; deliver them mended"),
+        ("held", "delivery d1 of openai (bills/may.csv) is held; `usage-etl release` lets it in"),
+        ("refused", "delivery d1 of openai (bills/may.csv) was refused whole; deliver it again"),
+        ("staged", "4 row(s) of delivery d1 of openai (bills/may.csv) are in quarantine; deliver them mended"),
     ],
 )
 def test_quarantine_is_explained_first(status, says):
-    doubtful = facts(doubtful=[DoubtfulDelivery("openai", "d1", status, 4)])
+    doubtful = facts(doubtful=[DoubtfulDelivery("openai", "d1", "bills/may.csv", status, 4)])
     (fault,) = faults(doubtful)
     assert fault == f"{says}, or add d1 to close.accepted_quarantine once somebody has looked at it"
     assert faults(doubtful, accepted_quarantine=("d1",)) == []

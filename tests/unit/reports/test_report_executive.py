@@ -288,7 +288,7 @@ def test_a_team_that_stopped_is_a_saving():
 def test_trust_figures_come_from_bills_owners_prices_and_deliveries():
     facts = {fact.label: (plain(fact.figure.text), fact.tone) for fact in sample_report().trust.facts}
     assert facts == {
-        "Invoice match": ("99.6 %", "good"),
+        "Bill match": ("99.6 %", "good"),
         "Allocated to a team": ("99.0 %", "good"),
         "Requests priced": ("95.9 %", "warn"),
         "Rows quarantined": ("99", "warn"),
