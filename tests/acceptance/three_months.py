@@ -11,6 +11,9 @@ from fractions import Fraction
 
 Day = dt.date
 START = Day(2026, 7, 1)
+FIRST_DAY = Day(2026, 7, 15)
+"""First day of the lake, and the day on which the gateway was switched on."""
+
 JULY, AUGUST, SEPTEMBER = "2026-07", "2026-08", "2026-09"
 
 TEAMS = {
@@ -36,8 +39,11 @@ PRICE_CHANGE = Day(2026, 8, 16)
 GPT, HAIKU, MINI = "gpt-5.2", "claude-haiku-4-5", "gpt-4.1-mini"
 MAIN, SANDBOX = "proj_main", "proj_sandbox"
 ACCOUNTS = {"openai": "org-tidewater", "anthropic": "tidewater-anthropic", "deskco": "tidewater-desk"}
-SANDBOX_COST = Fraction(5)
+SANDBOX_COST = Fraction(5, 4)
 """What notebooks with a key of their own cost on the 20th of each month; no gateway sees them."""
+
+WORKING_DAYS = (2, 5, 12, 15, 20, 21, 25, 30, 31)
+"""Days of a month with traffic; the others are delivered and empty."""
 
 CREDIT_DAY, CREDIT = Day(2026, 8, 10), Fraction(-20)
 SEAT_COST, SUPPORT_COST, TAX_COST = Fraction(19), Fraction(30), Fraction(25, 2)
@@ -83,8 +89,8 @@ def days(first: Day, last: Day) -> Iterator[Day]:
 
 
 def requests(first: Day, last: Day) -> list[Request]:
-    """Every request of the regular traffic; what is late is not among them."""
-    return [request for day in days(first, last) for request in _requests_of(day)]
+    """Every request of the regular traffic, which has working days of its own; what is late is not among them."""
+    return [request for day in days(first, last) if day.day in WORKING_DAYS for request in _requests_of(day)]
 
 
 def _requests_of(day: Day) -> Iterator[Request]:
@@ -95,7 +101,7 @@ def _requests_of(day: Day) -> Iterator[Request]:
         tokens = (150_000 + 5_000 * ((3 * day.day + place) % 7) + 11 * place, 4_000 + 97 * place + 31 * day.day)
         yield Request(f"{day}-{user}-a", day, "anthropic", user, key, *tokens)
     yield Request(f"{day}-eval", day, "openai", "", SHARED_KEY, 60_000 + 900 * day.day, 2_000 + 13 * day.day)
-    if day.day == 10:
+    if day.day == 25:
         yield Request(f"{day}-{STRANGER}", day, "anthropic", STRANGER, "key-unknown", 333_333, 3_333)
 
 
@@ -129,4 +135,4 @@ class Known:
     def traffic(self) -> list[Request]:
         """All requests of the logs."""
         late = (*LATE_JULY * self.has_late_july, *LATE_AUGUST * self.has_late_august)
-        return [*requests(START, self.as_of), *late]
+        return [*requests(FIRST_DAY, self.as_of), *late]

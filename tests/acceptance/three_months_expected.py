@@ -138,7 +138,12 @@ def owed(month: str, known: Known) -> Cents:
 
 
 def rounded(exact: Mapping[Item, Fraction]) -> Cents:
-    """Whole cents by largest remainder; no two that compete for the last cent may have lost the same."""
+    """Whole cents by largest remainder; no two that compete for the last cent may have lost the same.
+
+    Where a credit outweighs the bill, the same with every sign turned.
+    """
+    if sum(exact.values()) < 0:
+        return {item: -cents for item, cents in rounded({item: -share for item, share in exact.items()}).items()}
     cut = {item: share // 1 for item, share in exact.items()}
     missing = round(sum(exact.values(), Fraction(0))) - sum(cut.values())
     by_loss = sorted(exact, key=lambda item: exact[item] - cut[item], reverse=True)

@@ -208,8 +208,8 @@ def _openai_page(traffic: Sequence[Request], first: Day, last: Day) -> str:
         lines = [
             (MAIN, f"{GPT}-2025-12-11, input", inputs * per_input / 1_000_000, inputs),
             (MAIN, f"{GPT}-2025-12-11, output", outputs * per_output / 1_000_000, outputs),
-        ]
-        lines += [(SANDBOX, f"{MINI}-2025-04-14, output", SANDBOX_COST, 3_125_000)] * (day.day == 20)
+        ] * bool(inputs)
+        lines += [(SANDBOX, f"{MINI}-2025-04-14, output", SANDBOX_COST, 781_250)] * (day.day == 20)
         start = int(dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC).timestamp())
         results = ",".join(
             f'{{"object":"organization.costs.result","amount":{{"value":{decimal(amount)},"currency":"usd"}},'
@@ -228,6 +228,7 @@ def _anthropic_page(known: Known, first: Day, last: Day) -> str:
         results = [
             _anthropic_line(count * rate / 1_000_000, token_type)
             for count, rate, token_type in zip(counts, price("anthropic", day), types, strict=True)
+            if count
         ]
         results += [_anthropic_line(CREDIT, None)] * (known.credit and day == CREDIT_DAY)
         end = day + dt.timedelta(days=1)
