@@ -10,6 +10,46 @@ FIRST_LINE = "# Northwind AI Systems, the demo organisation: written by usage-et
 """Marks a folder that the demo may write over."""
 
 
+_FINANCE = """\
+finance: finance
+reconciliation:
+  tolerance_pct: 0.5
+  publish_gates:
+    - {provider: "*", unexplained_pct: 2, difference_pct: 5}
+allocation:
+  detail: [project]
+  rules:
+    # Granted for the evaluation programme, which these two teams run.
+    - name: evaluation-credit
+      match: {provider: [openai], charge_kind: [credit]}
+      steps:
+        - {level: team, method: fixed, shares: {team-data: 70, team-platform: 30}}
+    # An apology for an outage goes to those who pay for the service.
+    - name: outage-credit
+      match: {provider: [anthropic], charge_kind: [credit]}
+      steps:
+        - {level: team, method: charged}
+    # The search index of all company knowledge serves everybody alike.
+    - name: knowledge-index
+      match: {provider: [openai], model: [text-embedding-3-small]}
+      steps:
+        - {level: team, method: headcount}
+close:
+  settle_days: 3
+  # These send no bill here: their lines stay estimates.
+  estimated_providers: [google, mistral]
+  gates:
+    - {provider: "*", unexplained_pct: 1}
+journal:
+  clearing_account: 2190-AI-CLEARING
+  expense_account: 6400-AI-OTHER
+  unallocated_account: 6490-AI-UNALLOCATED
+  unexplained_account: 6491-AI-UNEXPLAINED
+  rounding_account: 6498-AI-ROUNDING
+  fx_account: 7710-AI-FX
+"""
+
+
 def settings_text(scenario: Scenario) -> str:
     """The settings as YAML."""
     return f"""{FIRST_LINE}
@@ -41,43 +81,7 @@ sources:
     location: landing/anthropic
 prices:
   contract_file: prices/contract.csv
-finance: finance
-reconciliation:
-  tolerance_pct: 0.5
-  publish_gates:
-    - {{provider: "*", unexplained_pct: 2, difference_pct: 5}}
-allocation:
-  detail: [project]
-  rules:
-    # Granted for the evaluation programme, which these two teams run.
-    - name: evaluation-credit
-      match: {{provider: [openai], charge_kind: [credit]}}
-      steps:
-        - {{level: team, method: fixed, shares: {{team-data: 70, team-platform: 30}}}}
-    # An apology for an outage goes to those who pay for the service.
-    - name: outage-credit
-      match: {{provider: [anthropic], charge_kind: [credit]}}
-      steps:
-        - {{level: team, method: charged}}
-    # The search index of all company knowledge serves everybody alike.
-    - name: knowledge-index
-      match: {{provider: [openai], model: [text-embedding-3-small]}}
-      steps:
-        - {{level: team, method: headcount}}
-close:
-  settle_days: 3
-  # These send no bill here: their lines stay estimates.
-  estimated_providers: [google, mistral]
-  gates:
-    - {{provider: "*", unexplained_pct: 1}}
-journal:
-  clearing_account: 2190-AI-CLEARING
-  expense_account: 6400-AI-OTHER
-  unallocated_account: 6490-AI-UNALLOCATED
-  unexplained_account: 6491-AI-UNEXPLAINED
-  rounding_account: 6498-AI-ROUNDING
-  fx_account: 7710-AI-FX
-mail:
+{_FINANCE}mail:
   mode: files
   sender: AI usage reports <ai-usage@example.com>
 reports:

@@ -57,14 +57,13 @@ def write_demo(
     billing = billing_of(scenario, bill)
     invoices = planned_invoices(scenario, usage=billing.usage, granted=billing.credits)
     output = _Output(target)
-    dirt: Counter[str] = Counter()
-    lines_count = 0
+    dirt, lines_count = Counter[str](), 0
     for file in LogFiles(scenario, RowWriter(scenario, organization), dirt).files(by_day):
         output.write("litellm", f"landing/litellm/{file.name}", file.content)
         lines_count += file.lines_count
     _write_bills(output, scenario, bill)
-    output.write_texts("directory", "directory", directory_files(organization, budgets).items())
-    output.write_texts("directory", "directory", owner_files(by_day).items())
+    directories = [*directory_files(organization, budgets).items(), *owner_files(by_day).items()]
+    output.write_texts("directory", "directory", directories)
     output.write_texts("finance", "finance", finance_files(scenario, invoices).items())
     output.write_texts("prices", "prices", [("contract.csv", contract_file(scenario))])
     output.write_texts("settings", ".", [(SETTINGS_NAME, settings_text(scenario))])
