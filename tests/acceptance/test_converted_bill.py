@@ -12,11 +12,12 @@ from tests.acceptance.three_months import JULY, TEAMS, Day, Known, requests
 from tests.acceptance.three_months_files import Story
 from usage_etl.cli.pipeline import run_pipeline
 
+LAST = Day(2026, 7, 31)
 SETTINGS = """\
 version: "1"
 organization: {id: tidewater, name: Tidewater Labs}
 start_date: 2026-07-01
-as_of_date: 2026-08-02
+as_of_date: 2026-07-31
 sources:
   - {kind: litellm, name: gateway, location: landing/litellm}
   - kind: generic
@@ -25,8 +26,8 @@ sources:
     location: landing/euroco
     rows: charges
     grain: bucket
-    period: month
-    columns: {period_start: Month, service_name: Service, amount: Amount, currency: Currency}
+    period: day
+    columns: {period_start: Day, service_name: Service, amount: Amount, currency: Currency}
     constants: {provider_name: euroco, charge_category: Purchase}
 prices: {contract_file: prices/contract.csv}
 allocation:
@@ -47,12 +48,14 @@ RATES = "from_currency,to_currency,rate_date,rate,rate_source\nEUR,USD,{day},1.0
 @pytest.fixture
 def story(tmp_path: Path) -> Story:
     """One day of usage and a bill of 60.00 and 40.01 euros."""
-    found = Story(tmp_path, Known(Day(2026, 7, 1)))
+    found = Story(tmp_path, Known(LAST))
     found.directories()
     found.contract(has_change=False)
     found.write("usage_etl.yaml", SETTINGS)
-    found.logs("2026-07-01", requests(Day(2026, 7, 1), Day(2026, 7, 1)))
-    found.write("landing/euroco/july.csv", "Month,Service,Amount,Currency\n2026-07,Scans,60.00,EUR\n2026-07,Voices,40.01,EUR\n")
+    found.logs("2026-07-31", requests(LAST, LAST))
+    found.write(
+        "landing/euroco/july.csv", "Day,Service,Amount,Currency\n2026-07-31,Scans,60.00,EUR\n2026-07-31,Voices,40.01,EUR\n"
+    )
     found.write("finance/invoices.csv", INVOICES)
     return found
 
@@ -60,7 +63,7 @@ def story(tmp_path: Path) -> Story:
 def test_the_invoice_is_converted_once_and_its_parts_add_up(story: Story) -> None:
     story.write("finance/fx_rates.csv", RATES.format(day="2026-07-31"))
     installation = Installation(story.folder)
-    installation.run(first=Day(2026, 7, 1))
+    installation.run(first=LAST)
     out = installation.tree("out")
     lines = [row for row in frame(out, JULY).rows(named=True) if row["provider_name"] == "euroco"]
     total = (Decimal("100.01") * RATE).quantize(Decimal("0.01"))
@@ -80,7 +83,7 @@ def test_the_invoice_is_converted_once_and_its_parts_add_up(story: Story) -> Non
 def test_without_a_rate_nothing_is_published_and_the_error_says_which(story: Story, rates: str | None) -> None:
     if rates is not None:
         story.write("finance/fx_rates.csv", RATES.format(day=rates))
-    summary = run_pipeline(Installation(story.folder).config, first=Day(2026, 7, 1), last=None, with_reports=True)
+    summary = run_pipeline(Installation(story.folder).config, first=LAST, last=None, with_reports=True)
     said = "\n".join(text for outcome in summary.outcomes for text in outcome.failures)
     assert not summary.succeeded
     assert all(words in said for words in ("EUR", "USD", "2026-07-31", "fx_rates.csv"))
