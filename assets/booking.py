@@ -13,7 +13,6 @@ from usage_etl.allocation.booking import booked_month, check_closed_lines, lines
 from usage_etl.allocation.corrections import corrections, due_changes
 from usage_etl.allocation.owner_paths import OwnerPaths
 from usage_etl.lake import WHOLE, Commit
-from usage_etl.lake.periods import PeriodBook
 from usage_etl.periods import Month
 from usage_etl.schemas import (
     DIM_BUSINESS_UNIT,
@@ -36,11 +35,6 @@ BOOKING_READS: tuple[Table, ...] = (
     DIM_BUSINESS_UNIT,
 )
 """Tables that the booked chargeback is made from."""
-
-
-def period_book(workspace: Workspace) -> PeriodBook:
-    """The period book of an installation."""
-    return workspace.period_book
 
 
 @dataclass(frozen=True)
@@ -148,7 +142,7 @@ class Booking:
 
 def commit_booked(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     """Commits mart_chargeback_monthly of ``month``."""
-    booking = Booking(workspace, month, period_book(workspace).periods())
+    booking = Booking(workspace, month, workspace.period_book.periods())
     reads = booking.reads
     build: Callable[..., pl.DataFrame] = lambda *frames: booking.lines(dict(zip(reads, frames, strict=True)))  # noqa: E731
     key = month.first_day.isoformat()
@@ -161,7 +155,7 @@ def booking_months(workspace: Workspace, changed: list[Month]) -> list[Month]:
     A closed month's change is booked in the first month after it that is not closed for the provider. What was booked there
     goes back into a month that was reopened.
     """
-    periods = period_book(workspace).periods()
+    periods = workspace.period_book.periods()
     last = Month.of(workspace.as_of_date)
     providers = {closing.provider_name for closing in periods}
     found = set(changed)

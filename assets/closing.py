@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import polars as pl
 
-from assets.booking import BOOKING_READS, Booking, allocation_input, closed_months_before, commit_booked, period_book
+from assets.booking import BOOKING_READS, Booking, allocation_input, closed_months_before, commit_booked
 from assets.closing_facts import CLOSING_READS, FailedGates, MonthFacts
 from assets.closing_inputs import closing_inputs
 from assets.describe import table_spec
 from assets.jobs import MAX_RUNTIME
+from assets.monthly import monthly_asset
 from assets.partitions import monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import Workspace, WorkspaceResource, now
@@ -64,14 +65,15 @@ class CloseOutcome:
 
 def closing_assets(settings: Settings, *, failed_gates: FailedGates) -> list[dg.AssetsDefinition]:
     """Definitions of mart_chargeback_closed, which only the job ``close`` materializes, and of mart_chargeback_monthly."""
-    common: dict[str, Any] = {
-        "partitions_def": monthly_partitions(settings),
-        "backfill_policy": dg.BackfillPolicy.single_run(),
-    }
     closing_reads = [table.name for table in (*BOOKING_READS, *CLOSING_READS) if table is not MART_CHARGEBACK_CLOSED]
     closed_spec = table_spec(MART_CHARGEBACK_CLOSED, deps=closing_reads)
 
-    @dg.multi_asset(name=MART_CHARGEBACK_CLOSED.name, specs=[closed_spec], **common)
+    @dg.multi_asset(
+        name=MART_CHARGEBACK_CLOSED.name,
+        specs=[closed_spec],
+        partitions_def=monthly_partitions(settings),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
     def closed(
         context: dg.AssetExecutionContext, workspace: WorkspaceResource, config: CloseConfig
     ) -> Iterator[dg.MaterializeResult]:
@@ -93,14 +95,7 @@ def closing_assets(settings: Settings, *, failed_gates: FailedGates) -> list[dg.
         if failures and config.must_close:
             raise dg.Failure(description=str(GateError("closing", failures)), allow_retries=False)
 
-    booked_spec = table_spec(MART_CHARGEBACK_MONTHLY, deps=[table.name for table in BOOKING_READS])
-
-    @dg.multi_asset(name=MART_CHARGEBACK_MONTHLY.name, specs=[booked_spec], **common)
-    def booked(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-        opened = workspace.open()
-        yield from build_partitions(context, lambda key: commit_booked(opened, Month.parse(key)))
-
-    return [closed, booked]
+    return [closed, monthly_asset(settings, [MART_CHARGEBACK_MONTHLY], BOOKING_READS, commit_booked)]
 
 
 def close_month(
@@ -116,7 +111,7 @@ def close_month(
     Closed together, in one entry of the period book. Once every provider with lines is closed, the month as a whole is:
     what arrives later is corrected in the next month. Raises PeriodBusyError when somebody else closed meanwhile.
     """
-    book = period_book(workspace)
+    book = workspace.period_book
     head, periods = book.head(), book.periods()
     versions = _allocation_versions(workspace, month, periods)
     booking = Booking(workspace, month, periods)

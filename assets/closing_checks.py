@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import polars as pl
 
-from assets.booking import lines_of, period_book
+from assets.booking import lines_of
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation.booking import closing_lines, lines_in_force, lines_sha256
 from usage_etl.allocation.corrections import booked_of
@@ -27,7 +27,7 @@ def closing_checks() -> list[dg.AssetChecksDefinition]:
 
 def closing_faults(workspace: Workspace) -> list[str]:
     """For ``usage-etl verify``: faults of the period book, and closings whose stored lines are not those it recorded."""
-    book = period_book(workspace)
+    book = workspace.period_book
     faults = book.faults()
     return faults or _unequal_closings(workspace, workspace.lake.partitions(MART_CHARGEBACK_CLOSED), book.periods())
 
@@ -37,7 +37,7 @@ def _recorded_check() -> dg.AssetChecksDefinition:
     def equals_the_period_book(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
         """Lines of every closing, reopened ones too, are those whose hash was recorded when it was made."""
         opened = workspace.open()
-        periods = period_book(opened).periods()
+        periods = opened.period_book.periods()
         keys = _partitions(context, opened.lake, MART_CHARGEBACK_CLOSED)
         unequal = _unequal_closings(opened, keys, periods)
         known = {(item.provider_name, item.month.first_day, item.number) for item in periods.closings}
@@ -53,7 +53,7 @@ def _closed_check() -> dg.AssetChecksDefinition:
     def closed_lines_never_change(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
         """What is booked for a closed provider is its closing, to the last character."""
         opened, unequal = workspace.open(), list[str]()
-        periods = period_book(opened).periods()
+        periods = opened.period_book.periods()
         for month, booked in _booked(context, opened):
             for name in sorted({*booked["provider_name"].unique(), *_closed_providers(periods, month)}):
                 closing = periods.in_force(name, month)
@@ -74,7 +74,7 @@ def _own_lines_check() -> dg.AssetChecksDefinition:
     def own_lines_equal_allocation(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
         """Where a provider is not closed, the month's own lines are the lines of the allocation, each once."""
         opened, unequal = workspace.open(), list[str]()
-        periods = period_book(opened).periods()
+        periods = opened.period_book.periods()
         for month, booked in _booked(context, opened):
             allocated = opened.lake.scan(MART_ALLOCATION_MONTHLY, [month.first_day.isoformat()]).collect()
             own = booked.filter(pl.col("corrects_month").is_null())
@@ -116,7 +116,7 @@ def _disputes_check() -> dg.AssetChecksDefinition:
 
 
 def _correction_faults(workspace: Workspace, month: Month, booked: pl.DataFrame) -> Iterator[str]:
-    periods = period_book(workspace).periods()
+    periods = workspace.period_book.periods()
     corrected = booked.filter(pl.col("corrects_month").is_not_null() & pl.col("dispute_id").is_null())
     days = corrected["corrects_month"].unique().to_list()
     is_compared = pl.col("month").is_in(days) | pl.col("corrects_month").is_in(days)

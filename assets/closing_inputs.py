@@ -5,6 +5,7 @@ from functools import cached_property
 
 import polars as pl
 
+from assets.allocation import OWNER_TABLES
 from assets.derive import day_keys
 from assets.resources import Workspace
 from usage_etl import __version__
@@ -13,16 +14,8 @@ from usage_etl.allocation.corrections import correction_reason
 from usage_etl.keys import fingerprint
 from usage_etl.periods import Month, day_start
 from usage_etl.schemas import (
-    DIM_API_KEY,
-    DIM_BUSINESS_UNIT,
-    DIM_COST_CENTER,
-    DIM_DEPARTMENT,
-    DIM_INVESTIGATION,
     DIM_INVOICE,
     DIM_PRICE,
-    DIM_PROJECT,
-    DIM_TEAM,
-    DIM_USER,
     FACT_INVOICE_LINES_MONTHLY,
     FACT_USAGE_DAILY,
     MART_ALLOCATION_MONTHLY,
@@ -31,16 +24,6 @@ from usage_etl.schemas import (
 from usage_etl.schemas.periods import Periods
 from usage_etl.units import TOKEN_CLASSES
 
-_DIRECTORIES = (
-    DIM_USER,
-    DIM_TEAM,
-    DIM_API_KEY,
-    DIM_PROJECT,
-    DIM_INVESTIGATION,
-    DIM_DEPARTMENT,
-    DIM_BUSINESS_UNIT,
-    DIM_COST_CENTER,
-)
 _USAGE_KEYS = ("usage_date", "model_id", "processing", "user_id", "api_key_id", "project_id", "investigation_id")
 _RATE_COLUMNS = ("provider", "model_id", "processing", "region", "unit", "context_min_tokens", "from_minute", "to_minute",
                  "per_request", "per_unit", "unit_count", "currency")  # fmt: skip
@@ -61,7 +44,7 @@ class MonthInputs:
             "bill": lines_sha256(self._of_provider(FACT_INVOICE_LINES_MONTHLY)),
             "usage": lines_sha256(self._usage()),
             "prices": lines_sha256(self._prices()),
-            "directory": fingerprint({table.name: lines_sha256(self._owners(table)) for table in _DIRECTORIES}),
+            "directory": fingerprint({table.name: lines_sha256(self._owners(table)) for table in OWNER_TABLES.values()}),
             "rules": self._rules(),
             "exchange_rates": lines_sha256(self._of_provider(MART_ALLOCATION_MONTHLY).select(_FX).unique()),
             "program": __version__,

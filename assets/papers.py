@@ -8,7 +8,6 @@ from functools import partial
 
 import polars as pl
 
-from assets.booking import period_book
 from assets.marts import through_date
 from assets.paper_inputs import by_center, center_of, centers_of, disputes_of, is_known, lines_of, proof_of
 from assets.publishing import CHARGEBACK, templates_of
@@ -160,7 +159,7 @@ def _versions(workspace: Workspace, original_month: Month, booking_month: Month,
 
 def _closing_of(workspace: Workspace, month: Month) -> Closing | None:
     """The newest closing in force of a month, of whichever provider."""
-    found = [closing for closing in period_book(workspace).periods() if closing.month == month]
+    found = [closing for closing in workspace.period_book.periods() if closing.month == month]
     return max(found, key=lambda closing: (closing.closed_at, closing.number), default=None)
 
 

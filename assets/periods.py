@@ -3,10 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 import polars as pl
 
-from assets.booking import closed_months_before, period_book
+from assets.booking import closed_months_before
 from assets.resources import Workspace
 from usage_etl.allocation.booking import lines_in_force
 from usage_etl.allocation.corrections import corrections, moved_costs
@@ -17,20 +18,30 @@ from usage_etl.periods import Month
 from usage_etl.schemas import DIM_INVOICE, MART_ALLOCATION_MONTHLY, MART_CHARGEBACK_CLOSED, MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.periods import Closing, Periods
 
-PeriodState = tuple[Month, str, str, Closing | None, tuple[str, ...], tuple[tuple[str, Decimal], ...]]
-"""Month, provider, status, newest closing, invoices, and what waiting corrections of the month move by currency."""
+
+class PeriodState(NamedTuple):
+    """One provider's month."""
+
+    month: Month
+    provider_name: str
+    status: str
+    closing: Closing | None
+    """The newest, reopened or not."""
+    invoice_ids: tuple[str, ...]
+    pending: tuple[tuple[str, Decimal], ...]
+    """Currency and amount that corrections of the month move, not booked in any closing yet."""
 
 
 def period_states(workspace: Workspace) -> list[PeriodState]:
     """One for each provider and month with lines or closings; the newest month first."""
-    periods = period_book(workspace).periods()
+    periods = workspace.period_book.periods()
     allocated = workspace.lake.scan(MART_ALLOCATION_MONTHLY).select("provider_name", "month").unique().collect()
     booked = workspace.lake.scan(MART_CHARGEBACK_MONTHLY).select("provider_name", "month").unique().collect()
     keys = {(name, Month.of(day)) for name, day in pl.concat([allocated, booked]).iter_rows()}
     keys |= {(closing.provider_name, closing.month) for closing in periods.closings}
     invoices, pending = _invoices(workspace), pending_corrections(workspace, periods)
     return [
-        (
+        PeriodState(
             month,
             name,
             periods.status_of(name, month, as_of=workspace.as_of_date),
@@ -65,7 +76,7 @@ def edition_periods(workspace: Workspace, report: str, month: Month) -> tuple[st
     ``reopened_from`` is the manifest in force when it is of a closed month of which a closing was reopened since. Raises
     UsageEtlError when the stored chargeback is of other closings than the period book holds: it must be built first.
     """
-    periods = period_book(workspace).periods()
+    periods = workspace.period_book.periods()
     _check_booked(workspace, month, periods)
     status = periods.month_status(month, as_of=workspace.as_of_date)
     return status, periods.of_month(month), _reopened_from(workspace, report, month, periods)

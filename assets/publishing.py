@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from assets.booking import period_book
 from assets.marts import through_date
 from assets.periods import edition_periods
 from assets.resources import Workspace
@@ -29,7 +28,7 @@ def closed_edition(workspace: Workspace, report: str, month: Month) -> Publicati
     """
     prefix = f"{report}/{month}"
     found = published_manifest(workspace.out, prefix)
-    periods = period_book(workspace).periods()
+    periods = workspace.period_book.periods()
     is_standing = found is not None and found[1]["period_status"] == CLOSED and found[1].get("periods") == periods.of_month(month)
     if not is_standing:
         return None
@@ -74,7 +73,7 @@ def standing_files(workspace: Workspace, report: str, month: Month) -> list[Docu
 
 def month_status(workspace: Workspace, month: Month) -> str:
     """Whether the month is open, preliminary or closed as a whole."""
-    return period_book(workspace).periods().month_status(month, as_of=workspace.as_of_date)
+    return workspace.period_book.periods().month_status(month, as_of=workspace.as_of_date)
 
 
 def as_of_instant(workspace: Workspace, month: Month) -> dt.datetime:

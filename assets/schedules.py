@@ -11,27 +11,12 @@ from assets.partitions import range_tags
 from assets.reports import FINANCE_REPORTS, MAIL_EXECUTIVE, REPORT_EXECUTIVE
 from usage_etl.config import Settings
 from usage_etl.periods import Month
-from usage_etl.schemas import (
-    FACT_INVOICE_LINES_MONTHLY,
-    MART_ALLOCATION_MONTHLY,
-    MART_CHARGEBACK_MONTHLY,
-    MART_INVOICE_TIE_OUT,
-    MART_JOURNAL_MONTHLY,
-    MART_RECONCILIATION_DAILY,
-    MART_RECONCILIATION_MONTHLY,
-)
+from usage_etl.schemas import FACT_INVOICE_LINES_MONTHLY, MART_CHARGEBACK_CLOSED, TABLES
 
 FINANCE_TABLES = tuple(
     table.name
-    for table in (
-        FACT_INVOICE_LINES_MONTHLY,
-        MART_RECONCILIATION_DAILY,
-        MART_RECONCILIATION_MONTHLY,
-        MART_INVOICE_TIE_OUT,
-        MART_ALLOCATION_MONTHLY,
-        MART_CHARGEBACK_MONTHLY,
-        MART_JOURNAL_MONTHLY,
-    )
+    for table in TABLES
+    if table is FACT_INVOICE_LINES_MONTHLY or (table.group == "3_allocate" and table is not MART_CHARGEBACK_CLOSED)
 )
 """What the finance files of a month are made from, brought up to date with invoices and rules before they are made."""
 

@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from assets.booking import period_book
 from assets.closing import close_job, close_schedule, closing_assets
 from assets.closing_checks import closing_checks
 from assets.partitions import range_tags
@@ -60,7 +59,7 @@ class Shop:
 
     @property
     def book(self):
-        return period_book(self.workspace)
+        return self.workspace.period_book
 
     def allocate(self, month, **providers):
         """What the rules give providers' months now; other providers stay as they were."""

@@ -5,7 +5,6 @@ import datetime as dt
 import pytest
 from typer.testing import CliRunner
 
-from assets.booking import period_book
 from assets.closing_facts import MonthFacts
 from tests.assets.installation import DAYS, costs
 from tests.unit.sources.report_pages import save
@@ -41,7 +40,7 @@ def test_close_says_everything_that_holds_a_provider_and_exits_with_1(built):
     assert "not closed: 2026-10 of openai" in found.output
     assert "2026-10 is closed from 2026-11-03 on; wait, or lower close.settle_days (3)" in found.output
     assert "no invoice of account" in found.output
-    assert list(period_book(built.workspace).periods()) == []
+    assert list(built.workspace.period_book.periods()) == []
 
 
 def test_closed_month_is_published_as_closed_and_stays_so_until_it_is_reopened(built):
@@ -105,7 +104,7 @@ def test_who_closes_has_a_name():
 
 def facts_of(installation, month=OCTOBER):
     workspace = installation.workspace
-    found = MonthFacts(workspace, month, period_book(workspace).periods(), lambda *_, **__: [])
+    found = MonthFacts(workspace, month, workspace.period_book.periods(), lambda *_, **__: [])
     return found.of("openai", MART_CHARGEBACK_MONTHLY.empty())
 
 
@@ -136,4 +135,4 @@ def test_bad_rows_hold_the_closing_until_the_same_file_comes_clean(built, instan
 
 def test_month_closed_as_a_whole_is_told_in_the_book(built):
     close_month(lenient(built).config, OCTOBER, provider_name="", by="Ada")
-    assert {item.provider_name for item in period_book(built.workspace).periods()} == {"openai", ALL_OTHERS}
+    assert {item.provider_name for item in built.workspace.period_book.periods()} == {"openai", ALL_OTHERS}

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import polars as pl
 
+from usage_etl.config.finance import OWNER_LEVELS
 from usage_etl.periods import Month
 from usage_etl.schemas.dimensions import names_on
 from usage_etl.units import UNALLOCATED, UNEXPLAINED
 
-LEVELS = ("business_unit", "department", "cost_center", "team", "project", "investigation")
+LEVELS = OWNER_LEVELS
 """Levels of owners from the top down; the position of each is its place in ``Owner``."""
 
 TEAM = LEVELS.index("team")

@@ -6,9 +6,8 @@ import getpass
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +15,9 @@ from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
 from usage_etl.errors import UsageEtlError
 from usage_etl.periods import Month
 from usage_etl.schemas.periods import ALL_OTHERS, Closing
+
+if TYPE_CHECKING:
+    from assets.periods import PeriodState
 
 MonthArgument = Annotated[str, typer.Argument(help="Billing month, such as 2026-10.", metavar="MONTH")]
 _DASH = "-"
@@ -38,19 +40,6 @@ class CloseSummary:
     def succeeded(self) -> bool:
         """Whether everything that was named is closed, and what is made from it was made."""
         return not self.refused and not self.failures
-
-
-@dataclass(frozen=True)
-class PeriodRow:
-    """One provider's month, for people."""
-
-    month: Month
-    provider_name: str
-    status: str
-    closing: Closing | None
-    invoice_ids: tuple[str, ...]
-    pending: tuple[tuple[str, Decimal], ...]
-    """Currency and amount that corrections of the month move, not booked in any closing yet."""
 
 
 def close(
@@ -162,18 +151,17 @@ def summary_of(month: Month, result: Any) -> CloseSummary:
 
 def reopen_month(config: Path, month: Month, *, provider_name: str, by: str, reason: str) -> Closing:
     """Reopens the closing in force. Raises UsageEtlError as ``PeriodBook.reopen`` does."""
-    from assets.booking import period_book
     from assets.resources import open_workspace
 
-    return period_book(open_workspace(str(config.resolve()))).reopen(provider_name, month, by=by, reason=reason)
+    return open_workspace(str(config.resolve())).period_book.reopen(provider_name, month, by=by, reason=reason)
 
 
-def period_rows(config: Path) -> list[PeriodRow]:
+def period_rows(config: Path) -> list[PeriodState]:
     """Every provider's month with lines or closings, the newest month first."""
     from assets.periods import period_states
     from assets.resources import open_workspace
 
-    return [PeriodRow(*state) for state in period_states(open_workspace(str(config.resolve())))]
+    return period_states(open_workspace(str(config.resolve())))
 
 
 def parse_month(text: str) -> Month:
@@ -201,7 +189,7 @@ def _has_instance() -> bool:
     return bool(os.environ.get("DAGSTER_HOME"))
 
 
-def _cells(row: PeriodRow) -> tuple[object, ...]:
+def _cells(row: PeriodState) -> tuple[object, ...]:
     closing = row.closing
     name = "all others" if row.provider_name == ALL_OTHERS else row.provider_name
     pending = ", ".join(f"{amount.normalize():f} {currency}" for currency, amount in row.pending)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,8 @@ from usage_etl.config.base import CurrencyCode, SettingsPart, Slug, ZoneName
 
 Percent = Annotated[Decimal, Field(ge=0, le=100)]
 OwnerLevel = Literal["business_unit", "department", "cost_center", "team", "project", "investigation"]
+OWNER_LEVELS: tuple[str, ...] = get_args(OwnerLevel)
+"""From the top down."""
 HUNDRED = Decimal(100)
 
 
@@ -121,8 +123,7 @@ class AllocationRule(SettingsPart):
     def _ordered(self) -> Self:
         if self.valid_from and self.valid_to and self.valid_to <= self.valid_from:
             raise ValueError(f"ends on {self.valid_to}, not after its start {self.valid_from}")
-        order = ("business_unit", "department", "cost_center", "team", "project", "investigation")
-        places = [order.index(step.level) for step in self.steps]
+        places = [OWNER_LEVELS.index(step.level) for step in self.steps]
         if places != sorted(set(places)):
             raise ValueError("the levels of the steps must go down, each once")
         return self
