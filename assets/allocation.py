@@ -8,6 +8,7 @@ import polars as pl
 
 from assets.derive import Reads, commit_derived, day_keys, derived_inputs
 from assets.monthly import MonthBuilder, monthly_asset
+from assets.ranges import checked_partitions
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation import OwnerDirectories, allocate_month, journal_month
 from usage_etl.allocation.conservation import check_conserved
@@ -203,9 +204,8 @@ def _verdict(
     context: dg.AssetCheckExecutionContext, workspace: Workspace, table: Table, check: Callable[[str], None]
 ) -> dg.AssetCheckResult:
     """Runs ``check`` over the partitions of the run, or over all that are stored; every difference is named."""
-    has_keys = context.has_partition_key or context.has_partition_key_range
     unequal: list[str] = []
-    for key in context.partition_keys if has_keys else workspace.lake.partitions(table):
+    for key in checked_partitions(context, workspace.lake, table):
         try:
             check(key)
         except ConservationError as error:

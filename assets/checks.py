@@ -9,9 +9,9 @@ import dagster as dg
 import polars as pl
 
 from assets.derive import day_keys
+from assets.ranges import checked_partitions
 from assets.resources import WorkspaceResource
 from assets.staged import StagedObjects
-from usage_etl.lake import TableStore
 from usage_etl.money import exact_sum
 from usage_etl.schemas import (
     BILLING_CHARGES,
@@ -40,7 +40,7 @@ def contract_check(table: Table) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=table.name, name="keeps_contract", blocking=True, description=f"Every rule of {table.name} holds.")
     def keeps_contract(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
         lake, rows_count, failures = workspace.open().lake, 0, Counter[str]()
-        for batch in _batches(lake.scan(table, _partitions(context, lake, table))):
+        for batch in _batches(lake.scan(table, checked_partitions(context, lake, table))):
             rows_count += batch.height
             failures.update(table.rule_failures(batch))
         return dg.AssetCheckResult(passed=not failures, metadata={"rows": rows_count, "failed_rules": dict(failures)})
@@ -86,7 +86,7 @@ def _sums_check(
     @dg.asset_check(asset=table.name, name=name, blocking=True, description=f"Sums of {table.name} equal those of {finer.name}.")
     def sums_equal(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
         lake = workspace.open().lake
-        partitions = _partitions(context, lake, table)
+        partitions = checked_partitions(context, lake, table)
         left = exact_sums(lake.scan(table, partitions), measures)
         right = exact_sums(lake.scan(finer, finer_partitions(partitions)), measures)
         unequal = {measure: f"{left[measure]} != {right[measure]}" for measure in measures if left[measure] != right[measure]}
@@ -102,7 +102,7 @@ def _rollup_check() -> dg.AssetChecksDefinition:
         opened = workspace.open()
         lake, in_currency = opened.lake, pl.col("currency").cast(pl.String) == opened.settings.organization.currency
         unequal: dict[str, str] = {}
-        for key in _partitions(context, lake, MART_SUMMARY):
+        for key in checked_partitions(context, lake, MART_SUMMARY):
             summary, month = lake.scan(MART_SUMMARY, [key]), lake.scan(FACT_USAGE_MONTHLY, [key])
             facts = exact_sums(month, ("requests_count", "output_tokens"))
             facts |= exact_sums(month.filter(in_currency), ("effective_cost",))
@@ -121,7 +121,7 @@ def _rows_check(*, has_events: bool) -> dg.AssetChecksDefinition:
     def rows_conserved(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
         """Staged rows of the index = loaded + duplicate + kept for comparison, and loaded rows = events where those are kept."""
         opened = workspace.open()
-        partitions = _partitions(context, opened.lake, FACT_DELIVERIES_DAILY)
+        partitions = checked_partitions(context, opened.lake, FACT_DELIVERIES_DAILY)
         columns = ("staged_count", "loaded_count", "duplicate_count", "reconciliation_count")
         staged, *fates = exact_sums(opened.lake.scan(FACT_DELIVERIES_DAILY, partitions), columns).values()
         days = [dt.date.fromisoformat(key) for key in partitions]
@@ -150,7 +150,7 @@ def _once_check() -> dg.AssetChecksDefinition:
         A gateway and a provider's log show the same calls: one of them must have the role reconciliation.
         """
         lake = workspace.open().lake
-        days = lake.scan(FACT_USAGE_DAILY, _partitions(context, lake, FACT_USAGE_DAILY))
+        days = lake.scan(FACT_USAGE_DAILY, checked_partitions(context, lake, FACT_USAGE_DAILY))
         seen = days.select("usage_date", pl.col("host", "source_account", "source").cast(pl.String)).unique()
         twice = (
             seen.group_by("host", "source_account", "usage_date")
@@ -184,13 +184,6 @@ def exact_sums(frame: pl.LazyFrame, measures: Sequence[str]) -> dict[str, int | 
 def _batches(frame: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     """The rows in pieces, so that a check of many days needs no more memory than one of a few."""
     yield from frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=False)
-
-
-def _partitions(context: dg.AssetCheckExecutionContext, lake: TableStore, table: Table) -> list[str]:
-    """Partitions that the run builds; of a run without partitions, as of checks alone, all that are stored."""
-    if not (context.has_partition_key or context.has_partition_key_range):
-        return lake.partitions(table)
-    return list(context.partition_keys)
 
 
 def _same(partitions: Sequence[str]) -> Sequence[str]:

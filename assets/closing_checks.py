@@ -7,13 +7,13 @@ import dagster as dg
 import polars as pl
 
 from assets.booking import lines_of
+from assets.ranges import checked_partitions
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation.booking import closing_lines, lines_in_force, lines_sha256
 from usage_etl.allocation.corrections import booked_of
 from usage_etl.allocation.remainder import to_attos
-from usage_etl.lake import TableStore
 from usage_etl.periods import Month
-from usage_etl.schemas import MART_ALLOCATION_MONTHLY, MART_CHARGEBACK_CLOSED, MART_CHARGEBACK_MONTHLY, Table
+from usage_etl.schemas import MART_ALLOCATION_MONTHLY, MART_CHARGEBACK_CLOSED, MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.periods import ALL_OTHERS, Periods
 
 _VIEWS = ("allocated_cost", "allocated_effective_cost")
@@ -38,7 +38,7 @@ def _recorded_check() -> dg.AssetChecksDefinition:
         """Lines of every closing, reopened ones too, are those whose hash was recorded when it was made."""
         opened = workspace.open()
         periods = opened.period_book.periods()
-        keys = _partitions(context, opened.lake, MART_CHARGEBACK_CLOSED)
+        keys = checked_partitions(context, opened.lake, MART_CHARGEBACK_CLOSED)
         unequal = _unequal_closings(opened, keys, periods)
         known = {(item.provider_name, item.month.first_day, item.number) for item in periods.closings}
         stored = opened.lake.scan(MART_CHARGEBACK_CLOSED, keys).select("provider_name", "month", "closing_number").unique()
@@ -152,7 +152,7 @@ def _unequal_closings(workspace: Workspace, keys: Sequence[str], periods: Period
 
 
 def _booked(context: dg.AssetCheckExecutionContext, workspace: Workspace) -> Iterator[tuple[Month, pl.DataFrame]]:
-    for key in _partitions(context, workspace.lake, MART_CHARGEBACK_MONTHLY):
+    for key in checked_partitions(context, workspace.lake, MART_CHARGEBACK_MONTHLY):
         yield Month.parse(key), workspace.lake.scan(MART_CHARGEBACK_MONTHLY, [key]).collect()
 
 
@@ -165,11 +165,6 @@ def _sums(frame: pl.DataFrame, keys: Sequence[str], view: str) -> Totals:
     for key, attos in zip(frame.select(keys).iter_rows(), to_attos(frame[view]), strict=True):
         sums[key] += attos or 0
     return sums
-
-
-def _partitions(context: dg.AssetCheckExecutionContext, lake: TableStore, table: Table) -> list[str]:
-    has_partitions = context.has_partition_key or context.has_partition_key_range
-    return list(context.partition_keys) if has_partitions else lake.partitions(table)
 
 
 def _json(found: Sequence[str]) -> dg.MetadataValue:

@@ -9,6 +9,7 @@ import polars as pl
 
 from assets.derive import commit_derived, day_keys
 from assets.describe import table_spec
+from assets.monthly import monthly_asset
 from assets.partitions import daily_partitions, monthly_partitions
 from assets.ranges import build_partitions
 from assets.resources import NAMING_TABLES, Workspace, WorkspaceResource
@@ -19,6 +20,7 @@ from usage_etl.config import Settings
 from usage_etl.facts.charges import billing_charges, charges_daily, charges_monthly
 from usage_etl.facts.usage import usage_daily, usage_monthly
 from usage_etl.lake import Commit
+from usage_etl.periods import Month
 from usage_etl.schemas import (
     BILLING_CHARGES,
     DIM_PRICE,
@@ -48,8 +50,8 @@ def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     return [
         _usage_day([table for table in _DAY_TABLES if table is not USAGE_EVENTS or settings.keep_usage_events], by_day),
         _charge_day(by_day),
-        _month(FACT_USAGE_MONTHLY, FACT_USAGE_DAILY, usage_monthly, by_month),
-        _month(FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, charges_monthly, by_month),
+        _month(settings, FACT_USAGE_MONTHLY, FACT_USAGE_DAILY, usage_monthly),
+        _month(settings, FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, charges_monthly),
         restatements_asset(by_month),
     ]
 
@@ -95,15 +97,12 @@ def _charge_day(partitioning: Mapping[str, Any]) -> dg.AssetsDefinition:
     return charge_day
 
 
-def _month(
-    table: Table, days: Table, roll_up: Callable[[pl.LazyFrame], pl.LazyFrame], partitioning: Mapping[str, Any]
-) -> dg.AssetsDefinition:
-    @dg.multi_asset(name=table.name, specs=[table_spec(table, deps=[days.name])], **partitioning)
-    def month(context: dg.AssetExecutionContext, workspace: WorkspaceResource) -> Iterator[dg.MaterializeResult]:
-        opened = workspace.open()
-        yield from build_partitions(context, lambda key: commit_derived(opened, table, key, {days: day_keys(key)}, roll_up))
+def _month(settings: Settings, table: Table, days: Table, roll_up: Callable[[pl.LazyFrame], pl.LazyFrame]) -> dg.AssetsDefinition:
+    def build(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+        key = month.first_day.isoformat()
+        return commit_derived(workspace, table, key, {days: day_keys(key)}, roll_up)
 
-    return month
+    return monthly_asset(settings, [table], [days], build)
 
 
 def _commit_charges(workspace: Workspace, day: dt.date) -> Mapping[str, Commit]:

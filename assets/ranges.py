@@ -6,10 +6,18 @@ import dagster as dg
 
 from assets.describe import commit_metadata
 from assets.retries import retry_or
-from usage_etl.lake import Commit
+from usage_etl.lake import Commit, TableStore
+from usage_etl.schemas import Table
 
 PartitionBuilder = Callable[[str], Mapping[str, Commit]]
 """Builds one partition and returns the commit of each table it wrote."""
+
+
+def checked_partitions(context: dg.AssetCheckExecutionContext, lake: TableStore, table: Table) -> list[str]:
+    """Partitions that the run builds; of a run without partitions, as of checks alone, all of ``table`` that are stored."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return lake.partitions(table)
+    return list(context.partition_keys)
 
 
 def build_partitions(context: dg.AssetExecutionContext, build: PartitionBuilder) -> Iterator[dg.MaterializeResult]:

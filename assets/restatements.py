@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.derive import commit_derived
 from assets.describe import table_spec
-from assets.ranges import build_partitions
+from assets.ranges import build_partitions, checked_partitions
 from assets.resources import Workspace, WorkspaceResource
 from assets.staged import StagedObjects
 from usage_etl.facts.restatements import day_figures, open_ends, restatements_month
@@ -80,8 +80,7 @@ def restatements_check() -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=FACT_RESTATEMENTS.name, name="chain_ends_at_what_is_stored", blocking=True)
     def chain_ends_at_what_is_stored(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
         opened = workspace.open()
-        has_partitions = context.has_partition_key or context.has_partition_key_range
-        partitions = list(context.partition_keys) if has_partitions else opened.lake.partitions(FACT_RESTATEMENTS)
+        partitions = checked_partitions(context, opened.lake, FACT_RESTATEMENTS)
         rows = opened.lake.scan(FACT_RESTATEMENTS, partitions).collect()
         faults: list[str] = []
         for staged_name, table in _BUILT_FROM.items():

@@ -1,13 +1,14 @@
 """The tie-out: bills beside usage by day and month, and invoices beside bills; and the checks that it adds up."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import dagster as dg
 import polars as pl
 
 from assets.derive import Reads, commit_derived, day_keys
 from assets.monthly import monthly_asset
+from assets.ranges import checked_partitions
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation import invoice_tie_out, tie_out_month
 from usage_etl.allocation.tie_out_proof import unequal_causes, unequal_days, unequal_facts
@@ -87,7 +88,7 @@ def _causes_check(table: Table) -> dg.AssetChecksDefinition:
         lake = workspace.open().lake
         unequal = [
             f"{key} {row}"
-            for key in _months(context, lake.partitions(table))
+            for key in checked_partitions(context, lake, table)
             for row in unequal_causes(lake.scan(table, [key]).collect())
         ]
         return _result(unequal)
@@ -104,7 +105,7 @@ def _days_check() -> dg.AssetChecksDefinition:
         lake = workspace.open().lake
         unequal = [
             f"{key} {row}"
-            for key in _months(context, lake.partitions(table))
+            for key in checked_partitions(context, lake, table)
             for row in unequal_days(lake.scan(MART_RECONCILIATION_DAILY, [key]).collect(), lake.scan(table, [key]).collect())
         ]
         return _result(unequal)
@@ -120,7 +121,7 @@ def _facts_check() -> dg.AssetChecksDefinition:
         """Billed, metered and reported cost are those of the facts, per currency: nothing dropped, nothing twice."""
         lake = workspace.open().lake
         unequal = []
-        for key in _months(context, lake.partitions(table)):
+        for key in checked_partitions(context, lake, table):
             facts = (lake.scan(fact, day_keys(key)) for fact in (BILLING_CHARGES, FACT_USAGE_DAILY, FACT_PROVIDER_USAGE_DAILY))
             unequal += [f"{key} {row}" for row in unequal_facts(lake.scan(table, [key]).collect(), *facts)]
         return _result(unequal)
@@ -130,10 +131,3 @@ def _facts_check() -> dg.AssetChecksDefinition:
 
 def _result(unequal: list[str]) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": dg.MetadataValue.json(unequal)})
-
-
-def _months(context: dg.AssetCheckExecutionContext, stored: Sequence[str]) -> Sequence[str]:
-    """Months that the run builds; of a run of checks alone, all that are stored."""
-    if not (context.has_partition_key or context.has_partition_key_range):
-        return stored
-    return list(context.partition_keys)
