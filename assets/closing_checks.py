@@ -11,8 +11,8 @@ from assets.ranges import checked_partitions
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation.booking import closing_lines, lines_in_force, lines_sha256
 from usage_etl.allocation.corrections import booked_of
-from usage_etl.allocation.remainder import to_attos
 from usage_etl.periods import Month
+from usage_etl.remainder import to_attos
 from usage_etl.schemas import MART_ALLOCATION_MONTHLY, MART_CHARGEBACK_CLOSED, MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.periods import ALL_OTHERS, Periods
 

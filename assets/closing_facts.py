@@ -26,7 +26,7 @@ from usage_etl.schemas import (
     MART_RECONCILIATION_MONTHLY,
     STAGED_CHARGES,
     STAGED_USAGE,
-    TABLES,
+    TABLES_BY_NAME,
     Table,
 )
 from usage_etl.schemas.periods import Periods
@@ -38,8 +38,6 @@ CLOSING_READS: tuple[Table, ...] = (
     DIM_INVOICE,
 )
 """Tables that the gates ask, beside those that booking reads."""
-
-_TABLES = {table.name: table for table in TABLES}
 
 
 class FailedGates(Protocol):
@@ -164,10 +162,10 @@ def stale_inputs(workspace: Workspace, table: Table, partition: str) -> list[str
     while waiting:
         for name, sha256 in waiting.pop().inputs.items():
             source, _, of_partition = name.partition("/")
-            if source not in _TABLES or not of_partition or name in seen:
+            if source not in TABLES_BY_NAME or not of_partition or name in seen:
                 continue
             seen.add(name)
-            standing = workspace.lake.head(_TABLES[source], of_partition)
+            standing = workspace.lake.head(TABLES_BY_NAME[source], of_partition)
             if standing is None or standing.sha256 != sha256:
                 found[name] = None
             else:

@@ -12,11 +12,10 @@ from usage_etl.delivery.versions import PublishedVersion, choose_version, publis
 from usage_etl.errors import DeliveryError, LakeError
 from usage_etl.lake import Commit
 from usage_etl.reports.version_diff import VersionDiff, diff_versions
-from usage_etl.schemas import FACT_RESTATEMENTS, TABLES, Table
+from usage_etl.schemas import FACT_RESTATEMENTS, TABLES_BY_NAME, Table
 
 _LINES = {"chargeback": "chargeback.parquet"}
 """Report to its file of lines."""
-_TABLES = {table.name: table for table in TABLES}
 
 
 @dataclass(frozen=True)
@@ -170,9 +169,9 @@ class _Walk:
 
     def _look_into(self, name: str, shas: Sequence[str]) -> None:
         table, _, partition = name.partition("/")
-        if table not in _TABLES or not partition:
+        if table not in TABLES_BY_NAME or not partition:
             return
-        commits = self._commits(_TABLES[table], partition, shas)
+        commits = self._commits(TABLES_BY_NAME[table], partition, shas)
         if len(commits) < 2:
             return
         old, new = commits
@@ -199,7 +198,7 @@ def _one_sided(sides: tuple[str | None, str | None]) -> str:
 
 
 def _is_daily(table: str) -> bool:
-    return table in _TABLES and _TABLES[table].partition in {"usage_date", "charge_date"}
+    return table in TABLES_BY_NAME and TABLES_BY_NAME[table].partition in {"usage_date", "charge_date"}
 
 
 def _day(text: str) -> dt.date | None:

@@ -20,11 +20,11 @@ from usage_etl.allocation.usage_rows import UsageRows
 from usage_etl.allocation.usage_weights import ALL_PROVIDERS, UsageWeights
 from usage_etl.lake import WHOLE
 from usage_etl.periods import Month
+from usage_etl.remainder import ATTOS
 from usage_etl.schemas import DIM_FX_RATE, FACT_DELIVERIES_DAILY, FACT_USAGE_DAILY, USAGE_EVENTS
 from usage_etl.schemas.usage import USAGE_DIMENSIONS
 from usage_etl.units import TOKEN_CLASSES
 
-ATTOS = 10**18
 _ROW = "row"
 _SHOWN_DELIVERY_DAYS = 31
 

@@ -18,7 +18,6 @@ from usage_etl.delivery.message import Attachment, Draft
 from usage_etl.errors import ConservationError, DeliveryError
 from usage_etl.keys import sha256_hex
 from usage_etl.periods import Month, day_start
-from usage_etl.reports.booked_lines import least_settled
 from usage_etl.reports.change_note import build_change_note
 from usage_etl.reports.change_note_model import ChangeNote, Versions
 from usage_etl.reports.change_note_print import one_page_note, render_change_note_email
@@ -31,6 +30,7 @@ from usage_etl.reports.statement_email import render_statement_email
 from usage_etl.reports.statement_model import CostCenter, Statement
 from usage_etl.reports.statement_print import fitted_statement, statement_csv
 from usage_etl.schemas import MART_CHARGEBACK_MONTHLY
+from usage_etl.schemas.chargeback import least_settled
 from usage_etl.schemas.periods import Closing
 
 _log = logging.getLogger(__name__)

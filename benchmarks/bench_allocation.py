@@ -167,7 +167,7 @@ def _ours(folder: Path) -> Work:
 
 def _fractions(folder: Path) -> Work:
     """A fraction for each line, cut and rounded by largest remainder over the account; ties by the line's names."""
-    from usage_etl.allocation.remainder import to_attos  # noqa: PLC0415
+    from usage_etl.remainder import to_attos  # noqa: PLC0415
 
     bill, used = pl.read_parquet(folder / "lines.parquet"), pl.read_parquet(folder / "usage.parquet", columns=list(_COLUMNS))
     teams, models, costs = used["team_id"].to_list(), used["model_id"].to_list(), to_attos(used["effective_cost"])

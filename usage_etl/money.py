@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation, localcontext
 
 import polars as pl
@@ -60,7 +61,7 @@ def parse_amount(text: str | int | Decimal) -> Decimal:
     return amount
 
 
-def exact_sum(amounts: pl.Series) -> Decimal:
+def exact_sum(amounts: Iterable[Decimal | None]) -> Decimal:
     """Sum in Python integers, the referee for every Polars sum that is published. Null counts as absent."""
     with localcontext() as context:
         context.prec = 76

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.allocation.frames import allocate, directories, lines, usage
-from usage_etl.allocation.remainder import ATTOS, from_attos, largest_remainder, round_groups, round_shares, stable_hash, to_attos
+from usage_etl.remainder import ATTOS, from_attos, largest_remainder, round_groups, round_shares, stable_hash, to_attos
 
 CENT = Decimal("0.01")
 UNITS = st.sampled_from([Decimal(1), CENT, Decimal("0.001")])

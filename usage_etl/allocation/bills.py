@@ -13,11 +13,11 @@ from typing import Any
 import polars as pl
 
 from usage_etl.allocation.rates import SAME, Rate, Rates
-from usage_etl.allocation.remainder import ATTOS, from_attos, round_half_even, to_attos
 from usage_etl.config.finance import AllocationSettings
 from usage_etl.errors import InvoiceMismatchError, MissingRateError
 from usage_etl.money import minor_unit_digits
 from usage_etl.periods import Month
+from usage_etl.remainder import ATTOS, from_attos, round_half_even, to_attos
 
 Account = tuple[str, str, str]
 """(provider, billing account, currency of the invoice)."""

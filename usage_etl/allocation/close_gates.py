@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from usage_etl.allocation.remainder import to_attos
 from usage_etl.config.finance import CloseSettings
 from usage_etl.periods import Month, day_start
+from usage_etl.remainder import to_attos
 from usage_etl.schemas.periods import Periods
 
 

@@ -8,9 +8,9 @@ from fractions import Fraction
 import polars as pl
 
 from usage_etl.allocation.bills import in_minor_units, step_of
-from usage_etl.allocation.remainder import to_attos
 from usage_etl.errors import ConservationError
 from usage_etl.periods import Month
+from usage_etl.remainder import to_attos
 
 _ACCOUNT = ("provider_name", "billing_account_id")
 

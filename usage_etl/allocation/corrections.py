@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from usage_etl.allocation.remainder import to_attos
 from usage_etl.errors import ConservationError
 from usage_etl.keys import fingerprint
 from usage_etl.money import MONEY
 from usage_etl.periods import Month
+from usage_etl.remainder import to_attos
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.periods import Periods
 

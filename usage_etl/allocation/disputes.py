@@ -12,11 +12,11 @@ from typing import Any
 import polars as pl
 
 from usage_etl.allocation.owner_paths import UNALLOCATED_PATH, OwnerPaths
-from usage_etl.allocation.remainder import ATTOS, from_attos, largest_remainder, round_half_even
 from usage_etl.errors import DisputeError
 from usage_etl.keys import fingerprint
 from usage_etl.money import minor_unit
 from usage_etl.periods import Month
+from usage_etl.remainder import ATTOS, from_attos, largest_remainder, round_half_even
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.periods import Periods
 

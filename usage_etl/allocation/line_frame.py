@@ -11,8 +11,8 @@ import polars as pl
 from usage_etl.allocation.owners import LEVELS, NOTHING_SEEN, OWNER_COLUMNS, TEAM, Owner, OwnerDirectories
 from usage_etl.allocation.parts import Part
 from usage_etl.allocation.rates import SAME
-from usage_etl.allocation.remainder import from_attos
 from usage_etl.periods import Month
+from usage_etl.remainder import from_attos
 from usage_etl.schemas.chargeback import MART_ALLOCATION_MONTHLY
 
 _LINE_COLUMNS = ("sub_account_id", "service_name", "commitment_discount_id")

@@ -14,10 +14,10 @@ from usage_etl.allocation.line_frame import LineColumns, line_frame
 from usage_etl.allocation.owners import OwnerDirectories, owner_order
 from usage_etl.allocation.parts import Origin, Part
 from usage_etl.allocation.rates import SAME
-from usage_etl.allocation.remainder import round_groups
 from usage_etl.allocation.usage_weights import UsageWeights
 from usage_etl.keys import fingerprint
 from usage_etl.periods import Month
+from usage_etl.remainder import round_groups
 from usage_etl.schemas.chargeback import MART_ALLOCATION_MONTHLY
 
 _USAGE_KINDS = ("usage", "marketplace")

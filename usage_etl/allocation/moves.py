@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from usage_etl.allocation.remainder import from_attos, to_attos
 from usage_etl.errors import ConservationError
 from usage_etl.money import MONEY, MONEY_SCALE
+from usage_etl.remainder import from_attos, to_attos
 
 OWNER_LEVELS = ("team", "cost_center", "department", "business_unit")
 """Levels of owners that every line names."""

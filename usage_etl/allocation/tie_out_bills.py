@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from usage_etl.allocation.remainder import ATTOS, to_attos
 from usage_etl.money import minor_unit_digits
 from usage_etl.periods import Month
+from usage_etl.remainder import ATTOS, to_attos
 from usage_etl.units import TOKEN_CLASSES
 
 Frame = pl.LazyFrame | pl.DataFrame

@@ -28,9 +28,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
-from usage_etl.allocation.remainder import round_half_even
 from usage_etl.allocation.tie_out_bills import BilledGroup, RowKey
 from usage_etl.allocation.tie_out_rows import Entry
+from usage_etl.remainder import round_half_even
 from usage_etl.schemas.tie_out import RESIDUAL_CAUSES
 from usage_etl.units import INPUT_TOKEN_CLASSES, TOKEN_CLASSES
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from usage_etl.allocation.remainder import ATTOS, from_attos, round_half_even
 from usage_etl.allocation.tie_out_bills import RowKey
 from usage_etl.allocation.tie_out_causes import Causes
 from usage_etl.allocation.tie_out_rows import Entry
 from usage_etl.money import minor_unit_digits
 from usage_etl.periods import Month
+from usage_etl.remainder import ATTOS, from_attos, round_half_even
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.tie_out import MART_RECONCILIATION_DAILY, MART_RECONCILIATION_MONTHLY, RESIDUAL_CAUSES
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from usage_etl.allocation.remainder import to_attos
+from usage_etl.remainder import to_attos
 from usage_etl.schemas.tie_out import RESIDUAL_CAUSES
 
 _KEY = ("provider_name", "billing_account_id", "model_id", "sku_meter", "token_class", "processing", "billing_currency")

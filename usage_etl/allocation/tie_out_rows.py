@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from usage_etl.allocation.remainder import ATTOS, round_shares
 from usage_etl.allocation.tie_out_bills import BilledGroup, RowKey
 from usage_etl.allocation.tie_out_usage import Used
+from usage_etl.remainder import ATTOS, round_shares
 
 
 @dataclass

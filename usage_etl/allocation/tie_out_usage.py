@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from usage_etl.allocation.remainder import ATTOS, to_attos
 from usage_etl.periods import Month
+from usage_etl.remainder import ATTOS, to_attos
 from usage_etl.units import MODAL_TOKENS, TOKEN_CLASSES
 
 Frame = pl.LazyFrame | pl.DataFrame

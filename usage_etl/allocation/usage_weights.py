@@ -12,8 +12,8 @@ from functools import cached_property
 import polars as pl
 
 from usage_etl.allocation.owners import OWNER_COLUMNS, Owner
-from usage_etl.allocation.remainder import round_shares, to_attos
 from usage_etl.allocation.usage_rows import UsageRows
+from usage_etl.remainder import round_shares, to_attos
 
 ALL_PROVIDERS = "*"
 """Host of the weights of all providers together."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import Literal, NamedTuple, TypeVar
 
 import polars as pl
 
+from usage_etl.money import exact_sum
 from usage_etl.reports.formatting import display_name
 from usage_etl.reports.inputs import DISPLAY_NAMES
+from usage_etl.schemas.chargeback import PERIOD_STATUSES
 
 Part = Literal["charge", "credit", "tax_support", "rounding", "correction", "dispute", "estimate"]
 PARTS: tuple[Part, ...] = ("charge", "credit", "tax_support", "rounding", "correction", "dispute", "estimate")
@@ -123,14 +125,7 @@ def read_lines(frame: pl.DataFrame) -> list[Booked]:
 
 def total_of(lines: Iterable[Booked]) -> Decimal:
     """Exact sum of what the lines charge. Lines of one currency only."""
-    return added(line.allocated_cost for line in lines)
-
-
-def added(amounts: Iterable[Decimal]) -> Decimal:
-    """Exact sum; 0 for none."""
-    with localcontext() as context:
-        context.prec = 76
-        return sum(amounts, Decimal(0))
+    return exact_sum(line.allocated_cost for line in lines)
 
 
 def grouped(lines: Iterable[Booked], key: Callable[[Booked], Key]) -> dict[Key, list[Booked]]:
@@ -149,14 +144,5 @@ def by_currency(lines: Iterable[Booked]) -> dict[str, list[Booked]]:
 
 def statuses_of(lines: Sequence[Booked]) -> dict[str, list[str]]:
     """Period status to the providers whose lines have it, least settled first."""
-    found = {status: sorted({line.provider for line in lines if line.period_status == status}) for status in _STATUSES}
+    found = {status: sorted({line.provider for line in lines if line.period_status == status}) for status in PERIOD_STATUSES}
     return {status: providers for status, providers in found.items() if providers}
-
-
-def least_settled(statuses: Iterable[str]) -> str:
-    """The status of a whole: open before preliminary before closed. Open for nothing."""
-    found = set(statuses)
-    return next((status for status in _STATUSES if status in found), "open")
-
-
-_STATUSES = ("open", "preliminary", "closed")

@@ -12,7 +12,7 @@ from usage_etl.errors import ConservationError
 from usage_etl.keys import fingerprint
 from usage_etl.money import exact_sum
 from usage_etl.periods import Month
-from usage_etl.reports.booked_lines import Booked, added, by_currency, grouped, read_lines, total_of
+from usage_etl.reports.booked_lines import Booked, by_currency, grouped, read_lines, total_of
 from usage_etl.reports.change_note_model import CenterKind, CenterRow, ChangeNote, CurrencyChange, ReasonKind, ReasonRow, Versions
 from usage_etl.reports.change_note_texts import booking_pill, headline_of, since_text, subject_of, terms_of, what_to_do
 from usage_etl.reports.formatting import display_name, money_cell, money_exact, month_name, plural
@@ -83,7 +83,7 @@ def _currency(currency: str, before: list[Booked], corrections: list[Booked], *,
     return CurrencyChange(
         currency=currency,
         before=_exact(was, currency),
-        after=_exact(added([was, plus]), currency),
+        after=_exact(exact_sum([was, plus]), currency),
         net=_signed(plus, currency),
         centers=_centers(currency, before, corrections, limit=rows),
         reasons=_reasons(currency, corrections, limit=reasons),
@@ -101,14 +101,14 @@ def _centers(currency: str, before: list[Booked], corrections: list[Booked], *, 
 
     def row(kind: CenterKind, name: str, keys: Sequence[str]) -> CenterRow:
         was = total_of(line for key in keys for line in earlier.get(key, []))
-        change = added(changes.get(key, Decimal(0)) for key in keys)
+        change = exact_sum(changes.get(key, Decimal(0)) for key in keys)
         is_new = kind == "member" and keys[0] not in earlier
         return CenterRow(
             kind=kind,
             name=name,
             cost_center_id=display_name(keys[0]) if kind == "member" else "",
             before=NOTHING if is_new else cell(was, currency),
-            after=cell(added([was, change]), currency),
+            after=cell(exact_sum([was, change]), currency),
             change=_signed_cell(change, currency),
         )
 
@@ -132,7 +132,7 @@ def _reasons(currency: str, corrections: list[Booked], *, limit: int) -> tuple[R
             reason=reason,
             provider=provider,
             centers=counted(len({line.cost_center_id for line in lines})),
-            moved=cell(added(moved[key] for key in keys), currency),
+            moved=cell(exact_sum(moved[key] for key in keys), currency),
             net=_signed_cell(total_of(lines), currency),
         )
 
@@ -151,7 +151,7 @@ def _reason(line: Booked) -> str:
 def _moved(lines: list[Booked]) -> Decimal:
     """What cost centers pay more, each taken as a whole."""
     centers = [total_of(part) for part in grouped(lines, lambda line: line.cost_center_id).values()]
-    return added(amount for amount in centers if amount > 0)
+    return exact_sum(amount for amount in centers if amount > 0)
 
 
 def _exact(amount: Decimal, currency: str) -> Figure:
@@ -173,11 +173,11 @@ def _check(changes: Sequence[CurrencyChange], before: pl.DataFrame, corrections:
         was, plus = (exact_sum(lines.filter(is_currency)["allocated_cost"]) for lines in (before, corrections))
         centers, reasons = change.centers[:-1], change.reasons[:-1]
         pairs = {
-            "before": (added(Decimal(row.before.value or 0) for row in centers), was),
-            "now": (added(Decimal(row.after.value or 0) for row in centers), added([was, plus])),
-            "change": (added(Decimal(row.change.value or 0) for row in centers), plus),
-            "reasons": (added(Decimal(row.net.value or 0) for row in reasons), plus),
-            "total": (Decimal(change.centers[-1].after.value or 0), added([was, plus])),
+            "before": (exact_sum(Decimal(row.before.value or 0) for row in centers), was),
+            "now": (exact_sum(Decimal(row.after.value or 0) for row in centers), exact_sum([was, plus])),
+            "change": (exact_sum(Decimal(row.change.value or 0) for row in centers), plus),
+            "reasons": (exact_sum(Decimal(row.net.value or 0) for row in reasons), plus),
+            "total": (Decimal(change.centers[-1].after.value or 0), exact_sum([was, plus])),
         }
         for what, (found, wanted) in pairs.items():
             if found != wanted:

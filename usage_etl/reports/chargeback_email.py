@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from usage_etl.periods import Month
-from usage_etl.reports.booked_lines import Booked, Part, by_currency, grouped, least_settled, read_lines, statuses_of, total_of
+from usage_etl.reports.booked_lines import Booked, Part, by_currency, grouped, read_lines, statuses_of, total_of
 from usage_etl.reports.email import EmailContent
 from usage_etl.reports.formatting import NBSP, count_full, display_name, listed, money_exact, month_name
 from usage_etl.reports.inputs import OWNERLESS
 from usage_etl.reports.paper_email import columns_text, inlined, wrapped_text
 from usage_etl.reports.paper_tables import largest, merged
 from usage_etl.reports.templates import Templates
+from usage_etl.schemas.chargeback import least_settled
 
 _STATUS_TEXTS = {
     "open": "The month is still running: figures will grow.",

@@ -6,9 +6,9 @@ to the mart, in any account or in all, is not made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
@@ -17,7 +17,7 @@ import polars as pl
 from usage_etl.errors import ConservationError
 from usage_etl.money import MONEY, exact_sum
 from usage_etl.reports.csv_dialect import print_amount, read_printed, spreadsheet_csv
-from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
+from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY, least_settled
 
 CHARGEBACK_FILES_VERSION = "2"
 """Version of the columns below. Columns are only ever added, at the end; anything else raises the version."""
@@ -26,7 +26,6 @@ _CURRENCY = "billing_currency"
 _ACCOUNT = ("provider_name", "billing_account_id", _CURRENCY)
 _TOTALS = ("allocated_cost", "allocated_effective_cost", "metered_cost", "requests_count", "total_tokens")
 _PARTS = ("billed_cost", "estimated_cost", "corrections_cost", "disputes_cost")
-_LEAST_SETTLED_FIRST = ("open", "preliminary", "closed")
 _ROW_GROUP_ROWS = 100_000
 
 
@@ -168,11 +167,6 @@ def line_part() -> pl.Expr:
     )
 
 
-def least_settled(statuses: Iterable[str]) -> str:
-    """The status of a whole that has parts of ``statuses``: open before preliminary before closed."""
-    return min(statuses, key=_LEAST_SETTLED_FIRST.index)
-
-
 def control_totals(lines: pl.DataFrame, *, columns: Sequence[str]) -> dict[str, dict[str, str]]:
     """Currency to column to exact sum, added up by Python integers; null counts as absent."""
     totals: dict[str, dict[str, str]] = {}
@@ -217,6 +211,4 @@ def _sums(groups: Sequence[tuple[Any, ...]], amounts: Sequence[Decimal | None]) 
     members: dict[tuple[Any, ...], list[Decimal | None]] = {}
     for group, amount in zip(groups, amounts, strict=True):
         members.setdefault(group, []).append(amount)
-    with localcontext() as context:
-        context.prec = 76
-        return {group: sum((amount for amount in found if amount is not None), Decimal(0)) for group, found in members.items()}
+    return {group: exact_sum(found) for group, found in members.items()}

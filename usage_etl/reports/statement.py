@@ -12,7 +12,7 @@ from usage_etl.errors import ConservationError
 from usage_etl.keys import fingerprint
 from usage_etl.money import exact_sum
 from usage_etl.periods import Month
-from usage_etl.reports.booked_lines import Booked, added, by_currency, read_lines
+from usage_etl.reports.booked_lines import Booked, by_currency, read_lines
 from usage_etl.reports.formatting import day_full, display_name, month_name
 from usage_etl.reports.inputs import ProofFacts
 from usage_etl.reports.model import Status
@@ -109,11 +109,11 @@ def _check_totals(lines: pl.DataFrame, parts: Sequence[CurrencyPart]) -> None:
     for part in parts:
         wanted = exact_sum(lines.filter(pl.col("billing_currency") == part.currency)["allocated_cost"])
         found = {
-            "total": added([Decimal(part.total.value or 0)]),
-            "ladder": added(Decimal(row.amount.value or 0) for row in part.ladder if row.kind not in {"subtotal", "total"}),
+            "total": exact_sum([Decimal(part.total.value or 0)]),
+            "ladder": exact_sum(Decimal(row.amount.value or 0) for row in part.ladder if row.kind not in {"subtotal", "total"}),
             part.owners.title: _table_sum(part.owners),
             part.subjects.title: _table_sum(part.subjects),
-            "rules": added(Decimal(row.amount.value or 0) for row in part.rules),
+            "rules": exact_sum(Decimal(row.amount.value or 0) for row in part.rules),
         }
         for what, amount in found.items():
             if amount != wanted:
@@ -122,7 +122,7 @@ def _check_totals(lines: pl.DataFrame, parts: Sequence[CurrencyPart]) -> None:
 
 def _table_sum(table: Table) -> Decimal:
     place = next(index for index, column in enumerate(table.columns) if column.is_strong)
-    return added(Decimal(row.figures[place].value or 0) for row in table.rows if row.kind != "total")
+    return exact_sum(Decimal(row.figures[place].value or 0) for row in table.rows if row.kind != "total")
 
 
 def _frames(

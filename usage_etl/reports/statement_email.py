@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from usage_etl.reports.booked_lines import added
+from usage_etl.money import exact_sum
 from usage_etl.reports.email import EmailContent
 from usage_etl.reports.formatting import NBSP
 from usage_etl.reports.paper_email import columns_text, inlined, wrapped_text
@@ -60,7 +60,7 @@ def _top(table: Table, currency: str) -> list[tuple[str, str]]:
     shown = members if len(members) <= _ROWS + 1 else members[:_ROWS]
     rest = members[len(shown) :]
     rows = [(f"{row.name}, {row.second}" if row.second else row.name, row.figures[place].text) for row in shown]
-    left = added(Decimal(row.figures[place].value or 0) for row in rest)
+    left = exact_sum(Decimal(row.figures[place].value or 0) for row in rest)
     return [*rows, ("The rest, in the statement", cell(left, currency).text)] if rest else rows
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from usage_etl.errors import ConservationError
+from usage_etl.money import exact_sum
 
 BILLED, AMORTISED = "allocated_cost", "allocated_effective_cost"
 UNCHANGED = "unchanged"
@@ -151,7 +152,8 @@ def _sums(lines: Iterable[Line], names: Sequence[str]) -> dict[tuple[Any, ...], 
     for line in lines:
         members[_group(line)].append(line)
     return {
-        group: tuple(_sum(Decimal(line.get(name) or 0) for line in found) for name in names) for group, found in members.items()
+        group: tuple(exact_sum(Decimal(line.get(name) or 0) for line in found) for name in names)
+        for group, found in members.items()
     }
 
 
@@ -199,7 +201,7 @@ def _changes(
             sides[key][side].append(line[amount])
             counts[key].add(str(line["line_id"]))
     found = [
-        Change(member_id, names[member_id], currency, len(counts[member_id, currency]), _sum(before), _sum(after))
+        Change(member_id, names[member_id], currency, len(counts[member_id, currency]), exact_sum(before), exact_sum(after))
         for (member_id, currency), (before, after) in sides.items()
     ]
     return tuple(sorted(found, key=lambda one: (one.currency, one.change.copy_abs().copy_negate(), one.member_id)))
@@ -209,18 +211,12 @@ def _check(found: VersionDiff, centers: Sequence[Change]) -> None:
     for total in found.totals:
         for what, parts in (("cost centers", centers), ("reasons", found.by_reason)):
             own = [part for part in parts if part.currency == total.currency]
-            sums = _sum(part.before for part in own), _sum(part.after for part in own)
+            sums = exact_sum(part.before for part in own), exact_sum(part.after for part in own)
             if sums != (total.before, total.after):
                 raise ConservationError(f"diff by {what} in {total.currency}", sums, (total.before, total.after))
-        moved = _sum(line.change for line in found.lines if line.currency == total.currency)
+        moved = exact_sum(line.change for line in found.lines if line.currency == total.currency)
         if moved != total.change:
             raise ConservationError(f"diff by lines in {total.currency}", moved, total.change)
-
-
-def _sum(amounts: Iterable[Decimal]) -> Decimal:
-    with localcontext() as context:
-        context.prec = 76
-        return sum(amounts, Decimal(0))
 
 
 def _minus(after: Decimal, before: Decimal) -> Decimal:

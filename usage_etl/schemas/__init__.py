@@ -92,6 +92,8 @@ TABLES: tuple[Table, ...] = (
     MART_DATA_QUALITY,
 )
 
+TABLES_BY_NAME = {table.name: table for table in TABLES}
+
 __all__ = [
     "BILLING_CHARGES",
     "BILLING_CHARGES_QUARANTINE",
@@ -134,6 +136,7 @@ __all__ = [
     "STAGED_CHARGES",
     "STAGED_USAGE",
     "TABLES",
+    "TABLES_BY_NAME",
     "USAGE_EVENTS",
     "USAGE_EVENTS_QUARANTINE",
     "Table",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import dataframely as dy
 
 from usage_etl.schemas.charge_line import CHARGE_CATEGORIES
@@ -31,9 +33,15 @@ estimate: metered cost of a provider without a bill. rounding: invoice above or 
 
 CHARGE_BASES = ("billed", "priced_usage")
 PERIOD_STATUSES = ("open", "preliminary", "closed")
-"""open: the month is still running. preliminary: it is over, and may still change. closed: its lines never change again."""
+"""open: the month is still running. preliminary: it is over, and may still change. closed: its lines never change again.
+In the order of a period's life, the least settled first."""
 
 JOURNAL_KINDS = ("invoice_line", "rounding", "fx", "owner", "unallocated", "unexplained", "correction", "dispute")
+
+
+def least_settled(statuses: Iterable[str]) -> str:
+    """The status of a whole that has parts of ``statuses``: open before preliminary before closed. Open for nothing."""
+    return min(statuses, key=PERIOD_STATUSES.index, default="open")
 
 
 class _InvoiceLineKey(dy.Schema):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usage_etl.money import MONEY
-from usage_etl.reports.finance.shares import converted, divide, from_attos, in_whole_units, to_attos, weights_of
+from usage_etl.remainder import from_attos, to_attos
+from usage_etl.reports.finance.shares import converted, divide, in_whole_units, weights_of
 
 WEIGHTS = st.lists(st.integers(min_value=0, max_value=10**30), min_size=1, max_size=12).filter(lambda found: sum(found) > 0)
 
@@ -56,7 +57,7 @@ def test_weights_are_metered_cost_then_charges_then_even():
 @given(st.lists(st.decimals(min_value=-(10**12), max_value=10**12, places=18, allow_nan=False), max_size=8))
 def test_whole_units_keep_the_sum_and_leave_whole_amounts_alone(amounts):
     rest = -sum((Fraction(amount) for amount in amounts), Fraction(0))
-    amounts = [*amounts, *from_attos([int(rest * 10**18)])]
+    amounts = [*amounts, *from_attos([int(rest * 10**18)], "rest")]
     unit = Decimal("0.01")
     found = in_whole_units(amounts, unit, keys=[str(index) for index in range(len(amounts))])
     assert sum(map(Fraction, found)) == 0
@@ -81,4 +82,4 @@ def test_conversion_rounds_half_to_even_once():
 def test_attos_and_back():
     series = pl.Series("a", [Decimal("1.000000000000000001"), None, Decimal(-(10**17))], dtype=MONEY)
     assert to_attos(series) == [10**18 + 1, None, -(10**35)]
-    assert from_attos(to_attos(series)) == series.to_list()
+    assert from_attos(to_attos(series), "a").to_list() == series.to_list()

@@ -10,8 +10,9 @@ import polars as pl
 
 from usage_etl.money import MONEY
 from usage_etl.periods import Month
+from usage_etl.remainder import ATTOS, from_attos, to_attos
 from usage_etl.reports.chargeback_files import line_part
-from usage_etl.reports.finance.shares import ATTOS, converted, divide, from_attos, to_attos, weights_of
+from usage_etl.reports.finance.shares import converted, divide, weights_of
 from usage_etl.schemas.chargeback import FACT_INVOICE_LINES_MONTHLY
 
 _ORIGIN = (
@@ -163,7 +164,7 @@ def _shares(found: pl.DataFrame) -> dict[str, pl.Series]:
                 shares = divide(total, weights, keys=[keys[index] for index in members])
                 for index, share in zip(members, shares, strict=True):
                     parts[name][index] = share
-    return {name: pl.Series(name, from_attos(values), dtype=MONEY) for name, values in parts.items()}
+    return {name: from_attos(values, name) for name, values in parts.items()}
 
 
 def _whole(totals: Mapping[str, int | None], rate: Decimal | None) -> dict[str, int | None]:

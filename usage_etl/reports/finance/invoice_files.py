@@ -12,10 +12,11 @@ import polars as pl
 
 from usage_etl.money import MONEY, exact_sum
 from usage_etl.periods import Month
-from usage_etl.reports.chargeback_files import FinanceFile, least_settled
+from usage_etl.reports.chargeback_files import FinanceFile
 from usage_etl.reports.csv_dialect import plain_decimal
 from usage_etl.reports.finance.charges import registered_invoices
 from usage_etl.reports.finance.machine_file import machine_file
+from usage_etl.schemas.chargeback import least_settled
 
 INVOICE_DATASETS_VERSION = "FOCUS 1.4"
 

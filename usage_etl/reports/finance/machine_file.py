@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 import polars as pl
 
@@ -96,8 +96,6 @@ def _check_sums(name: str, content: bytes, sums: Mapping[str, Mapping[str, Decim
     for currency, wanted in sums.items():
         rows = cells.filter(pl.col(currency_column) == currency)
         for column, amount in wanted.items():
-            with localcontext() as context:
-                context.prec = 76
-                found = sum((Decimal(cell) for cell in rows.get_column(column) if cell is not None), Decimal(0))
+            found = exact_sum(Decimal(cell) for cell in rows.get_column(column) if cell is not None)
             if found != amount:
                 raise ConservationError(f"{name}: {column} in {currency}", found, amount)
