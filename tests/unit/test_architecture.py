@@ -25,7 +25,7 @@ ROOMS = {
 }
 PURE = {"events", "pricing", "facts", "allocation", "projections", "anomalies", "reports"}
 HUB = {"config", "schemas"}
-GROUND = {"errors", "keys", "money", "periods", "units"}
+GROUND = {"errors", "keys", "money", "periods", "remainder", "units"}
 ROOF = {"cli"}
 
 ONE_FILE_ONLY = {
