@@ -157,6 +157,14 @@ class UndeliveredError(DeliveryError):
         super().__init__(f"{report} {period}: not known to have reached {len(outcomes)} recipient(s){lines}")
 
 
+class ConflictingNoticeError(DeliveryError):
+    """One notice id stands for two different notices; the first one stays in the outbox."""
+
+    def __init__(self, notice_id: str, title: str) -> None:
+        self.notice_id, self.title = notice_id, title
+        super().__init__(f"notice {notice_id} ({title!r}) is in the outbox with another content; its id must tell them apart")
+
+
 class AllocationError(UsageEtlError):
     """A month cannot be allocated as the settings and files say; nothing of it is published, the last good version stays.
 
