@@ -11,9 +11,10 @@ from decimal import Decimal
 import polars as pl
 
 from usage_etl.anomalies.baseline import MEMORY_DAYS, WARM_UP_DAYS, WEEK, judge_days
+from usage_etl.keys import fingerprint
 from usage_etl.money import minor_unit
 from usage_etl.periods import Month
-from usage_etl.schemas.marts import MART_ANOMALIES
+from usage_etl.schemas.anomalies import MART_ANOMALIES
 
 HISTORY_DAYS = MEMORY_DAYS + WARM_UP_DAYS
 """Days before the month that judging it needs."""
@@ -88,19 +89,42 @@ def _row(scope: _Scope, index: int, expected: float, detail: pl.DataFrame, *, mo
     excess = observed - expected_exact
     tops = _tops(scope, index, detail)
     carrier = tops["top_api_key_id"] or tops["top_model_id"]
+    day = scope.day(index)
     return {
         "month": month.first_day,
-        "usage_date": scope.day(index),
+        "anomaly_id": _identity(scope, day),
+        "episode_id": _identity(scope, day),
+        "episode_start_date": day,
+        "usage_date": day,
         "scope_kind": scope.kind,
         "scope_id": scope.scope_id,
         "scope_name": scope.name,
-        "observed_cost": observed,
-        "expected_cost": expected_exact,
-        "excess_cost": excess,
+        "measure": "effective_cost",
+        "detector": "own_past",
+        "observed_quantity": observed,
+        "expected_quantity": expected_exact,
+        "excess_quantity": excess,
         "currency": currency,
+        "excess_cost": excess,
+        "score_ratio": None,
+        "is_alerting": True,
+        "suppressed_by": None,
+        "top_feature_id": None,
         **{name: found[0] if found else None for name, found in tops.items()},
         "top_share_ratio": min(1.0, carrier[1] / float(excess)) if carrier else None,
+        "cause_text": _cause(tops),
     }
+
+
+def _identity(scope: _Scope, day: dt.date) -> str:
+    return fingerprint({"scope": [scope.kind, scope.scope_id], "measure": "effective_cost", "day": day})[:32]
+
+
+def _cause(tops: dict[str, tuple[str, float] | None]) -> str:
+    named = {column: found[0] for column, found in tops.items() if found}
+    words = {"top_api_key_id": "key", "top_model_id": "model", "top_user_id": "user"}
+    parts = [f"{words[column]} {member}" for column, member in named.items()]
+    return f"Above usual by {', '.join(parts)}" if parts else "Above usual; no key, model or user stands out"
 
 
 def _tops(scope: _Scope, index: int, detail: pl.DataFrame) -> dict[str, tuple[str, float] | None]:

@@ -54,7 +54,11 @@ def anomaly_items(facts: MonthFacts) -> list[AttentionItem]:
 
 def _anomalous_days(facts: MonthFacts) -> list[_Day]:
     rows = facts.inputs.anomalies.filter(
-        pl.col("usage_date").is_between(facts.month.first_day, facts.through_date) & (pl.col("currency") == facts.currency)
+        pl.col("usage_date").is_between(facts.month.first_day, facts.through_date),
+        pl.col("measure") == "effective_cost",
+        pl.col("currency") == facts.currency,
+        pl.col("excess_cost") > 0,
+        pl.col("is_alerting"),
     ).sort("usage_date", "excess_cost", "scope_id", descending=[False, True, False])
     found = []
     for (day,), group in rows.group_by("usage_date", maintain_order=True):
@@ -67,8 +71,8 @@ def _anomalous_days(facts: MonthFacts) -> list[_Day]:
         found.append(
             _Day(
                 day=day,
-                observed=wide["observed_cost"],
-                expected=wide["expected_cost"],
+                observed=wide["observed_quantity"],
+                expected=wide["expected_quantity"],
                 excess=wide["excess_cost"],
                 scope="" if wide["scope_kind"] == "organization" else shown_name(wide["scope_id"], wide["scope_name"]),
                 teams=tuple(shown_name(row["scope_id"], row["scope_name"]) for row in teams[:2]),

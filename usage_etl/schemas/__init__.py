@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from usage_etl.schemas.anomalies import MART_ANOMALIES
 from usage_etl.schemas.chargeback import (
     FACT_INVOICE_LINES_MONTHLY,
     MART_ALLOCATION_MONTHLY,
@@ -13,7 +14,6 @@ from usage_etl.schemas.charges import BILLING_CHARGES, FACT_CHARGES_DAILY, FACT_
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.dimensions import DIM_API_KEY, DIM_BUDGET, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER
 from usage_etl.schemas.marts import (
-    MART_ANOMALIES,
     MART_DATA_QUALITY,
     MART_PROJECTION,
     MART_SOURCE_COSTS,

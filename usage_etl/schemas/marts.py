@@ -119,35 +119,6 @@ MART_PROJECTION = Table(
 )
 
 
-class MartAnomaly(dy.Schema):
-    """One (day, scope) whose cost stood far above what its own past leads to expect."""
-
-    month = day("first day of the month")
-    usage_date = day("UTC day of the anomaly")
-    scope_kind = text("organization or team", nullable=False)
-    scope_id = text("member", nullable=False)
-    scope_name = text("for people", nullable=False)
-    observed_cost = money("priced usage of the day")
-    expected_cost = money("median of the same weekday in the eight weeks before")
-    excess_cost = money("observed minus expected; the ranking")
-    currency = text("ISO 4217", nullable=False)
-    top_api_key_id = text("key with the largest excess")
-    top_model_id = text("model with the largest excess")
-    top_user_id = text("user with the largest excess", sensitivity="personal")
-    top_share_ratio = ratio("share of the excess that the named key carries")
-
-
-MART_ANOMALIES = Table(
-    name="mart_anomalies",
-    schema=MartAnomaly,
-    grain="one day and scope whose cost stood far above its own past",
-    partition="month",
-    sort_by=("usage_date", "scope_kind", "scope_id"),
-    group="4_insights",
-    owner="team:finops",
-)
-
-
 SOURCE_COST_REASONS = (
     "agrees",
     "not_reported",

@@ -11,7 +11,7 @@ import pytest
 
 from usage_etl.anomalies import spikes
 from usage_etl.periods import Month
-from usage_etl.schemas.marts import MART_ANOMALIES
+from usage_etl.schemas.anomalies import MART_ANOMALIES
 
 NOVEMBER = Month(2026, 11)
 START = dt.date(2026, 8, 17)
@@ -66,8 +66,8 @@ def test_a_runaway_key_is_found_and_named_at_team_and_organization() -> None:
         (SPIKE, "team", "vision", "Vision"),
     ]
     team = found.row(1, named=True)
-    assert team["observed_cost"] == Decimal("612.345678901")
-    assert (team["expected_cost"], team["excess_cost"]) == (Decimal(100), Decimal("512.345678901"))
+    assert team["observed_quantity"] == Decimal("612.345678901")
+    assert (team["expected_quantity"], team["excess_cost"]) == (Decimal(100), Decimal("512.345678901"))
     assert (team["top_api_key_id"], team["top_model_id"], team["top_user_id"]) == ("key-script", "o9", "user-night")
     assert team["top_share_ratio"] == pytest.approx(1.0)
 
@@ -118,14 +118,14 @@ def test_a_day_of_which_nobody_has_a_row_is_not_a_day_without_cost() -> None:
     missing = {SPIKE - dt.timedelta(days=7 * week) for week in range(1, 6)}
     burst: Detail = [(SPIKE, "vision", "k", "m", "u", Decimal(900))]
     team = find([row for row in [*quiet(), *burst] if row[0] not in missing]).filter(pl.col("scope_kind") == "team")
-    assert team["expected_cost"].to_list() == [Decimal(100)]
+    assert team["expected_quantity"].to_list() == [Decimal(100)]
 
 
 def test_a_team_that_is_silent_on_a_known_day_cost_nothing_then() -> None:
     sleepy: Detail = [(SPIKE - dt.timedelta(days=7 * week), "sleepy", "k", "m", "u", Decimal(5)) for week in (8, 10)]
     burst: Detail = [(SPIKE, "sleepy", "k", "m", "u", Decimal(60))]
     found = find([*quiet(), *sleepy, *burst]).filter(pl.col("scope_kind") == "team")
-    assert found.select("scope_id", "expected_cost").rows() == [("sleepy", Decimal(0))]
+    assert found.select("scope_id", "expected_quantity").rows() == [("sleepy", Decimal(0))]
 
 
 def test_the_floor_is_money_the_caller_sets() -> None:

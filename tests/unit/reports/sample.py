@@ -16,7 +16,7 @@ from usage_etl.periods import Month, days_between
 from usage_etl.reports.executive import build_executive
 from usage_etl.reports.inputs import ExecutiveInputs, ProofFacts
 from usage_etl.reports.model import ExecutiveReport
-from usage_etl.schemas import marts
+from usage_etl.schemas import MART_ANOMALIES, marts
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.tie_out import MART_RECONCILIATION_MONTHLY, RESIDUAL_CAUSES
@@ -319,17 +319,25 @@ def _anomalies(scenario: Scenario, records: list[Record]) -> pl.DataFrame:
                     "scope_kind": kind,
                     "scope_id": scope,
                     "scope_name": scenario.rename(name),
-                    "observed_cost": observed,
-                    "expected_cost": week,
+                    "anomaly_id": f"{kind}-{scope}-{day}",
+                    "episode_id": f"{kind}-{scope}-{day}",
+                    "episode_start_date": day,
+                    "measure": "effective_cost",
+                    "detector": "own_past",
+                    "observed_quantity": observed,
+                    "expected_quantity": week,
+                    "excess_quantity": observed - week,
                     "excess_cost": observed - week,
                     "currency": scenario.currency,
+                    "is_alerting": True,
+                    "cause_text": "Requests x2.0",
                     "top_api_key_id": f"sk-team-{team:02d}",
                     "top_model_id": f"{dict(scenario.providers).get('openai', 'openai')}/gpt-5.2",
                     "top_user_id": "u-17",
                     "top_share_ratio": 0.94,
                 }
             )
-    return _frame(marts.MART_ANOMALIES, rows)
+    return _frame(MART_ANOMALIES, rows)
 
 
 def _by_model(current: list[Record]) -> dict[tuple[str, str], list[Record]]:

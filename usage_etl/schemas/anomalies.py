@@ -1,0 +1,69 @@
+"""What stood out against its own past, what it is made of, which patterns are proven, and what rules of thumb say."""
+
+from __future__ import annotations
+
+import dataframely as dy
+
+from usage_etl.schemas.contract import Table, day, flag, money, one_of, ratio, text
+from usage_etl.schemas.contract import quantity as exact
+
+ALERTING_KINDS = ("organization", "team")
+RANKED_KINDS = ("user", "api_key", "model")
+
+ANOMALY_MEASURES = (
+    "effective_cost",
+    "total_tokens",
+    "requests_count",
+    "error_ratio",
+    "latency_average_ms",
+    "latency_p95_ms",
+    "tokens_per_request_ratio",
+)
+
+DETECTORS = ("own_past", "failure_surge", "own_ratio", "first_appearance")
+"""own_past: a sum against the series' own days. failure_surge: failed requests beyond what the usual rate explains.
+own_ratio: an average against its own days. first_appearance: a key or model that was never seen before, with material money."""
+
+
+class MartAnomaly(dy.Schema):
+    """One (day, scope, measure) that stood far from what its own past leads to expect.
+
+    The day is judged from earlier days only. Rows with ``suppressed_by`` are known and kept, and do not alert. The parts of
+    ``excess_quantity`` stand in mart_anomaly_factors.
+    """
+
+    month = day("first day of the month")
+    anomaly_id = text("stable hex of organization, scope, measure and day", nullable=False)
+    episode_id = text("stable hex of organization, scope, measure and episode_start_date: what is acknowledged", nullable=False)
+    episode_start_date = day("first of the anomalous days, at most three days apart, that this day belongs to")
+    usage_date = day("UTC day of the anomaly")
+    scope_kind = text("what the scope is", nullable=False, check=one_of(*ALERTING_KINDS, *RANKED_KINDS))
+    scope_id = text("member; a model is provider/model_id", nullable=False, sensitivity="personal")
+    scope_name = text("for people", nullable=False, sensitivity="personal")
+    measure = text("what is measured", nullable=False, check=one_of(*ANOMALY_MEASURES))
+    detector = text("which test it failed", nullable=False, check=one_of(*DETECTORS))
+    observed_quantity = exact("what the day came to", unit="unit of measure")
+    expected_quantity = exact("what its own past leads to expect", unit="unit of measure")
+    excess_quantity = exact("observed minus expected; below zero where the day fell short", unit="unit of measure")
+    currency = text("ISO 4217; null unless the measure is money")
+    excess_cost = money("excess_quantity where the measure is money: the ranking; else null", nullable=True)
+    score_ratio = ratio("excess over the least excess that is told; 1 is just anomalous")
+    is_alerting = flag("organization and teams alert unless suppressed; users, keys and models are ranked only")
+    suppressed_by = text("why it does not alert although its kind does; null otherwise")
+    top_api_key_id = text("key with the largest part of the excess")
+    top_model_id = text("model with the largest part of the excess, as provider/model_id")
+    top_user_id = text("user with the largest part of the excess", sensitivity="personal")
+    top_feature_id = text("feature with the largest part of the excess")
+    top_share_ratio = ratio("share of the excess that the named key carries, the model's where no key is logged; at most 1")
+    cause_text = text("why, in words made of the data", nullable=False, sensitivity="personal")
+
+
+MART_ANOMALIES = Table(
+    name="mart_anomalies",
+    schema=MartAnomaly,
+    grain="one day, scope and measure that stood far from its own past",
+    partition="month",
+    sort_by=("usage_date", "scope_kind", "scope_id", "measure"),
+    group="4_insights",
+    owner="team:finops",
+)
