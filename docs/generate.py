@@ -94,20 +94,23 @@ nobody for a while, such as a person who left and came back, gets a row to team 
 the order above is asked, and usage that nothing else owns is unallocated. A team without a place has department and cost
 center `unallocated`, a feature without a product has the product `unallocated`, a department outside of every business unit
 has an empty `business_unit_id`. `unallocated` takes a member wholly or not at all. Before a member's first row and after its
-last one nothing is asked. Budgets may have holes: a budget of nothing is not the same as none.
+last one nothing is asked. Budgets, quotas and purchases may have holes: a limit of nothing is not the same as none.
 
 ## What must hold
 
 - Rows of one member do not overlap, unless every one of them has a `split_pct` and names another owner.
 - The shares of a member add up to 100 on every day.
-- Between two rows of a member there is no day without a row, but for budgets.
+- Between two rows of a member there is no day without a row, but for budgets, quotas and purchases.
 - `valid_to` is after `valid_from`.
 - Teams of users, API keys, projects and investigations are in `teams.csv` on every day of the row. So are departments of teams in
   `departments.csv` and cost centers of teams in `cost_centers.csv`, once those files have a row; business units of departments
   and parents of business units in `business_units.csv`.
 - No business unit lies above itself.
 - One thing has one name on one day: users, teams, departments, cost centers, products, in one file or in two.
-- Nobody is called `unallocated` or `unexplained`."""
+- Nobody is called `unallocated` or `unexplained`.
+- A quota of money names its currency, no other does; tokens and requests are whole numbers; nothing is below 0. One limit stands
+  in `quotas.csv` or in `budgets.csv`, not in both on one day. A budget is a soft quota of `effective_cost` by calendar month.
+- A pool serves one scope, and one kind of tokens of one scope comes from one pool on any day."""
 
 FINANCE_INTRODUCTION = """\
 CSV files in the folder that the setting `finance` names, in the same form. Missing files hold no rows. All faults are named at

@@ -19,6 +19,9 @@ MAX_AMOUNT = Decimal(10) ** 12
 MAX_TOKENS = 10**13
 """Largest token count accepted on one row; anything above is quarantined."""
 
+MAX_QUANTITY = Decimal(10) ** 18
+"""Smallest quantity of a period, tokens, requests or money, that is refused as a slip of the pen."""
+
 _MINOR_UNIT_DIGITS = {"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
                       "CLP": 0, "ISK": 0, "JPY": 0, "KRW": 0, "PYG": 0, "UGX": 0, "VND": 0, "XAF": 0, "XOF": 0}  # fmt: skip
 
@@ -41,6 +44,23 @@ def parse_amount(text: str | int | Decimal) -> Decimal:
 
     Raises ValueError unless it is a finite decimal, below ``MAX_AMOUNT`` and with at most 18 decimals.
     """
+    return _parse_exact(text, MAX_AMOUNT)
+
+
+def parse_quantity(text: str) -> Decimal:
+    """Exact quantity from a cell, money or a count: as ``parse_amount``, but up to what may be counted over a period."""
+    return _parse_exact(text, MAX_QUANTITY)
+
+
+def parse_count(text: str) -> int:
+    """Whole number from a cell, read as ``parse_quantity`` reads it. Raises ValueError."""
+    quantity = parse_quantity(text)
+    if quantity != quantity.to_integral_value():
+        raise ValueError(f"not a whole number: {text!r}")
+    return int(quantity)
+
+
+def _parse_exact(text: str | int | Decimal, limit: Decimal) -> Decimal:
     if isinstance(text, float | bool):  # a float has already lost digits
         raise ValueError(f"money arrived as {type(text).__name__}: {text!r}")
     if isinstance(text, str) and _NUMBER.fullmatch(text) is None:
@@ -51,7 +71,7 @@ def parse_amount(text: str | int | Decimal) -> Decimal:
         raise ValueError(f"not a decimal number: {text!r}") from error
     if not amount.is_finite():
         raise ValueError(f"not a finite amount: {text!r}")
-    if abs(amount) >= MAX_AMOUNT:
+    if abs(amount) >= limit:
         raise ValueError(f"amount out of range: {text!r}")
     with localcontext() as context:
         context.prec = MONEY_PRECISION

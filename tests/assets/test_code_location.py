@@ -27,6 +27,8 @@ GROUPS = {
         "dim_api_key",
         "dim_feature",
         "dim_budget",
+        "dim_quota",
+        "dim_entitlement",
         "dim_business_unit",
         "dim_department",
         "dim_cost_center",

@@ -19,11 +19,12 @@ ROOMS = {
     "pricing",
     "facts",
     "allocation",
+    "quotas",
     "projections",
     "anomalies",
     "reports",
 }
-PURE = {"events", "pricing", "facts", "allocation", "projections", "anomalies", "reports"}
+PURE = {"events", "pricing", "facts", "allocation", "quotas", "projections", "anomalies", "reports"}
 HUB = {"config", "schemas"}
 GROUND = {"errors", "keys", "money", "periods", "remainder", "units"}
 ROOF = {"cli"}

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from usage_etl.money import parse_amount
+from usage_etl.money import parse_amount, parse_count
 from usage_etl.schemas.contract import Table, allowed_values
 
 TextRow = tuple[int, dict[str, str | None]]
@@ -168,6 +168,8 @@ def _typed(cell: str | None, dtype: Any, parser: Callable[[str], Any] | None) ->
         return parser(cell)
     if dtype == pl.String:
         return cell
+    if dtype.is_integer():
+        return parse_count(cell)
     return parse_day(cell) if dtype == pl.Date else parse_amount(cell)
 
 

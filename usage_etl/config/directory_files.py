@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from usage_etl.money import parse_quantity
 from usage_etl.schemas import (
     DIM_API_KEY,
     DIM_BUDGET,
     DIM_BUSINESS_UNIT,
     DIM_COST_CENTER,
     DIM_DEPARTMENT,
+    DIM_ENTITLEMENT,
     DIM_FEATURE,
     DIM_INVESTIGATION,
     DIM_PROJECT,
+    DIM_QUOTA,
     DIM_TEAM,
     DIM_USER,
     Table,
 )
+from usage_etl.schemas.quotas import QUOTA_KEY
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class DirectoryFile:
     """Columns that name who takes a share; none where a member has one row a day."""
     covers_gaps: str | None = None
     """How days between two rows are left to nobody; null where a member may have such days."""
+    parsers: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+    """Columns that are not read as their type alone says."""
 
 
 _TO_NOBODY = "for days that belong to nobody, add a row to team unallocated"
@@ -52,6 +59,8 @@ DIRECTORY_FILES: Mapping[str, DirectoryFile] = {
         DIM_FEATURE, ("feature_id",), covers_gaps="for days without a product, add a row to product unallocated",
     ),
     "budgets.csv": DirectoryFile(DIM_BUDGET, ("scope_kind", "scope_id")),
+    "quotas.csv": DirectoryFile(DIM_QUOTA, QUOTA_KEY, optional=("currency",), parsers={"limit_quantity": parse_quantity}),
+    "entitlements.csv": DirectoryFile(DIM_ENTITLEMENT, ("purchase_id",)),
     "business_units.csv": DirectoryFile(
         DIM_BUSINESS_UNIT, ("business_unit_id",), optional=("parent_id", "owner_email"),
         covers_gaps="give it a row for those days too",

@@ -22,6 +22,7 @@ from pydantic import (
 
 from usage_etl.config.base import CurrencyCode, Location, SecretRef, SettingsPart, Slug, ZoneName
 from usage_etl.config.finance import AllocationSettings, CloseSettings, JournalSettings, ReconciliationSettings
+from usage_etl.config.quotas import QuotaSettings
 
 
 class OrganizationSettings(SettingsPart):
@@ -244,6 +245,8 @@ class Settings(SettingsPart):
     """What must hold before a month is closed."""
     journal: JournalSettings = JournalSettings()
     """Accounts of the general ledger."""
+    quotas: QuotaSettings = QuotaSettings()
+    """The billing calendar, and how hard limits reach a gateway."""
     mail: MailSettings = MailSettings()
     """How mail leaves."""
     reports: ReportSettings = ReportSettings()

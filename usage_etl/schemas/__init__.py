@@ -30,6 +30,7 @@ from usage_etl.schemas.ownership import (
     DIM_INVOICE,
     DIM_PROJECT,
 )
+from usage_etl.schemas.quotas import DIM_ENTITLEMENT, DIM_QUOTA, MART_POOLS, MART_QUOTA_STATUS
 from usage_etl.schemas.restatements import FACT_RESTATEMENTS
 from usage_etl.schemas.staged import (
     BILLING_CHARGES_QUARANTINE,
@@ -57,6 +58,8 @@ TABLES: tuple[Table, ...] = (
     DIM_API_KEY,
     DIM_FEATURE,
     DIM_BUDGET,
+    DIM_QUOTA,
+    DIM_ENTITLEMENT,
     DIM_BUSINESS_UNIT,
     DIM_DEPARTMENT,
     DIM_COST_CENTER,
@@ -103,12 +106,14 @@ __all__ = [
     "DIM_COST_CENTER",
     "DIM_DEPARTMENT",
     "DIM_DISPUTE",
+    "DIM_ENTITLEMENT",
     "DIM_FEATURE",
     "DIM_FX_RATE",
     "DIM_INVESTIGATION",
     "DIM_INVOICE",
     "DIM_PRICE",
     "DIM_PROJECT",
+    "DIM_QUOTA",
     "DIM_TEAM",
     "DIM_USER",
     "FACT_CHARGES_DAILY",
@@ -127,7 +132,9 @@ __all__ = [
     "MART_DATA_QUALITY",
     "MART_INVOICE_TIE_OUT",
     "MART_JOURNAL_MONTHLY",
+    "MART_POOLS",
     "MART_PROJECTION",
+    "MART_QUOTA_STATUS",
     "MART_RECONCILIATION_DAILY",
     "MART_RECONCILIATION_MONTHLY",
     "MART_SOURCE_COSTS",

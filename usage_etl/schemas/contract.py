@@ -60,10 +60,10 @@ def money(description: str, *, nullable: bool = False, source: str | None = None
     )
 
 
-def quantity(description: str, *, nullable: bool = False, unit: str, source: str | None = None) -> dy.Decimal:
+def quantity(description: str, *, nullable: bool = False, unit: str, source: str | None = None, **rules: Any) -> dy.Decimal:
     """An exact quantity in the unit that ``unit`` names."""
     return dy.Decimal(
-        MONEY_PRECISION, MONEY_SCALE, nullable=nullable, description=description, metadata=_metadata(unit, source, None)
+        MONEY_PRECISION, MONEY_SCALE, nullable=nullable, description=description, metadata=_metadata(unit, source, None), **rules
     )
 
 
