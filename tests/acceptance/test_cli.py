@@ -138,6 +138,16 @@ def test_doctor_names_an_empty_landing_folder_and_how_to_mend_it(usage_etl: Comm
 
 
 @pytest.mark.usefixtures("without_rendering")
+def test_doctor_names_the_owner_of_a_rule_that_no_directory_knows(usage_etl: Command, started: Installation) -> None:
+    rules = "allocation:\n  rules:\n    - {name: gifts, steps: [{level: team, method: fixed, shares: {team-ghost: 100}}]}\n"
+    started.config.write_text(started.config.read_text(encoding="utf-8") + rules, encoding="utf-8")
+    outcome = usage_etl("doctor")
+    assert outcome.code == 1
+    assert "FAIL allocation rules" in outcome.out
+    assert "rule gifts: team team-ghost is in no directory" in outcome.out
+
+
+@pytest.mark.usefixtures("without_rendering")
 def test_doctor_prints_a_remedy_for_every_fault(usage_etl: Command, started: Installation) -> None:
     text = started.config.read_text(encoding="utf-8").replace("{mode: files}", "{mode: smtp, host: 127.0.0.1, port: 9}")
     started.config.write_text(text.replace("{location: lake}", "{location: usage_etl.yaml}"), encoding="utf-8")

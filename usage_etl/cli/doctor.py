@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import smtplib
 import subprocess
@@ -10,14 +11,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from usage_etl.allocation import OwnerDirectories
+from usage_etl.allocation.owners import OwnerTree
+from usage_etl.allocation.rules import refuse_unknown_owners
 from usage_etl.config import Settings, load_settings, require_secrets
 from usage_etl.config.directory import read_directories, unknown_files
 from usage_etl.config.directory_files import DIRECTORY_FILES
 from usage_etl.config.finance_files import FINANCE_FILES, read_finance_files, unknown_finance_files
 from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
-from usage_etl.errors import ConfigError
+from usage_etl.errors import ConfigError, UsageEtlError
 from usage_etl.keys import sha256_hex
 from usage_etl.lake import open_state, open_store
+from usage_etl.periods import Month
 from usage_etl.pricing import ListPrices, parse_price_file, price_book, with_files
 from usage_etl.sources.fetching.folder import matching_objects
 from usage_etl.sources.registry import SOURCE_KINDS
@@ -86,6 +91,8 @@ def _guarded(name: str, check: Callable[[Settings], tuple[str, str]], settings: 
         seen, remedy = check(settings)
     except ConfigError as error:
         return Check(name, False, str(error), "mend what is named above", is_config=True)
+    except UsageEtlError as error:
+        return Check(name, False, str(error), "mend what is named above")
     except Exception as error:  # noqa: BLE001 - a check reports every fault instead of ending the others
         return Check(name, False, f"{type(error).__name__}: {error}", "see the message; nothing was changed")
     return Check(name, not remedy, seen, remedy)
@@ -101,6 +108,18 @@ def _check_directories(settings: Settings) -> tuple[str, str]:
     frames = read_directories(folder)
     rows = {name: frames[file.table.name].height for name, file in DIRECTORY_FILES.items()}
     return _rows_seen(rows, unknown_files(folder))
+
+
+def _check_rules(settings: Settings) -> tuple[str, str]:
+    """Owners that allocation rules name, as the directories know them in the running month."""
+    from assets.allocation import OWNER_TABLES  # imports Dagster
+
+    frames = read_directories(Path(settings.resolve(settings.directory)))
+    month = Month.of(settings.as_of_date or dt.datetime.now(dt.UTC).date())
+    owners = OwnerDirectories(**{name: frames[table.name] for name, table in OWNER_TABLES.items()})
+    refuse_unknown_owners(settings.allocation, OwnerTree(owners, month), month)
+    in_force = sum(rule.is_in_force(month.first_day) for rule in settings.allocation.rules)
+    return f"{in_force} rule(s) in force in {month}; every owner they name is known", ""
 
 
 def _check_finance_files(settings: Settings) -> tuple[str, str]:
@@ -188,6 +207,7 @@ def _source_check(name: str) -> Callable[[Settings], tuple[str, str]]:
 _SETTINGS_CHECKS: dict[str, Callable[[Settings], tuple[str, str]]] = {
     "secrets": _check_secrets,
     "directories": _check_directories,
+    "allocation rules": _check_rules,
     "finance files": _check_finance_files,
     "prices": _check_prices,
     "lake": _check_lake,
