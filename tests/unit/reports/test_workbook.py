@@ -159,3 +159,23 @@ AMOUNTS = st.decimals(min_value=-(10**13), max_value=10**13, places=2, allow_nan
 def test_every_amount_reads_back_to_the_cent(amounts):
     rows = table(book(chargeback(*(cost(amount) for amount in amounts))), "Lines")
     assert [Decimal(row["allocated_cost"][1]).quantize(D("0.01")) for row in rows] == amounts
+
+
+def test_sums_stand_apart_and_are_left_out_of_the_filter():
+    file = book(awkward_month()[0])
+    xml = part(file, "xl/worksheets/sheet1.xml")
+    last = len(cells(file, "Summary"))
+    assert f'<autoFilter ref="A2:K{last - 2}"/>' in xml, "two currencies, two sums"
+    assert f'<conditionalFormatting sqref="A{last - 1}:K{last}">' in xml
+
+
+@pytest.mark.parametrize("name", ["Summary", "Lines", "Corrections"])
+def test_paper_shows_every_column_on_one_page_under_the_header_and_the_year(name):
+    file = book(awkward_month()[0])
+    setup = re.search(r"<pageSetup ([^>]*)/>", part(file, f"xl/worksheets/sheet{SHEETS[name]}.xml"))
+    assert setup
+    assert {'orientation="landscape"', 'fitToHeight="0"'} <= set(setup[1].split())
+    assert f'<definedName name="_xlnm.Print_Titles" localSheetId="{SHEETS[name] - 1}">{name}!$1:$2' in part(
+        file, "xl/workbook.xml"
+    )
+    assert f"Chargeback {MONTH.first_day:%B %Y}" in cells(file, "Summary")[0]["A"][1]

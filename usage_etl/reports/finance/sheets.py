@@ -34,6 +34,8 @@ class Styles:
         self._money: dict[str, Any] = {}
         self.note = book.add_format({"italic": True, "font_color": "#555555"})
         self.header = book.add_format({"bold": True, "bottom": 1, "bg_color": "#EEF2F6"})
+        self.number_header = book.add_format({"bold": True, "bottom": 1, "bg_color": "#EEF2F6", "align": "right"})
+        self.sums = book.add_format({"bold": True, "top": 1})
         self.count = book.add_format({"num_format": "#,##0"})
         self.month = book.add_format({"num_format": "yyyy-mm"})
 
@@ -56,6 +58,8 @@ class Sheet:
     columns: tuple[str, ...]
     note: str
     amounts: tuple[str, ...]
+    sums_count: int = 0
+    """Rows at the end that are sums of the others."""
 
     @cached_property
     def currencies(self) -> list[str]:
@@ -67,10 +71,16 @@ class Sheet:
         sheet = book.add_worksheet(self.name)
         sheet.write_string(0, 0, self.note, styles.note)
         sheet.freeze_panes(FIRST_ROW, 0)
-        sheet.autofilter(HEADER_ROW, 0, HEADER_ROW + self.rows.height, len(self.columns) - 1)
+        last_row, last_place = HEADER_ROW + self.rows.height, len(self.columns) - 1
+        sheet.autofilter(HEADER_ROW, 0, last_row - self.sums_count, last_place)
+        _print_on_paper(sheet)
+        if self.sums_count:
+            shown = {"type": "no_errors", "format": styles.sums}
+            sheet.conditional_format(last_row - self.sums_count + 1, 0, last_row, last_place, shown)
         texts = 0
         for place, column in enumerate(self.columns):
-            sheet.write_string(HEADER_ROW, place, column, styles.header)
+            is_number = column in self.amounts or self.rows.schema[column].is_numeric()
+            sheet.write_string(HEADER_ROW, place, column, styles.number_header if is_number else styles.header)
             cells = self.rows.get_column(column).to_list()
             sheet.set_column(place, place, _width(column, cells))
             if column in self.amounts:
@@ -88,6 +98,14 @@ class Sheet:
                 texts += 1
                 sheet.write_string(row, place, format(amount, "f"))
         return texts
+
+
+def _print_on_paper(sheet: Any) -> None:
+    """Landscape, as wide as one page, the header on every page, pages numbered."""
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0, HEADER_ROW)
+    sheet.set_footer("&L&A&RPage &P of &N")
 
 
 def is_held(amount: Decimal, currency: str) -> bool:

@@ -68,9 +68,12 @@ def chargeback_xlsx(lines: pl.DataFrame, *, cover: Cover, gl_accounts: Mapping[s
     styles = Styles(book)
     parted = lines.with_columns(part=line_part())
     is_late = pl.col("part").is_in(["corrections_cost", "disputes_cost"])
-    summary = _summary(cost_center_totals(lines, gl_accounts=gl_accounts))
+    centers = cost_center_totals(lines, gl_accounts=gl_accounts)
+    summary = _summary(centers)
     sheets = [
-        Sheet("Summary", summary, _SUMMARY_COLUMNS, _summary_note(lines, cover), _SUMMARY_AMOUNTS),
+        Sheet(
+            "Summary", summary, _SUMMARY_COLUMNS, _summary_note(lines, cover), _SUMMARY_AMOUNTS, summary.height - centers.height
+        ),
         _lines_sheet("Lines", parted.filter(~is_late), _LINE_COLUMNS),
         _lines_sheet("Corrections", parted.filter(is_late), _CORRECTION_COLUMNS),
     ]
@@ -93,7 +96,7 @@ def chargeback_xlsx(lines: pl.DataFrame, *, cover: Cover, gl_accounts: Mapping[s
 
 
 def _title(cover: Cover) -> str:
-    return f"Chargeback {month_name(cover.month.first_day)}"
+    return f"Chargeback {month_name(cover.month.first_day)} {cover.month.year}"
 
 
 def _naive(instant: dt.datetime) -> dt.datetime:
