@@ -1,4 +1,4 @@
-"""Marts: rollups, projection, anomalies, source costs and data quality; each one month, from facts only."""
+"""Marts: rollups, anomalies, source costs and data quality; each one month, from facts only."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -16,11 +16,9 @@ from usage_etl.facts.summary import spend_daily, summarise_month
 from usage_etl.lake import WHOLE, Commit
 from usage_etl.periods import Month, days_between
 from usage_etl.pricing import explain_source_costs, source_cost_summary, summed_source_costs
-from usage_etl.projections import project_month
 from usage_etl.schemas import (
     BILLING_CHARGES,
     DIM_API_KEY,
-    DIM_BUDGET,
     DIM_FEATURE,
     DIM_PRICE,
     DIM_TEAM,
@@ -29,7 +27,6 @@ from usage_etl.schemas import (
     FACT_USAGE_DAILY,
     MART_ANOMALIES,
     MART_DATA_QUALITY,
-    MART_PROJECTION,
     MART_SOURCE_COSTS,
     MART_SPEND_DAILY,
     MART_SUMMARY,
@@ -46,7 +43,6 @@ def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     builders: list[tuple[Table, tuple[Table, ...], MonthBuilder]] = [
         (MART_SUMMARY, (FACT_USAGE_DAILY, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE), _summary),
         (MART_SPEND_DAILY, (FACT_USAGE_DAILY,), _spend_daily),
-        (MART_PROJECTION, (FACT_USAGE_DAILY, DIM_BUDGET), _projection),
         (MART_ANOMALIES, (FACT_USAGE_DAILY, DIM_TEAM), _anomalies),
         (MART_DATA_QUALITY, (FACT_DELIVERIES_DAILY, BILLING_CHARGES), _data_quality),
     ]
@@ -107,7 +103,8 @@ def _spend_daily(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     )
 
 
-def _history_keys(workspace: Workspace, month: Month) -> list[str]:
+def history_keys(workspace: Workspace, month: Month) -> list[str]:
+    """Days of the month that can have data, and those before it that its projections and anomalies learn from."""
     first = max(workspace.settings.start_date, month.first_day - dt.timedelta(days=HISTORY_DAYS))
     return [day.isoformat() for day in days_between(first, through_date(workspace, month) + dt.timedelta(days=1))]
 
@@ -133,19 +130,6 @@ def _scoped_daily(daily: pl.LazyFrame, organization_id: str, currency: str) -> p
     )
 
 
-def _projection(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
-    key, organization = month.first_day.isoformat(), workspace.settings.organization
-    through = through_date(workspace, month)
-
-    def build(daily: pl.LazyFrame, budgets: pl.LazyFrame) -> pl.DataFrame:
-        scoped = _scoped_daily(daily, organization.id, organization.currency).collect()
-        return project_month(scoped, budgets.collect(), month=month, through_date=through, currency=organization.currency)
-
-    reads = {FACT_USAGE_DAILY: _history_keys(workspace, month), DIM_BUDGET: [WHOLE]}
-    used = {"through_date": through, "organization": organization.id, "currency": organization.currency}
-    return commit_derived(workspace, MART_PROJECTION, key, reads, build, settings=used)
-
-
 def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, organization = month.first_day.isoformat(), workspace.settings.organization
 
@@ -169,7 +153,7 @@ def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
         )
         return spikes(scoped.collect(), detail.collect(), month=month, currency=organization.currency)
 
-    reads = {FACT_USAGE_DAILY: _history_keys(workspace, month), DIM_TEAM: [WHOLE]}
+    reads = {FACT_USAGE_DAILY: history_keys(workspace, month), DIM_TEAM: [WHOLE]}
     used = {"organization": organization.model_dump_json()}
     return commit_derived(workspace, MART_ANOMALIES, key, reads, build, settings=used)
 

@@ -265,15 +265,16 @@ def _compared(outputs: Outputs) -> Iterator[tuple[str, Any, Any, Decimal]]:
     model, summary = outputs.model, outputs.mart("mart_summary")
     whole = summary.filter(pl.col("dimension") == "organization").row(0, named=True)
     cards = {card["label"]: card["figure"]["value"] for card in model["cards"]}
-    scopes = outputs.mart("mart_projection").filter(pl.col("scope_kind") == "organization").row(0, named=True)
+    is_whole = (pl.col("scope_kind") == "organization") & (pl.col("measure") == "effective_cost")
+    scopes = outputs.mart("mart_projection").filter(is_whole).row(0, named=True)
     yield "cost", cards["Cost to date"], whole["effective_cost"], Decimal(0)
     yield "tokens", cards["Tokens"], whole["total_tokens"], Decimal(0)
     yield "requests", cards["Requests"], whole["requests_count"], Decimal(0)
     yield "users", cards["Active users"], whole["active_users_count"], Decimal(0)
-    yield "projection", cards["Projected month-end"], scopes["projected_cost"], Decimal(0)
-    for name, column in (("spent", "cost_to_date"), ("projected", "projected_cost"), ("linear", "linear_cost")):
+    yield "projection", cards["Projected month-end"], scopes["projected_quantity"], Decimal(0)
+    for name, column in (("spent", "to_date_quantity"), ("projected", "projected_quantity"), ("linear", "linear_quantity")):
         yield f"burn-up {name}", model["burn_up"][name]["value"], scopes[column], Decimal(0)
-    yield "burn-up budget", model["burn_up"]["budget"]["value"], scopes["monthly_budget"], Decimal(0)
+    yield "burn-up budget", model["burn_up"]["budget"]["value"], scopes["limit_quantity"], Decimal(0)
     yield from _daily(outputs)
     yield from _members(outputs, summary)
     yield from _trust(outputs, whole)

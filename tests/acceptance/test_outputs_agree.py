@@ -90,7 +90,7 @@ def test_a_changed_value_or_text_of_the_model_is_seen(outputs: Outputs) -> None:
     [
         ("mart_summary", "effective_cost"),
         ("mart_spend_daily", "effective_cost"),
-        ("mart_projection", "projected_cost"),
+        ("mart_projection", "projected_quantity"),
         ("mart_reconciliation_monthly", "billed_cost"),
         ("mart_chargeback_monthly", "allocated_cost"),
         ("mart_data_quality", "rows_read_count"),

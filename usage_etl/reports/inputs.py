@@ -23,6 +23,9 @@ from usage_etl.units import NO_MEMBER, UNALLOCATED, UNEXPLAINED
 OWNERLESS = frozenset({UNALLOCATED, UNEXPLAINED, NO_MEMBER})
 """Members that are nobody: never ranked, always shown."""
 
+PROJECTED_SCOPES = ("organization", "department", "team")
+"""Scopes whose projections the report reads."""
+
 DISPLAY_NAMES = {
     UNALLOCATED: "Unallocated",
     UNEXPLAINED: "Unexplained difference",
@@ -104,7 +107,7 @@ NOBODY = Member("", "", 0, 0, 0, 0, 0, 0, 0, 0, None, False, None, None, None, N
 
 @dataclass(frozen=True)
 class Projection:
-    """One row of mart_projection."""
+    """One row of mart_projection about cost."""
 
     scope_kind: str
     scope_id: str
@@ -151,18 +154,20 @@ class MonthFacts:
 
     @cached_property
     def projections(self) -> list[Projection]:
-        """Rows of the month's mart_projection."""
-        frame = _of_month(self.inputs.projection, self.month)
+        """Rows of the month's mart_projection about the cost of the organization, departments and teams."""
+        frame = _of_month(self.inputs.projection, self.month).filter(
+            pl.col("measure") == "effective_cost", pl.col("scope_kind").is_in(PROJECTED_SCOPES)
+        )
         return [
             Projection(
                 row["scope_kind"],
                 row["scope_id"],
-                row["cost_to_date"],
-                row["projected_cost"],
-                row["projected_lower_cost"],
-                row["projected_upper_cost"],
-                row["linear_cost"],
-                row["monthly_budget"],
+                row["to_date_quantity"],
+                row["projected_quantity"],
+                row["projected_lower_quantity"],
+                row["projected_upper_quantity"],
+                row["linear_quantity"],
+                row["limit_quantity"],
                 row["band_samples_count"],
             )
             for row in frame.sort("scope_kind", "scope_id").iter_rows(named=True)

@@ -15,7 +15,6 @@ from usage_etl.schemas.contract import Table
 from usage_etl.schemas.dimensions import DIM_API_KEY, DIM_BUDGET, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER
 from usage_etl.schemas.marts import (
     MART_DATA_QUALITY,
-    MART_PROJECTION,
     MART_SOURCE_COSTS,
     MART_SPEND_DAILY,
     MART_SUMMARY,
@@ -30,6 +29,7 @@ from usage_etl.schemas.ownership import (
     DIM_INVOICE,
     DIM_PROJECT,
 )
+from usage_etl.schemas.projections import MART_PROJECTION
 from usage_etl.schemas.quotas import DIM_ENTITLEMENT, DIM_QUOTA, MART_POOLS, MART_QUOTA_STATUS
 from usage_etl.schemas.restatements import FACT_RESTATEMENTS
 from usage_etl.schemas.staged import (

@@ -91,34 +91,6 @@ MART_SPEND_DAILY = Table(
 )
 
 
-class MartProjection(dy.Schema):
-    """One (month, scope): where the month will end."""
-
-    month = day("first day of the month")
-    through_date = day("last day with data")
-    scope_kind = text("organization, department or team", nullable=False)
-    scope_id = text("member", nullable=False)
-    cost_to_date = money("priced usage so far")
-    projected_cost = money("expected month-end total, weekday-aware")
-    projected_lower_cost = money("lower end of the 80 % band", nullable=True)
-    projected_upper_cost = money("upper end of the 80 % band", nullable=True)
-    linear_cost = money("straight-line extrapolation, for comparison")
-    monthly_budget = money("budget in force; null where none", nullable=True)
-    currency = text("ISO 4217", nullable=False)
-    band_samples_count = count("past projections the band was measured on; 0 means no band")
-
-
-MART_PROJECTION = Table(
-    name="mart_projection",
-    schema=MartProjection,
-    grain="one month and scope: cost so far, projected month-end with its band, budget",
-    partition="month",
-    sort_by=("scope_kind", "scope_id"),
-    group="4_insights",
-    owner="team:finops",
-)
-
-
 SOURCE_COST_REASONS = (
     "agrees",
     "not_reported",

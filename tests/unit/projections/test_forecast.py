@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
-from usage_etl.projections.forecast import forecast_rest, weekday_profile, weekly_variability
+from usage_etl.projections import forecast
 
 WEEK = [10.0, 10.0, 10.0, 10.0, 10.0, 2.0, 2.0]
+
+
+def forecast_rest(history: list[float], *, elapsed: int, remaining: int) -> float:
+    past = np.array([history], dtype=float)
+    return float(forecast.expected_days(past, np.array([len(history)]), elapsed=elapsed, ahead=remaining).sum())
+
+
+def weekday_profile(history: list[float]) -> tuple[list[float], float]:
+    profile, belief = forecast.weekday_profile(np.array([history]), np.array([len(history)]))
+    return profile[0].tolist(), float(belief[0])
+
+
+def weekly_variability(history: list[float]) -> float:
+    return float(forecast.weekly_variability(np.array([history], dtype=float), np.array([len(history)]))[0])
 
 
 def test_a_steady_series_goes_on() -> None:

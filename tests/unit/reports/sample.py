@@ -16,7 +16,7 @@ from usage_etl.periods import Month, days_between
 from usage_etl.reports.executive import build_executive
 from usage_etl.reports.inputs import ExecutiveInputs, ProofFacts
 from usage_etl.reports.model import ExecutiveReport
-from usage_etl.schemas import MART_ANOMALIES, marts
+from usage_etl.schemas import MART_ANOMALIES, MART_PROJECTION, marts
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.tie_out import MART_RECONCILIATION_MONTHLY, RESIDUAL_CAUSES
@@ -259,7 +259,7 @@ def _spend(scenario: Scenario, records: list[Record]) -> pl.DataFrame:
 
 def _projection(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
     if not scenario.is_priced or not current:
-        return marts.MART_PROJECTION.empty()
+        return MART_PROJECTION.empty()
     days, length = scenario.through.day, scenario.month.days_count
     scopes: list[tuple[str, str, list[Record], Decimal | None]] = [
         ("organization", "northwind", current, scenario.organization_budget)
@@ -282,17 +282,21 @@ def _projection(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
                 "through_date": scenario.through,
                 "scope_kind": kind,
                 "scope_id": scope,
-                "cost_to_date": cost,
-                "projected_cost": end,
-                "projected_lower_cost": end * Decimal("0.955"),
-                "projected_upper_cost": end * Decimal("1.06"),
-                "linear_cost": linear,
-                "monthly_budget": limit,
+                "settled_date": scenario.through,
+                "measure": "effective_cost",
                 "currency": scenario.currency,
+                "to_date_quantity": cost,
+                "projected_quantity": end,
+                "projected_lower_quantity": end * Decimal("0.955"),
+                "projected_upper_quantity": end * Decimal("1.06"),
+                "linear_quantity": linear,
+                "limit_quantity": limit,
+                "breach_probability_ratio": None if limit is None else float(end > limit),
+                "breach_date": None,
                 "band_samples_count": 84,
             }
         )
-    return _frame(marts.MART_PROJECTION, rows)
+    return _frame(MART_PROJECTION, rows)
 
 
 def _anomalies(scenario: Scenario, records: list[Record]) -> pl.DataFrame:

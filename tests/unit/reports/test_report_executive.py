@@ -125,11 +125,11 @@ def test_a_month_without_usage_says_so():
 def test_the_pill_and_the_sentence_say_the_same_of_the_budget(budget, text, tone, sentence):
     inputs = sample_inputs(Scenario())
     is_whole = pl.col("scope_kind") == "organization"
-    limit = pl.lit(budget, dtype=inputs.projection.schema["monthly_budget"])
+    limit = pl.lit(budget, dtype=inputs.projection.schema["limit_quantity"])
     report = build(
         replace(
             inputs,
-            projection=inputs.projection.with_columns(monthly_budget=pl.when(is_whole).then(limit).otherwise("monthly_budget")),
+            projection=inputs.projection.with_columns(limit_quantity=pl.when(is_whole).then(limit).otherwise("limit_quantity")),
         )
     )
     assert plain(report.status.text) == text
@@ -241,7 +241,7 @@ def test_marts_that_disagree_make_no_report(name, change):
 
 def test_a_projection_from_another_cost_makes_no_report():
     inputs = sample_inputs(Scenario())
-    shifted = inputs.projection.with_columns(pl.col("cost_to_date") + pl.lit(Decimal("0.01")))
+    shifted = inputs.projection.with_columns(pl.col("to_date_quantity") + pl.lit(Decimal("0.01")))
     with pytest.raises(ConservationError, match="mart_projection"):
         build(replace(inputs, projection=shifted.cast(inputs.projection.schema)))
 
