@@ -91,7 +91,7 @@ def test_every_module_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
 def test_wheel_installs_the_command(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     name = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
-    assert "usage-etl = usage_etl.cli.main:main" in archive.read(name).decode()
+    assert "usage-etl = usage_etl.cli.start:main" in archive.read(name).decode()
 
 
 def test_the_code_is_the_wheel_s(installed: Path, tmp_path: Path) -> None:

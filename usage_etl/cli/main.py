@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from usage_etl import __version__
 from usage_etl.cli.diff import diff
 from usage_etl.cli.directory import app as directory_app
 from usage_etl.cli.doctor import run_checks
+from usage_etl.cli.eval import app as eval_app
 from usage_etl.cli.explain import explain
 from usage_etl.cli.init import write_starter
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
@@ -22,8 +22,8 @@ from usage_etl.cli.prices import app as prices_app
 from usage_etl.cli.report import report
 from usage_etl.cli.show import print_checks, print_summary
 from usage_etl.cli.sources import app as sources_app
+from usage_etl.cli.start import run as run_app
 from usage_etl.config.load import CONFIG_VARIABLE, DEFAULT_FILE
-from usage_etl.errors import ConfigError, UsageEtlError
 
 app = typer.Typer(
     name="usage-etl",
@@ -36,6 +36,7 @@ console = Console(highlight=False)
 
 app.add_typer(prices_app, name="prices")
 app.add_typer(sources_app, name="sources")
+app.add_typer(eval_app, name="eval")
 
 
 @app.command()
@@ -151,17 +152,8 @@ for command in (explain, report, diff):
 
 
 def main() -> None:
-    """Entry point: deliberate errors become one message and an exit code, never a traceback."""
-    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "200")
-    try:
-        app()
-    except ConfigError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
-    except UsageEtlError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(1) from None
+    """The whole command line, with every command imported."""
+    run_app(app)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""``usage-etl eval``: the product's methods on any CSV file, without settings, lake or state."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from usage_etl.errors import UsageEtlError
+from usage_etl.money import MONEY
+from usage_etl.periods import Month
+from usage_etl.projections import project_limits
+
+app = typer.Typer(no_args_is_help=True, help="Run the methods of the marts on CSV files: no settings, no lake.")
+
+InputFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with a header row, UTF-8.")]
+OutputFile = Annotated[Path, typer.Argument(dir_okay=False, help="CSV to write.")]
+
+DECIMALS = 6
+"""To which the quantities of files are rounded: nobody says what they are."""
+
+
+@app.callback()
+def evaluation() -> None:
+    """Run the methods of the marts on CSV files: no settings, no lake."""
+
+
+@app.command()
+def forecast(
+    history: InputFile,
+    as_of: Annotated[dt.datetime, typer.Argument(formats=["%Y-%m-%d"], help="Last day that is read.")],
+    out: OutputFile,
+) -> None:
+    """Project every series to the end of the as-of day's month, as ``mart_projection`` does.
+
+    HISTORY has the columns date, series and value. OUT has series, projected, lower, upper (80 % band; empty where too
+    little past measures one) and linear.
+    """
+    day = as_of.date()
+    month = Month.of(day)
+    daily = read_series(history)
+    limits = (
+        daily.filter(pl.col("usage_date") <= day)
+        .select(pl.col("series_id").unique(maintain_order=True))
+        .with_columns(
+            limit_id="series_id",
+            period_start=pl.lit(month.first_day),
+            period_end=pl.lit(month.last_day),
+            limit_quantity=pl.lit(None, MONEY),
+            decimals=pl.lit(DECIMALS),
+        )
+    )
+    rows = project_limits(daily, limits, through_date=day, settled_date=day)
+    names = {"projected": "projected", "lower": "projected_lower", "upper": "projected_upper", "linear": "linear"}
+    rows.select(
+        series="limit_id", **{name: pl.col(f"{column}_quantity").round(DECIMALS) for name, column in names.items()}
+    ).write_csv(out)
+
+
+def read_series(path: Path) -> pl.DataFrame:
+    """series_id, usage_date and quantity of a CSV file with date, series and value.
+
+    Raises UsageEtlError when a column is missing or a cell cannot be read, with the first such line.
+    """
+    cells = pl.read_csv(path, infer_schema=False)
+    if missing := sorted({"date", "series", "value"} - set(cells.columns)):
+        raise UsageEtlError(f"{path}: no column {', '.join(missing)}; found {', '.join(cells.columns)}")
+    value = pl.col("value").str.strip_chars()
+    parsed = cells.select(
+        series_id="series",
+        usage_date=pl.col("date").str.strip_chars().str.to_date("%Y-%m-%d", strict=False),
+        quantity=pl.coalesce(value.cast(MONEY, strict=False), value.cast(pl.Float64, strict=False).cast(MONEY, strict=False)),
+    )
+    is_bad = pl.any_horizontal(pl.all().is_null())
+    bad = parsed.with_row_index("line", offset=2).filter(is_bad)
+    if bad.height:
+        line = bad["line"][0]
+        raise UsageEtlError(
+            f"{path} line {line}: not a day, a series and a number: {cells.row(line - 2)}; {bad.height} such lines"
+        )
+    return parsed
