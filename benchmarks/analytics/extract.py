@@ -63,19 +63,29 @@ def people_and_organizations(sources: Path) -> Rows:
             inside = {day: count for day, count in days.items() if first <= day <= last}
             if inside and (domain := domains.get((person, year))):
                 members[domain.most_common(1)[0][0]].append(inside)
-            if len(inside) >= 40:
-                span = (max(inside) - min(inside)).days + 1
-                if span >= 75 and len(inside) / span >= 0.25:
-                    kept.append(inside)
+            if is_regular(inside):
+                kept.append(inside)
         for number, inside in enumerate(kept):
             rows += [("people", str(year), f"person-{number:02d}", day, count) for day, count in sorted(inside.items())]
-        firms = [found for domain, found in sorted(members.items()) if 5 <= len(found) <= 80 and domain not in PUBLIC_MAIL]
-        for number, found in enumerate(firms):
-            total = collections.Counter()
-            for inside in found:
-                total.update(inside)
-            if len(total) >= 100:
-                rows += [("organizations", str(year), f"organization-{number:02d}", day, total[day]) for day in sorted(total)]
+        rows += organizations(members, str(year))
+    return rows
+
+
+def is_regular(days: dict[dt.date, int]) -> bool:
+    """Whether a person wrote on forty days or more, and on a quarter of the days between the first and the last."""
+    span = (max(days) - min(days)).days + 1 if days else 0
+    return len(days) >= 40 and span >= 75 and len(days) / span >= 0.25
+
+
+def organizations(members: dict[str, list[dict[dt.date, int]]], window: str) -> Rows:
+    rows: Rows = []
+    firms = [found for domain, found in sorted(members.items()) if 5 <= len(found) <= 80 and domain not in PUBLIC_MAIL]
+    for number, found in enumerate(firms):
+        total: collections.Counter[dt.date] = collections.Counter()
+        for days in found:
+            total.update(days)
+        if len(total) >= 100:
+            rows += [("organizations", window, f"organization-{number:02d}", day, total[day]) for day in sorted(total)]
     return rows
 
 
