@@ -66,6 +66,8 @@ GROUPS = {
         "mart_spend_daily",
         "mart_projection",
         "mart_anomalies",
+        "mart_recommendations",
+        "mart_recommendation_verdicts",
         "mart_source_costs",
         "mart_data_quality",
     },

@@ -22,9 +22,10 @@ ROOMS = {
     "quotas",
     "projections",
     "anomalies",
+    "recommendations",
     "reports",
 }
-PURE = {"events", "pricing", "facts", "allocation", "quotas", "projections", "anomalies", "reports"}
+PURE = {"events", "pricing", "facts", "allocation", "quotas", "projections", "anomalies", "recommendations", "reports"}
 HUB = {"config", "schemas"}
 GROUND = {"errors", "keys", "money", "periods", "remainder", "units"}
 ROOF = {"cli"}

@@ -19,6 +19,7 @@ from usage_etl.cli.init import write_starter
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
 from usage_etl.cli.periods import register as register_periods
 from usage_etl.cli.prices import app as prices_app
+from usage_etl.cli.recommendations import recommendations
 from usage_etl.cli.report import report
 from usage_etl.cli.show import print_checks, print_summary
 from usage_etl.cli.sources import app as sources_app
@@ -147,7 +148,7 @@ def verify(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 app.add_typer(directory_app, name="directory")
 register_periods(app)
-for command in (explain, report, diff):
+for command in (explain, recommendations, report, diff):
     app.command()(command)
 
 

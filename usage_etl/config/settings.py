@@ -23,6 +23,7 @@ from pydantic import (
 from usage_etl.config.base import CurrencyCode, Location, SecretRef, SettingsPart, Slug, ZoneName
 from usage_etl.config.finance import AllocationSettings, CloseSettings, JournalSettings, ReconciliationSettings
 from usage_etl.config.quotas import QuotaSettings
+from usage_etl.config.recommendations import RecommendationSettings
 
 
 class OrganizationSettings(SettingsPart):
@@ -247,6 +248,8 @@ class Settings(SettingsPart):
     """Accounts of the general ledger."""
     quotas: QuotaSettings = QuotaSettings()
     """The billing calendar, and how hard limits reach a gateway."""
+    recommendations: RecommendationSettings = RecommendationSettings()
+    """What may be recommended, and what is assumed for it."""
     mail: MailSettings = MailSettings()
     """How mail leaves."""
     reports: ReportSettings = ReportSettings()

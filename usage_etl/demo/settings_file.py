@@ -48,6 +48,24 @@ journal:
   rounding_account: 6498-AI-ROUNDING
   fx_account: 7710-AI-FX
 """
+_RECOMMENDATIONS = """\
+recommendations:
+  minimum_monthly_savings: 50
+  equivalence_classes:
+    # Judged alike on our own tickets and documents.
+    - name: large-chat
+      models: [openai/gpt-5.6-sol, openai/gpt-5.2, anthropic/claude-sonnet-4-6, google/gemini-2.5-pro]
+      features: [rca-generation, account-enrichment, invoice-capture, model-evaluation, coaching-notes]
+    - name: security-analysis
+      models: [anthropic/claude-opus-5, anthropic/claude-sonnet-4-6]
+      features: [attack-narrative]
+      difficulty: high
+    - name: small-chat
+      models: [openai/gpt-5.4-mini, anthropic/claude-haiku-4-5, google/gemini-2.5-flash]
+      features: [ticket-suggest, sla-digest, phishing-triage]
+      difficulty: low
+  background_features: [knowledge-index, model-evaluation, sla-digest, coaching-notes, patch-analysis, account-enrichment]
+"""
 
 
 def settings_text(scenario: Scenario) -> str:
@@ -81,7 +99,7 @@ sources:
     location: landing/anthropic
 prices:
   contract_file: prices/contract.csv
-{_FINANCE}mail:
+{_FINANCE}{_RECOMMENDATIONS}mail:
   mode: files
   sender: AI usage reports <ai-usage@example.com>
 reports:

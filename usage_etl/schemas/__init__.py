@@ -31,6 +31,7 @@ from usage_etl.schemas.ownership import (
 )
 from usage_etl.schemas.projections import MART_PROJECTION
 from usage_etl.schemas.quotas import DIM_ENTITLEMENT, DIM_QUOTA, MART_POOLS, MART_QUOTA_STATUS
+from usage_etl.schemas.recommendations import MART_RECOMMENDATION_VERDICTS, MART_RECOMMENDATIONS
 from usage_etl.schemas.restatements import FACT_RESTATEMENTS
 from usage_etl.schemas.staged import (
     BILLING_CHARGES_QUARANTINE,
@@ -91,6 +92,8 @@ TABLES: tuple[Table, ...] = (
     MART_SPEND_DAILY,
     MART_PROJECTION,
     MART_ANOMALIES,
+    MART_RECOMMENDATIONS,
+    MART_RECOMMENDATION_VERDICTS,
     MART_SOURCE_COSTS,
     MART_DATA_QUALITY,
 )
@@ -135,6 +138,8 @@ __all__ = [
     "MART_POOLS",
     "MART_PROJECTION",
     "MART_QUOTA_STATUS",
+    "MART_RECOMMENDATIONS",
+    "MART_RECOMMENDATION_VERDICTS",
     "MART_RECONCILIATION_DAILY",
     "MART_RECONCILIATION_MONTHLY",
     "MART_SOURCE_COSTS",
