@@ -165,6 +165,16 @@ class ConflictingNoticeError(DeliveryError):
         super().__init__(f"notice {notice_id} ({title!r}) is in the outbox with another content; its id must tell them apart")
 
 
+class AlertsBusyError(DeliveryError):
+    """Others evaluated the alerts of the organization each time this evaluation had read its figures; nothing was decided."""
+
+    is_permanent = False
+
+    def __init__(self, organization_id: str) -> None:
+        self.organization_id = organization_id
+        super().__init__(f"alerts of {organization_id}: others evaluate them at the same time; nothing was decided, run it again")
+
+
 class AllocationError(UsageEtlError):
     """A month cannot be allocated as the settings and files say; nothing of it is published, the last good version stays.
 

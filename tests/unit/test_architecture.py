@@ -22,10 +22,11 @@ ROOMS = {
     "quotas",
     "projections",
     "anomalies",
+    "alerts",
     "recommendations",
     "reports",
 }
-PURE = {"events", "pricing", "facts", "allocation", "quotas", "projections", "anomalies", "recommendations", "reports"}
+PURE = {"events", "pricing", "facts", "allocation", "quotas", "projections", "anomalies", "alerts", "recommendations", "reports"}
 HUB = {"config", "schemas"}
 GROUND = {"errors", "keys", "money", "periods", "remainder", "units"}
 ROOF = {"cli"}

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from usage_etl.config.alerts import AlertSettings
 from usage_etl.config.base import CurrencyCode, Location, SecretRef, SettingsPart, Slug, ZoneName
 from usage_etl.config.finance import AllocationSettings, CloseSettings, JournalSettings, ReconciliationSettings
 from usage_etl.config.quotas import QuotaSettings
@@ -250,6 +251,8 @@ class Settings(SettingsPart):
     """The billing calendar, and how hard limits reach a gateway."""
     recommendations: RecommendationSettings = RecommendationSettings()
     """What may be recommended, and what is assumed for it."""
+    alerts: AlertSettings = AlertSettings()
+    """What is watched, and who is told."""
     mail: MailSettings = MailSettings()
     """How mail leaves."""
     reports: ReportSettings = ReportSettings()

@@ -1,0 +1,14 @@
+"""Which alerts fire: rules are compared with what the marts say, and each crossing is told once.
+
+This room owns what an alert is, when it is told, corrected and resolved, and in which words. It is pure: what was decided
+before comes in as a value, what is decided now goes out as one. Storing both, and handing notices over, is the edge's work
+(``delivery``); the assets put the two together.
+"""
+
+from __future__ import annotations
+
+from usage_etl.alerts.machine import Policy, step
+from usage_etl.alerts.observation import Observation, Observations
+from usage_etl.alerts.rule_versions import rule_version
+
+__all__ = ["Observation", "Observations", "Policy", "rule_version", "step"]
