@@ -7,8 +7,10 @@ before comes in as a value, what is decided now goes out as one. Storing both, a
 
 from __future__ import annotations
 
+from usage_etl.alerts.looked_up import Watch
 from usage_etl.alerts.machine import Policy, step
 from usage_etl.alerts.observation import Observation, Observations
+from usage_etl.alerts.observations import Handling, Marts, observe
 from usage_etl.alerts.rule_versions import rule_version
 
-__all__ = ["Observation", "Observations", "Policy", "rule_version", "step"]
+__all__ = ["Handling", "Marts", "Observation", "Observations", "Policy", "Watch", "observe", "rule_version", "step"]

@@ -30,14 +30,14 @@ class _Round:
     """What all alerts of one evaluation share."""
 
     organization_id: str
-    now: dt.datetime
+    instant: dt.datetime
     silences: Sequence[ActiveSilence]
     states: Mapping[str, AlertState]
     covered: frozenset[tuple[str, dt.date | None]]
 
     @property
-    def today(self) -> dt.date:
-        return self.now.date()
+    def day(self) -> dt.date:
+        return self.instant.date()
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def step(
     summed up when the silence ends; what is over is resolved once.
     """
     here = _Round(organization_id, now, silences, memory.states, observations.covered)
-    in_force = [rule for rule in rules if rule.is_in_force(here.today, organization_id)]
+    in_force = [rule for rule in rules if rule.is_in_force(here.day, organization_id)]
     over = {state.alert_key: _Move(state, told=told) for state, told in ended(memory.states.values(), in_force, now)}
     moves = list(over.values())
     for rule in in_force:
@@ -96,7 +96,7 @@ def _moves(rule: AlertRule, rows: Sequence[Observation], here: _Round) -> Iterat
         if state.alert_key in seen:
             continue  # the same member twice would be judged twice; the marts hold it once
         seen.add(state.alert_key)
-        if not state.over and (row.watch_until is None or row.watch_until >= here.today):
+        if not state.over and (row.watch_until is None or row.watch_until >= here.day):
             yield _looked_at(rule, row, state, here)
     if rule.watched.movement != "rate":
         yield from _gone(rule, seen, here)
@@ -138,7 +138,7 @@ def _looked_at(rule: AlertRule, row: Observation, state: AlertState, here: _Roun
     if row.is_stale and rule.watched.freezes:
         return _Move(here.states.get(state.alert_key, state))
     if row.handling == "resolved":
-        told = wording.resolved(rule, state, here.now, reason="Somebody marked it as resolved.", row=row)
+        told = wording.resolved(rule, state, here.instant, reason="Somebody marked it as resolved.", row=row)
         return _Move(_over(state, here), told=told if state.thread == "open" else ())
     is_gone = row.handling == "suppressed"
     is_unknown = row.observed_quantity is None and row.projected_percent is None
@@ -162,19 +162,19 @@ def _compared(rule: AlertRule, row: Observation, state: AlertState, change: Adva
     after = replace(state, levels=dict(change.levels))
     if rule.watched.movement != "rate":
         if change.fallen:
-            told += wording.corrected(rule, state, change.fallen, here.now, levels=change.levels, row=row)
+            told += wording.corrected(rule, state, change.fallen, here.instant, levels=change.levels, row=row)
     elif state.thread == "open" and not is_beyond(change.levels):
-        told += wording.resolved(rule, state, here.now, reason=wording.cleared(rule, row), row=row)
-        after = replace(after, thread="resolved", told_on=here.today)
+        told += wording.resolved(rule, state, here.instant, reason=wording.cleared(rule, row), row=row)
+        after = replace(after, thread="resolved", told_on=here.day)
     if change.told is not None:
         if after.thread != "open":
             after = replace(after, thread="open", thread_number=after.thread_number + 1)
-        after = replace(after, channels=rule.channels, told_on=here.today)
-        told += wording.fired(rule, after, change, here.now, row=row)
+        after = replace(after, channels=rule.channels, told_on=here.day)
+        told += wording.fired(rule, after, change, here.instant, row=row)
     elif _is_reminded(rule, row, after, here):
-        told += wording.reminded(rule, after, here.now, row=row)
+        told += wording.reminded(rule, after, here.instant, row=row)
     if told:
-        after = replace(after, told_on=here.today)
+        after = replace(after, told_on=here.day)
     return _Move(after, _crossings(after, change, here), tuple(told))
 
 
@@ -187,8 +187,8 @@ def _is_reminded(rule: AlertRule, row: Observation, state: AlertState, here: _Ro
         and state.levels.get(top, LevelState()).standing in ("fired", "passed")
         and row.handling == "open"
         and state.told_on is not None
-        and state.told_on < here.today
-        and silence_of(rule.name, state.scope_kind, state.scope_id, here.silences, here.now) is None
+        and state.told_on < here.day
+        and silence_of(rule.name, state.scope_kind, state.scope_id, here.silences, here.instant) is None
     )
 
 
@@ -199,7 +199,7 @@ def _crossings(state: AlertState, change: Advance, here: _Round) -> tuple[Crossi
             level=level_text(level),
             episode=change.levels[level_text(level)].episode,
             told="fired" if level == change.told else "passed",
-            crossed_at=here.now,
+            crossed_at=here.instant,
             observed_quantity=state.observed_quantity,
         )
         for level in change.crossed
@@ -215,13 +215,13 @@ def _gone(rule: AlertRule, seen: set[str], here: _Round) -> Iterator[_Move]:
             continue
         change = advance(state.levels, rule, Reading(None, is_gone=True))
         after = replace(state, levels=dict(change.levels), observed_quantity=None)
-        told = wording.corrected(rule, state, change.fallen, here.now, levels=change.levels) if change.fallen else ()
-        yield _Move(replace(after, told_on=here.today) if told else after, told=told)
+        told = wording.corrected(rule, state, change.fallen, here.instant, levels=change.levels) if change.fallen else ()
+        yield _Move(replace(after, told_on=here.day) if told else after, told=told)
 
 
 def _late(rule: AlertRule, rows: Sequence[Observation], here: _Round) -> Iterator[_Move]:
     """The alert that a rule's data is late: one for all its members, told once and resolved once."""
-    late = [row for row in rows if row.is_stale and (row.watch_until is None or row.watch_until >= here.today)]
+    late = [row for row in rows if row.is_stale and (row.watch_until is None or row.watch_until >= here.day)]
     newest = max(row.as_of for row in rows)
     about = Observation(rule.measure, rule.scope.kind, "", "", newest, None, "", "", subject=NO_DATA)
     state = _state_of(rule, about, here)
@@ -229,7 +229,7 @@ def _late(rule: AlertRule, rows: Sequence[Observation], here: _Round) -> Iterato
     if bool(late) == (before.standing == "fired"):
         return
     if not late:
-        told = wording.data_is_back(rule, state, here.now)
+        told = wording.data_is_back(rule, state, here.instant)
         yield _Move(replace(state, levels={NO_DATA: replace(before, standing="idle")}, thread="resolved"), told=told)
         return
     level = LevelState("fired", before.episode + 1)
@@ -239,11 +239,11 @@ def _late(rule: AlertRule, rows: Sequence[Observation], here: _Round) -> Iterato
         thread="open",
         thread_number=state.thread_number + 1,
         channels=rule.channels,
-        told_on=here.today,
+        told_on=here.day,
     )
-    crossing = Crossing(state.alert_key, NO_DATA, level.episode, "fired", here.now, None)
-    yield _Move(after, (crossing,), wording.data_is_late(rule, after, late, here.now))
+    crossing = Crossing(state.alert_key, NO_DATA, level.episode, "fired", here.instant, None)
+    yield _Move(after, (crossing,), wording.data_is_late(rule, after, late, here.instant))
 
 
 def _over(state: AlertState, here: _Round) -> AlertState:
-    return replace(state, over="handled", thread="resolved" if state.thread == "open" else state.thread, told_on=here.today)
+    return replace(state, over="handled", thread="resolved" if state.thread == "open" else state.thread, told_on=here.day)

@@ -155,7 +155,9 @@ class Model:
         if falls:
             severity = WARNING if any(level.is_met for level in alert.levels.values()) else INFO
             out += self.told(alert, severity, "corrected", key, falls[-1], now)
-        if crossings[-1:] == ["projected"] and any(alert.levels[level].is_met for level in rule.order() if level in rule.limits()):
+        if crossings[-1:] == ["projected"] and any(
+            alert.levels[level].is_met for level in rule.order() if level in rule.limits()
+        ):
             crossings.pop()
         if crossings:
             alert.levels[crossings[-1]].awaits_correction = True
@@ -192,7 +194,7 @@ class Model:
         alert.told_to, alert.has_open_thread = rule.channels, True
         return self.told(alert, rule.severities[level], "fired", key, level, now)
 
-    def told(self, alert, severity, action, key, level="", now=None):
+    def told(self, alert, severity, action, key, level="", now=None):  # noqa: PLR0917 - a message and its day
         alert.told_on = alert.told_on if now is None else now.date()
         return [(channel, severity, (action, *key, str(level))) for channel in alert.told_to]
 

@@ -117,9 +117,7 @@ class Remembering:
         return list(decision.notices)
 
     def memory(self):
-        waiting = [
-            kept for key, kept in self.kept.items() if kept.disposition in ("muted", "held") and key not in self.told_in
-        ]
+        waiting = [kept for key, kept in self.kept.items() if kept.disposition in ("muted", "held") and key not in self.told_in]
         sent_at = {}
         for notice in self.notices.values():
             if notice.happened_at > self.now - dt.timedelta(hours=1):

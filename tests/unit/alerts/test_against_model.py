@@ -77,7 +77,7 @@ class Story(RuleBasedStateMachine):
                 connection.execute(sa.delete(table))
         self.now = START
         self.month = dt.date(2026, 3, 1)
-        self.limits = {team: 1000 for team in TEAMS}
+        self.limits = dict.fromkeys(TEAMS, 1000)
         self.used = {}
         self.projected = dict.fromkeys(TEAMS, 0)
         self.errors = dict.fromkeys(TEAMS)

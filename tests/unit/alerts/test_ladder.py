@@ -173,7 +173,11 @@ def test_only_members_of_the_scope_and_limits_of_the_rule_are_watched():
 
 def test_a_hard_limit_is_critical_and_severities_are_those_of_the_rule():
     book = Remembering(rule(levels=("50", "80", "100"), severity={"50": "warning"}))
-    assert [notice.severity for percent in (50, 80, 100) for notice in book.look(used(percent))] == ["warning", "warning", "critical"]
+    assert [notice.severity for percent in (50, 80, 100) for notice in book.look(used(percent))] == [
+        "warning",
+        "warning",
+        "critical",
+    ]
     hard = Remembering(rule(levels=("100",), severity={"100": "info"}))
     assert [notice.severity for notice in hard.look(used(100, is_hard=True))] == ["critical"]
 
