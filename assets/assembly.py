@@ -16,6 +16,7 @@ from assets.jobs import pipeline_jobs
 from assets.landing import landing_assets, staging_assets
 from assets.marts import mart_assets
 from assets.projections import projection_assets
+from assets.quotas import quota_assets
 from assets.recommendations import recommendation_assets
 from assets.reports import MAIL_EXECUTIVE, report_assets
 from assets.resources import WorkspaceResource
@@ -42,7 +43,8 @@ def build_definitions(config_file: Path) -> dg.Definitions:
     dimensions, facts, reports = dimension_assets(), fact_assets(settings), report_assets(settings)
     landing = [*landing_assets(settings), *staging_assets(settings), *dimensions]
     finance = [*tie_out_assets(settings), *allocation_assets(settings), *closing_assets(settings, failed_gates=failed_gates)]
-    marts = [*finance, *mart_assets(settings), *projection_assets(settings), *recommendation_assets(settings)]
+    insights = [*mart_assets(settings), *projection_assets(settings), *quota_assets(settings), *recommendation_assets(settings)]
+    marts = [*finance, *insights]
     daily = [key for key in _keys(facts) if key not in _monthly_keys(facts)]
     finance_keys = [key for key in _keys(finance) if key != CLOSED_KEY]
     closed_reports = [key for key in _keys(reports) if key.to_user_string() != MAIL_EXECUTIVE]

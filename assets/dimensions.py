@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.describe import commit_metadata, table_spec
+from assets.quota_scopes import refuse_unknown_scopes
 from assets.resources import WorkspaceResource
 from assets.retries import retried_if_it_helps
 from usage_etl.config.directory_files import DIRECTORY_FILES
@@ -23,6 +24,7 @@ def dimension_assets() -> list[dg.AssetsDefinition]:
         opened = workspace.open()
         with retried_if_it_helps(context):
             frames = opened.read_directories()
+            refuse_unknown_scopes(opened, frames)
         for table in directory_tables:
             commit = opened.lake.commit(table, WHOLE, frames[table.name])
             yield dg.MaterializeResult(asset_key=table.name, metadata=commit_metadata(commit))

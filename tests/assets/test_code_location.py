@@ -51,6 +51,8 @@ GROUPS = {
         "fact_charges_monthly",
         "fact_invoice_lines_monthly",
         "fact_restatements",
+        "fact_user_tokens_monthly",
+        "fact_team_tokens_daily",
     },
     "3_allocate": {
         "mart_reconciliation_daily",
@@ -68,6 +70,11 @@ GROUPS = {
         "mart_anomalies",
         "mart_recommendations",
         "mart_recommendation_verdicts",
+        "mart_quota_status",
+        "mart_accounts",
+        "mart_pools",
+        "mart_tokens_monthly",
+        "mart_users_daily",
         "mart_source_costs",
         "mart_data_quality",
     },
@@ -81,7 +88,14 @@ GROUPS = {
         "mail_changes",
     },
 }
-MONTHLY_FACTS = {"fact_usage_monthly", "fact_charges_monthly", "fact_invoice_lines_monthly", "fact_restatements"}
+MONTHLY_FACTS = {
+    "fact_usage_monthly",
+    "fact_charges_monthly",
+    "fact_invoice_lines_monthly",
+    "fact_restatements",
+    "fact_user_tokens_monthly",
+    "fact_team_tokens_daily",
+}
 CLOSING = {"mart_chargeback_closed"}
 JOBS = {
     "land": GROUPS["1_land"],
