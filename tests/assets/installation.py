@@ -41,6 +41,17 @@ TEAMS = (
     "team_id,team_name,department_id,department_name,cost_center_id,cost_center_name,owner_email,valid_from,valid_to\n"
     "team-1,Team One,dep-1,Department One,cc-1,Cost Center One,one@example.com,2026-01-01,\n"
 )
+QUOTAS = (
+    "scope_kind,scope_id,measure,period_kind,limit_quantity,currency,enforcement,valid_from,valid_to\n"
+    "organization,acme,total_tokens,calendar_month,20000,,soft,2026-01-01,\n"
+    "team,team-1,effective_cost,billing_month,0.02,USD,hard,2026-01-01,\n"
+    "user,user-1,inference_tokens,calendar_month,2000,,hard,2026-01-01,\n"
+    "user,user-2,requests_count,day,1,,soft,2026-01-01,2026-11-01\n"
+)
+PURCHASES = (
+    "purchase_id,pool_id,scope_kind,scope_id,token_kind,purchased_tokens,renewal,valid_from,valid_to\n"
+    "po-1,main,organization,acme,inference,12000,once,2026-10-31,2027-10-31\n"
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,8 @@ def write_small(folder: Path) -> Installation:
     for name in ("landing/gateway", "landing/openai", "directory"):
         (folder / name).mkdir(parents=True)
     (folder / "usage_etl.yaml").write_text(SETTINGS, encoding="utf-8")
-    (folder / "directory" / "teams.csv").write_text(TEAMS, encoding="utf-8")
+    for name, text in {"teams": TEAMS, "quotas": QUOTAS, "entitlements": PURCHASES}.items():
+        (folder / "directory" / f"{name}.csv").write_text(text, encoding="utf-8")
     installation = Installation(folder)
     for day in DAYS:
         installation.deliver(f"{day}.jsonl", (request(day, number) for number in range(REQUESTS_A_DAY)))

@@ -17,6 +17,7 @@ from usage_etl.demo.finance_files import Invoice
 from usage_etl.demo.models import BILLED_PROVIDERS
 from usage_etl.demo.openai_pages import PROMOTIONAL_CREDIT
 from usage_etl.demo.organization import ROTATED_ALIAS, RUNAWAY_ALIAS, RUNAWAY_TEAM, SHARED_ALIAS, Organization
+from usage_etl.demo.quota_files import QuotaStory
 from usage_etl.demo.scenario import Scenario
 from usage_etl.demo.truth import MonthAmounts, Truth, by_key, dollars
 from usage_etl.periods import Month
@@ -107,6 +108,7 @@ class DemoSummary:
     """Who pays which percent of it; the first is who usage shows."""
     budgets: tuple[Budget, ...]
     invoices: tuple[Invoice, ...]
+    quotas: QuotaStory
 
     @property
     def settings_path(self) -> Path:
@@ -125,6 +127,7 @@ def summarize(
     invoices: tuple[Invoice, ...],
     dirt: Counter[str],
     budgets: tuple[Budget, ...],
+    quotas: QuotaStory,
 ) -> DemoSummary:
     """The summary of one written demo."""
     shared = organization.key(SHARED_ALIAS, scenario.first_day)
@@ -149,6 +152,7 @@ def summarize(
         shared_key_owners=tuple((team, percent or 100) for team, percent in shared.owners),
         budgets=budgets,
         invoices=invoices,
+        quotas=quotas,
     )
 
 

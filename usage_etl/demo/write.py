@@ -16,6 +16,7 @@ from usage_etl.demo.litellm_files import LogFiles
 from usage_etl.demo.litellm_rows import RowWriter
 from usage_etl.demo.organization import build_organization
 from usage_etl.demo.owner_files import owner_files
+from usage_etl.demo.quota_files import quota_files
 from usage_etl.demo.rates import RateCard
 from usage_etl.demo.scenario import Scenario
 from usage_etl.demo.settings_file import FIRST_LINE, settings_text
@@ -46,8 +47,7 @@ def write_demo(
     scenario = Scenario.of(seed=seed, days=days, as_of=as_of, volume=volume)
     _clear(target)
     organization = build_organization(scenario)
-    card = RateCard(scenario)
-    by_day = all_requests(scenario, organization)
+    card, by_day = RateCard(scenario), all_requests(scenario, organization)
     truth, bill = Truth(), Bill(card)
     for day, requests in by_day.items():
         truth.add(requests, card=card, day=day)
@@ -62,22 +62,23 @@ def write_demo(
         output.write("litellm", f"landing/litellm/{file.name}", file.content)
         lines_count += file.lines_count
     _write_bills(output, scenario, bill)
-    directories = [*directory_files(organization, budgets).items(), *owner_files(by_day).items()]
+    limits, quotas = quota_files(scenario, organization, by_day)
+    directories = [*directory_files(organization, budgets).items(), *owner_files(by_day).items(), *limits.items()]
     output.write_texts("directory", "directory", directories)
     output.write_texts("finance", "finance", finance_files(scenario, invoices).items())
     output.write_texts("prices", "prices", [("contract.csv", contract_file(scenario))])
     output.write_texts("settings", ".", [(SETTINGS_NAME, settings_text(scenario))])
-    written = WrittenFiles(dict(output.files), output.bytes_count, lines_count)
     return summarize(
         target,
         scenario,
         organization,
-        written=written,
+        written=WrittenFiles(dict(output.files), output.bytes_count, lines_count),
         truth=truth,
         billing=billing,
         invoices=invoices,
         dirt=dirt,
         budgets=budgets,
+        quotas=quotas,
     )
 
 

@@ -82,6 +82,8 @@ def test_directories_have_no_fault(demo):
         "dim_api_key": 41,
         "dim_feature": 30,
         "dim_budget": 6,
+        "dim_quota": 159,
+        "dim_entitlement": 2,
         "dim_business_unit": 3,
         "dim_department": 3,
         "dim_cost_center": 7,
