@@ -16,7 +16,9 @@ from usage_etl.config.base import SecretRef
 from usage_etl.config.directory import read_directories
 from usage_etl.config.finance_files import read_finance_files
 from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
+from usage_etl.delivery.channels.registry import routes_of
 from usage_etl.delivery.ledger import SendLedger
+from usage_etl.delivery.outbox import Outbox
 from usage_etl.events import Directories
 from usage_etl.keys import fingerprint, sha256_hex
 from usage_etl.lake import WHOLE, DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
@@ -83,6 +85,11 @@ class Workspace:
     def ledger(self) -> SendLedger:
         """Which content was sent to whom."""
         return SendLedger(self.engine)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Alerts on their way to the configured channels."""
+        return Outbox(self.engine, now, routes=routes_of(self.settings.channels))
 
     @cached_property
     def period_book(self) -> PeriodBook:

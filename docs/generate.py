@@ -21,6 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from usage_etl.cli.main import app
 from usage_etl.config.base import SecretRef
+from usage_etl.config.channels import CHANNEL_KINDS
 from usage_etl.config.directory_files import DIRECTORY_FILES
 from usage_etl.config.finance_files import FINANCE_FILES
 from usage_etl.config.settings import Settings
@@ -52,6 +53,9 @@ file, the key and what is allowed; all faults are reported at once, with exit co
 
 Relative paths are relative to the file's own folder. A secret is never written into the file: `{env: NAME}` names the
 environment variable that holds it. AWS credentials come from the usual AWS environment, profile or role."""
+
+CHANNELS_INTRODUCTION = """\
+`channels` is a list; `kind` decides which keys an entry has. [Set-up step by step](../channels.md)."""
 
 COMMAND_LINE_INTRODUCTION = """\
 The command `usage-etl`. Exit codes: 0 done; 1 something failed, and the message says what; 2 settings, directories or prices
@@ -228,6 +232,10 @@ def settings_page() -> str:
         model = _model_of(field.annotation)
         if model is not None and name != "sources":
             lines += ["", f"## {name}", "", _docstring(model), "", *_settings_table(model, f"{name}.")]
+    lines += ["", "# Channels", "", CHANNELS_INTRODUCTION]
+    for channel in CHANNEL_KINDS:
+        kind = get_args(channel.model_fields["kind"].annotation)[0]
+        lines += ["", f"## channels: {kind}", "", _docstring(channel), "", *_settings_table(channel, "")]
     lines += ["", "# Sources", "", "`sources` is a list; `kind` decides which keys an entry has."]
     for model in SOURCE_KINDS:
         kind = get_args(model.model_fields["kind"].annotation)[0]

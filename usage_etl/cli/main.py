@@ -17,6 +17,7 @@ from usage_etl.cli.eval import app as eval_app
 from usage_etl.cli.explain import explain
 from usage_etl.cli.init import write_starter
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
+from usage_etl.cli.outbox import app as outbox_app
 from usage_etl.cli.periods import register as register_periods
 from usage_etl.cli.prices import app as prices_app
 from usage_etl.cli.recommendations import recommendations
@@ -38,6 +39,7 @@ console = Console(highlight=False)
 app.add_typer(prices_app, name="prices")
 app.add_typer(sources_app, name="sources")
 app.add_typer(eval_app, name="eval")
+app.add_typer(outbox_app, name="outbox")
 
 
 @app.command()

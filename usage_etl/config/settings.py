@@ -22,6 +22,7 @@ from pydantic import (
 
 from usage_etl.config.alerts import AlertSettings
 from usage_etl.config.base import CurrencyCode, Location, SecretRef, SettingsPart, Slug, ZoneName
+from usage_etl.config.channels import ChannelList
 from usage_etl.config.finance import AllocationSettings, CloseSettings, JournalSettings, ReconciliationSettings
 from usage_etl.config.quotas import QuotaSettings
 from usage_etl.config.recommendations import RecommendationSettings
@@ -257,6 +258,8 @@ class Settings(SettingsPart):
     """How mail leaves."""
     reports: ReportSettings = ReportSettings()
     """What goes out."""
+    channels: ChannelList = ()
+    """Where alerts go."""
     schedules: ScheduleSettings = ScheduleSettings()
     """When it goes out."""
     keep_usage_events: bool = True

@@ -31,12 +31,15 @@ _HEADER_NAMES = (
     "Subject",
     "Date",
     "Message-ID",
+    "In-Reply-To",
+    "References",
     "List-Id",
     "Auto-Submitted",
     "X-Auto-Response-Suppress",
     "MIME-Version",
     "Content-Type",
 )
+_THREAD_HEADER_NAMES = ("In-Reply-To", "References")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Draft:
     attach_limit_bytes: int = 5 * _MEGABYTE
     link: str = ""
     """Where the files can be read: a stable https address, or the place in the out location, as text."""
+    thread_key: str = ""
+    """Hex identity of the conversation that the message belongs to; empty is a message of its own."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,7 @@ def compose(draft: Draft, recipients: Sequence[Mailbox], *, is_update: bool) -> 
             text_header("Subject", subject),
             plain_header("Date", format_datetime(draft.as_of.astimezone(dt.UTC))),
             plain_header("Message-ID", f"<{key[:40]}@{draft.sender.domain}>"),
+            *_thread_headers(draft),
             plain_header("List-Id", f"<{draft.report}.usage-etl.{draft.sender.domain}>"),
             plain_header("Auto-Submitted", "auto-generated"),
             plain_header("X-Auto-Response-Suppress", "All"),
@@ -124,8 +130,16 @@ def compose(draft: Draft, recipients: Sequence[Mailbox], *, is_update: bool) -> 
             _body(key, text, html, attached),
         ]
     )
-    _check_reads_back(content, draft.sender, recipients, subject, (text, html, attached))
+    _check_reads_back(content, draft, recipients, subject, (text, html, attached))
     return OutgoingMessage(key, draft.report, draft.period, draft.sender.address, addresses, content)
+
+
+def _thread_headers(draft: Draft) -> list[bytes]:
+    """Every message of a thread answers the same root, which nobody sends: mail programs then show them together."""
+    if not draft.thread_key:
+        return []
+    root = f"<thread-{draft.thread_key[:40]}@{draft.sender.domain}>"
+    return [plain_header("In-Reply-To", root), plain_header("References", root)]
 
 
 def _within_limit(draft: Draft) -> tuple[list[Attachment], str]:
@@ -176,15 +190,16 @@ def _body(key: str, text: str, html: str, attachments: Sequence[Attachment]) -> 
 
 def _check_reads_back(
     content: bytes,
-    sender: Mailbox,
+    draft: Draft,
     recipients: Sequence[Mailbox],
     subject: str,
     bodies: tuple[str, str, Sequence[Attachment]],
 ) -> None:
     text, html, attachments = bodies
+    sender, names = draft.sender, [name for name in _HEADER_NAMES if draft.thread_key or name not in _THREAD_HEADER_NAMES]
     parsed = BytesParser(policy=policy.default).parsebytes(content)
     assert isinstance(parsed, EmailMessage)
-    if tuple(parsed.keys()) != _HEADER_NAMES:
+    if parsed.keys() != names:
         raise DeliveryError(f"the message {subject!r} reads back with the headers {', '.join(parsed.keys())}; it was not sent")
     checks = {
         "line ends": _BARE_LINE_END.search(content) is None and content.isascii(),

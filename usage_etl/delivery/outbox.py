@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from usage_etl.delivery.channel_states import ChannelStates
 from usage_etl.delivery.notice_json import notice_from_json, notice_to_json
 from usage_etl.delivery.retries import GIVE_UP_AFTER, next_attempt_at
 from usage_etl.errors import ConflictingNoticeError, DeliveryError
@@ -23,7 +24,7 @@ from usage_etl.keys import sha256_hex
 from usage_etl.schemas.notices import Notice
 from usage_etl.schemas.outbox_state import channel_states, outbox
 
-LEASE = dt.timedelta(minutes=5)
+LEASE = dt.timedelta(minutes=10)
 """How long a claim holds: longer than any one attempt, with all its timeouts, can take."""
 
 _OPEN = ("pending", "claimed", "ambiguous")
@@ -83,6 +84,11 @@ class Outbox:
         self._routes = dict(routes or {})
         self._lease = lease
         self._chance = chance or random.Random()  # noqa: S311 - it spreads load and hides nothing
+
+    @property
+    def states(self) -> ChannelStates:
+        """Pace and standing of the channels, in the same database."""
+        return ChannelStates(self._engine)
 
     def put(self, connection: sa.Connection, notices: Sequence[Notice]) -> int:
         """Queue ``notices`` inside the caller's transaction; the number of rows that are new.

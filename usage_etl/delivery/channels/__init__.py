@@ -1,0 +1,1 @@
+"""What alerts are sent through: one module for each kind of channel, all told by the same interface."""
