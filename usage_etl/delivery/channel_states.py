@@ -73,11 +73,12 @@ class ChannelStates:
             ]
 
     def _next_slot(self, channel: str) -> dt.datetime | None:
-        self._ensure(channel)
+        query = sa.select(channel_states.c.next_slot_at).where(channel_states.c.channel == channel)
         with self._engine.connect() as connection:
-            query = sa.select(channel_states.c.next_slot_at).where(channel_states.c.channel == channel)
-            stored = connection.execute(query).scalar_one()
-        return None if stored is None else _utc(stored)
+            found = connection.execute(query).one_or_none()
+        if found is None:
+            self._ensure(channel)
+        return None if found is None or found[0] is None else _utc(found[0])
 
     def _move_slot(self, channel: str, stored: dt.datetime | None, to: dt.datetime) -> bool:
         unchanged = channel_states.c.next_slot_at.is_(None) if stored is None else channel_states.c.next_slot_at == stored
