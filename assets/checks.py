@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, localcontext
 
 import dagster as dg
@@ -12,7 +12,9 @@ from assets.derive import day_keys
 from assets.ranges import checked_partitions
 from assets.resources import WorkspaceResource
 from assets.staged import StagedObjects
+from assets.summary import summary_windows, window_facts
 from usage_etl.money import exact_sum
+from usage_etl.periods import Month
 from usage_etl.schemas import (
     BILLING_CHARGES,
     FACT_CHARGES_DAILY,
@@ -26,7 +28,7 @@ from usage_etl.schemas import (
     USAGE_EVENTS,
     Table,
 )
-from usage_etl.schemas.marts import SUMMARY_DIMENSIONS
+from usage_etl.schemas.summary import OVERLAPPING_DIMENSIONS, SUMMARY_DIMENSIONS, of_window
 
 _USAGE_MEASURES = ("requests_count", "errors_count", "input_uncached_tokens", "cache_read_tokens", "cache_write_5m_tokens",
                    "cache_write_1h_tokens", "output_tokens", "effective_cost")  # fmt: skip
@@ -98,22 +100,36 @@ def _sums_check(
 def _rollup_check() -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=MART_SUMMARY.name, name="every_dimension_adds_up", blocking=True)
     def every_dimension_adds_up(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
-        """Each dimension's members add up to the month's facts, exactly; none is left out."""
+        """In every window each dimension's members add up to the window's facts, exactly; tags, which overlap, to no less."""
         opened = workspace.open()
         lake, in_currency = opened.lake, pl.col("currency").cast(pl.String) == opened.settings.organization.currency
         unequal: dict[str, str] = {}
         for key in checked_partitions(context, lake, MART_SUMMARY):
-            summary, month = lake.scan(MART_SUMMARY, [key]), lake.scan(FACT_USAGE_MONTHLY, [key])
-            facts = exact_sums(month, ("requests_count", "output_tokens"))
-            facts |= exact_sums(month.filter(in_currency), ("effective_cost",))
-            for dimension in SUMMARY_DIMENSIONS:
-                sums = exact_sums(summary.filter(pl.col("dimension").cast(pl.String) == dimension), tuple(facts))
-                unequal |= {
-                    f"{key} {dimension} {name}": f"{sums[name]} != {facts[name]}" for name in facts if sums[name] != facts[name]
-                }
+            summary = lake.scan(MART_SUMMARY, [key]).collect()
+            for window in summary_windows(opened, Month.parse(key)):
+                rows = of_window(summary, window.name)
+                facts = window_facts(opened, window)
+                wanted = exact_sums(facts, ("requests_count", "output_tokens"))
+                wanted |= exact_sums(facts.filter(in_currency), ("effective_cost",))
+                place = key if window.name == "month" else f"{key} {window.name}"
+                unequal |= {f"{place} {name}": text for name, text in _unequal_sums(rows, wanted, window.name)}
         return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal})
 
     return every_dimension_adds_up
+
+
+def _unequal_sums(rows: pl.DataFrame, wanted: Mapping[str, int | Decimal], window: str) -> Iterator[tuple[str, str]]:
+    """Dimension and measure whose members do not add up to ``wanted``, with both sums."""
+    by_dimension = {str(name): part for (name,), part in rows.group_by(pl.col("dimension").cast(pl.String))}
+    for dimension in SUMMARY_DIMENSIONS:
+        if dimension == "day" and window != "month":
+            continue
+        part = by_dimension.get(dimension, rows.clear())
+        sums = exact_sums(part.lazy(), tuple(wanted))
+        for name, whole in wanted.items():
+            is_equal = sums[name] >= whole if dimension in OVERLAPPING_DIMENSIONS else sums[name] == whole
+            if not is_equal:
+                yield f"{dimension} {name}", f"{sums[name]} != {whole}"
 
 
 def _rows_check(*, has_events: bool) -> dg.AssetChecksDefinition:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from assets.marts import through_date
+from assets.monthly import through_date
 from assets.publishing import (
     CHANGES,
     CHARGEBACK,

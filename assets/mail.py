@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from assets.editions import REPORT_MODEL
 from assets.finance_edition import corrected_months
-from assets.marts import through_date
+from assets.monthly import through_date
 from assets.papers import change_note_draft, statement_drafts
 from assets.publishing import CHARGEBACK, EXECUTIVE, month_status, templates_of
 from assets.resources import Workspace

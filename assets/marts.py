@@ -7,22 +7,20 @@ import dagster as dg
 import polars as pl
 
 from assets.derive import commit_derived, day_keys
-from assets.monthly import MonthBuilder, monthly_asset
+from assets.monthly import MonthBuilder, monthly_asset, through_date
 from assets.resources import Workspace
+from assets.summary import SUMMARY_READS, build_summary
 from usage_etl.anomalies import spikes
 from usage_etl.config import Settings
 from usage_etl.facts.quality import data_quality_month
-from usage_etl.facts.summary import spend_daily, summarise_month
+from usage_etl.facts.spend import spend_daily
 from usage_etl.lake import WHOLE, Commit
 from usage_etl.periods import Month, days_between
 from usage_etl.pricing import explain_source_costs, source_cost_summary, summed_source_costs
 from usage_etl.schemas import (
     BILLING_CHARGES,
-    DIM_API_KEY,
-    DIM_FEATURE,
     DIM_PRICE,
     DIM_TEAM,
-    DIM_USER,
     FACT_DELIVERIES_DAILY,
     FACT_USAGE_DAILY,
     MART_ANOMALIES,
@@ -41,7 +39,7 @@ HISTORY_DAYS = 120
 def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Definitions of every mart, in the order of the data's way."""
     builders: list[tuple[Table, tuple[Table, ...], MonthBuilder]] = [
-        (MART_SUMMARY, (FACT_USAGE_DAILY, DIM_USER, DIM_TEAM, DIM_API_KEY, DIM_FEATURE), _summary),
+        (MART_SUMMARY, SUMMARY_READS, build_summary),
         (MART_SPEND_DAILY, (FACT_USAGE_DAILY,), _spend_daily),
         (MART_ANOMALIES, (FACT_USAGE_DAILY, DIM_TEAM), _anomalies),
         (MART_DATA_QUALITY, (FACT_DELIVERIES_DAILY, BILLING_CHARGES), _data_quality),
@@ -49,47 +47,6 @@ def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     if settings.keep_usage_events:
         builders.append((MART_SOURCE_COSTS, (USAGE_EVENTS, DIM_PRICE), _source_costs))
     return [monthly_asset(settings, [table], reads, builder) for table, reads, builder in builders]
-
-
-def through_date(workspace: Workspace, month: Month) -> dt.date:
-    """Last day of ``month`` that can have data: its last day, or the as-of day inside the running month."""
-    return min(month.last_day, workspace.as_of_date)
-
-
-def _summary(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
-    key, organization = month.first_day.isoformat(), workspace.settings.organization
-    through = through_date(workspace, month)
-    filled = workspace.lake.filled_partitions(FACT_USAGE_DAILY)
-    first_covered = dt.date.fromisoformat(filled[0]) if filled else None
-    reads = {
-        FACT_USAGE_DAILY: [*day_keys(month.previous.first_day.isoformat()), *day_keys(key)],
-        DIM_USER: [WHOLE],
-        DIM_TEAM: [WHOLE],
-        DIM_API_KEY: [WHOLE],
-        DIM_FEATURE: [WHOLE],
-    }
-
-    def build(
-        daily: pl.LazyFrame, users: pl.LazyFrame, teams: pl.LazyFrame, keys: pl.LazyFrame, features: pl.LazyFrame
-    ) -> pl.DataFrame:
-        is_current = pl.col("usage_date") >= month.first_day
-        return summarise_month(
-            daily.filter(is_current),
-            daily.filter(~is_current),
-            users=users.collect(),
-            teams=teams.collect(),
-            api_keys=keys.collect(),
-            features=features.collect(),
-            month=month,
-            through_date=through,
-            currency=organization.currency,
-            organization_id=organization.id,
-            organization_name=organization.name,
-            previous_first_covered_day=first_covered,
-        )
-
-    used = {"through_date": through, "organization": organization.model_dump_json(), "first_covered": first_covered}
-    return commit_derived(workspace, MART_SUMMARY, key, reads, build, settings=used)
 
 
 def _spend_daily(workspace: Workspace, month: Month) -> Mapping[str, Commit]:

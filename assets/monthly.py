@@ -1,5 +1,6 @@
 """Assets whose partitions are months: a range of months is one run that commits month by month."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import dagster as dg
@@ -15,6 +16,11 @@ from usage_etl.schemas import Table
 
 MonthBuilder = Callable[[Workspace, Month], Mapping[str, Commit]]
 """Builds and commits one month."""
+
+
+def through_date(workspace: Workspace, month: Month) -> dt.date:
+    """Last day of ``month`` that can have data: its last day, or the as-of day inside the running month."""
+    return min(month.last_day, workspace.as_of_date)
 
 
 def monthly_asset(

@@ -8,7 +8,7 @@ from functools import partial
 
 import polars as pl
 
-from assets.marts import through_date
+from assets.monthly import through_date
 from assets.paper_inputs import by_center, center_of, centers_of, disputes_of, is_known, lines_of, proof_of
 from assets.publishing import CHARGEBACK, templates_of
 from assets.resources import Workspace

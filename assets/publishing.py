@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from assets.marts import through_date
+from assets.monthly import through_date
 from assets.periods import edition_periods
 from assets.resources import Workspace
 from usage_etl import __version__

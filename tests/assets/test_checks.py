@@ -33,8 +33,8 @@ from usage_etl.schemas import (
     USAGE_EVENTS,
     Table,
 )
-from usage_etl.schemas.marts import SUMMARY_DIMENSIONS
 from usage_etl.schemas.state import deliveries
+from usage_etl.schemas.summary import SUMMARY_DIMENSIONS
 
 DAY, MONTH = "2026-11-12", DEMO_MONTH
 USAGE_MEASURES = {

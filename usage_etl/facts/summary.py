@@ -1,177 +1,271 @@
-"""The cube behind every report: a month's usage by each dimension, beside the same days of the month before."""
+"""The cube behind every report: usage in each window by each dimension, beside the period before.
+
+Days are cut into pieces wherever a window begins or ends; usage is summed once per piece and combination of members, and
+each window is then a set of pieces. What is distinct (users, sessions, models) is counted anew from the pieces of a window.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
-from usage_etl.periods import Month
-from usage_etl.schemas.dimensions import names_on
-from usage_etl.schemas.marts import MART_SPEND_DAILY, MART_SUMMARY, SUMMARY_DIMENSIONS
-from usage_etl.units import INPUT_TOKEN_CLASSES, NO_MEMBER, TOKEN_CLASSES, UNALLOCATED
+from usage_etl.facts.latency import merged_histogram, percentile_name, percentiles
+from usage_etl.facts.measures import READ_COLUMNS, derived, measured, merged, ratio_of, ratios
+from usage_etl.facts.members import (
+    CUBE_COLUMNS,
+    MODEL_KEY,
+    Organization,
+    member_names,
+    member_of,
+    with_business_unit,
+    with_names,
+)
+from usage_etl.facts.windows import DAY, Segments, Window, segments
+from usage_etl.periods import Month, day_start
+from usage_etl.schemas.summary import MART_SUMMARY, SUMMARY_DIMENSIONS
 
-UNPRICED = ("unpriced", "needs_request_grain")
-
-_COLUMNS = {
-    "department": "department_id",
-    "team": "team_id",
-    "cost_center": "cost_center_id",
-    "user": "user_id",
-    "api_key": "api_key_id",
-    "project": "project_id",
-    "product": "product_id",
-    "feature": "feature_id",
-    "provider": "provider",
-    "primitive": "primitive",
-    "status": "status",
-}
-_COMPARED = ("requests_count", "total_tokens", "active_users_count", "effective_cost")
+_KEYS = ("window", "member_id")
+_COMPARED = ("requests_count", "errors_count", "total_tokens", "active_users_count", "effective_cost")
+_PERCENTILES = (0.5, 0.95, 0.99)
 
 
-def summarise_month(
-    daily: pl.LazyFrame,
-    previous: pl.LazyFrame,
+@dataclass(frozen=True)
+class Usage:
+    """Stored usage: fact_usage_daily of every window and of the periods before, fact_usage_hourly of windows of hours."""
+
+    daily: pl.LazyFrame
+    hourly: pl.LazyFrame
+    first_covered: dt.date | None
+    """First day of the lake that has data; None in an empty lake."""
+    sessions: pl.LazyFrame | None = None
+    """fact_sessions_daily of the same days; None where request-level records are not kept."""
+
+
+def summarise(
+    usage: Usage,
     *,
-    users: pl.DataFrame,
-    teams: pl.DataFrame,
-    api_keys: pl.DataFrame,
-    features: pl.DataFrame,
+    windows: Sequence[Window],
+    directories: Mapping[str, pl.DataFrame],
+    organization: Organization,
     month: Month,
     through_date: dt.date,
-    currency: str,
-    organization_id: str,
-    organization_name: str,
-    previous_first_covered_day: dt.date | None,
+    dimensions: Sequence[str] = SUMMARY_DIMENSIONS,
 ) -> pl.DataFrame:
-    """One (month, dimension, member) per row (mart_summary), from fact_usage_daily of the month and of the month before.
+    """One (window, dimension, member) per row (mart_summary), from usage facts.
 
-    Rows cover the month's first day to ``through_date``. Each dimension's requests, tokens and cost add up to the
-    organization's; distinct users are counted anew in every row. Usage without a member is ``(none)``. A model's member
-    id is ``provider/model_id``, a day's its ISO date.
+    In every window each dimension's requests, tokens and cost add up to the organization's, but for ``tag``. Distinct
+    users are counted anew in every row. Usage without a member is ``(none)``. A model's member id is ``provider/model_id``, a
+    day's its ISO date. Members of one period only have zeros in the other; previous values are null with
+    ``previous_has_data`` false unless data begins on or before the first day of the period before.
 
-    The previous values cover the same days of the month before, and are null with ``previous_has_data`` false unless
-    data begins on or before its first day (``previous_first_covered_day``). Members of one month only have zeros in the
-    other; a day is compared with the day of the same number. Names are those valid on ``through_date`` in the directories
-    dim_user, dim_team, dim_api_key and dim_feature.
-
-    Cost in another currency than ``currency`` is never added: such usage counts as unpriced.
+    ``directories`` are frames by table name; names are those valid on ``through_date``. Cost in another currency than the
+    organization's is never added: such usage counts as unpriced.
     """
-    last_day = min(through_date, month.last_day)
-    window = pl.col("usage_date").is_between(month.first_day, last_day)
-    before = month.previous
-    before_last_day = before.first_day + dt.timedelta(days=min(last_day.day, before.days_count) - 1)
-    before_window = pl.col("usage_date").is_between(before.first_day, before_last_day)
-    has_previous = previous_first_covered_day is not None and previous_first_covered_day <= before.first_day
-    current = _cube(daily.filter(window), currency, organization_id, month)
-    compared = _cube(previous.filter(before_window if has_previous else pl.lit(value=False)), currency, organization_id, month)
-    joined = _joined(current, compared, has_previous=has_previous)
-    sources = {"user": users, "api_key": api_keys}
-    sources |= dict.fromkeys(("team", "department", "cost_center"), teams) | dict.fromkeys(("feature", "product"), features)
-    names = _member_names(sources, last_day) | {"organization": {organization_id: organization_name}}
-    labelled = _with_names(joined, names).with_columns(
-        month=pl.lit(month.first_day), through_date=pl.lit(last_day), currency=pl.lit(currency)
+    pieces = segments([window if _is_compared(window, usage.first_covered) else window.alone() for window in windows])
+    reduced = _reduced(usage, pieces, directories, organization.currency)
+    parts = [_of_dimension(dimension, reduced, pieces, organization) for dimension in dimensions if dimension != "day"]
+    if "day" in dimensions and any(window.name == "month" for window in windows):
+        parts.append(_of_days(usage, pieces, directories, organization, month))
+    cube = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
+    return _finished(cube, usage, windows, names=member_names(directories, organization, through_date),
+                     organization=organization, month=month, through_date=through_date)  # fmt: skip
+
+
+def _reduced(usage: Usage, pieces: Segments, directories: Mapping[str, pl.DataFrame], currency: str) -> pl.DataFrame:
+    """Usage summed by piece of time and combination of members: what every dimension is made from."""
+    keys = ["segment", *CUBE_COLUMNS]
+    rows = _placed(usage, pieces, directories, currency)
+    return (
+        rows.group_by(keys)
+        .agg(merged(with_latency=True))
+        .with_columns(merged_histogram(pl.col("latency_buckets")))
+        .collect(engine="streaming")
     )
-    summary = MART_SUMMARY.conform(labelled.lazy()).collect().sort(*MART_SUMMARY.sort_by)
-    return MART_SUMMARY.validate(summary)
 
 
-def spend_daily(daily: pl.LazyFrame, *, month: Month, currency: str) -> pl.DataFrame:
-    """One (UTC day, provider, team) per row (mart_spend_daily): what the charts draw, from fact_usage_daily.
+def _placed(usage: Usage, pieces: Segments, directories: Mapping[str, pl.DataFrame], currency: str) -> pl.LazyFrame:
+    """Rows of usage that lie in any window, with their piece of time and what is summed."""
+    columns = ["usage_date", *(name for name in CUBE_COLUMNS if name != "business_unit_id"), *READ_COLUMNS]
+    daily = usage.daily.select(columns).join(pieces.days.lazy(), on="usage_date")
+    hourly = usage.hourly.select("hour_start_at", *columns).join(pieces.hours.lazy(), on="hour_start_at").drop("hour_start_at")
+    hour_days = pieces.hours.select(pl.col("hour_start_at").dt.date().alias("usage_date"))
+    days = pl.concat([pieces.days.select("usage_date"), hour_days]).unique()
+    departments = directories.get("dim_department")
+    rows = pl.concat([daily, hourly])
+    if departments is None or departments.is_empty():
+        placed = rows.with_columns(business_unit_id=pl.lit(None, pl.Categorical))
+    else:
+        placed = with_business_unit(rows, departments, days)
+    return measured(placed, currency)
 
-    Cost in another currency than ``currency`` is left out, as where no price is known.
+
+def _of_dimension(dimension: str, reduced: pl.DataFrame, pieces: Segments, organization: Organization) -> pl.DataFrame:
+    rows = reduced.lazy().with_columns(member_id=member_of(dimension, organization))
+    if dimension == "tag":
+        rows = rows.explode("member_id")
+    return _rolled_up(dimension, rows, pieces)
+
+
+def _of_days(
+    usage: Usage, pieces: Segments, directories: Mapping[str, pl.DataFrame], organization: Organization, month: Month
+) -> pl.DataFrame:
+    """Days of the month; those of the month before stand under the day of ``month`` with their number."""
+    monthly = pieces.windows.filter(pl.col("window") == "month")
+    only = Segments(pieces.days.join(monthly.select("segment"), on="segment", how="semi"), pieces.hours.clear(), monthly)
+    rows = _placed(usage, only, directories, organization.currency)
+    member = pl.format("{}-{}", pl.lit(str(month)), pl.col("usage_date").dt.strftime("%d"))
+    return _rolled_up("day", rows.with_columns(member_id=member), only, with_gone=False)
+
+
+def _rolled_up(dimension: str, rows: pl.LazyFrame, pieces: Segments, *, with_gone: bool = True) -> pl.DataFrame:
+    """One row per window and member, with the period before beside it, from rows with ``segment`` and ``member_id``.
+
+    Members of the period before alone have rows of zeros, unless ``with_gone`` is off.
     """
-    grouped = (
-        daily.filter(pl.col("usage_date").is_between(month.first_day, month.last_day))
-        .group_by("usage_date", pl.col("provider", "team_id").cast(pl.String))
-        .agg(
-            pl.col("requests_count", "errors_count").sum(),
-            pl.sum_horizontal(pl.col(*TOKEN_CLASSES).sum()).alias("total_tokens"),
-            _known_sum(currency).alias("effective_cost"),
-        )
-        .with_columns(month=pl.lit(month.first_day), currency=pl.lit(currency))
+    windows = pieces.windows.lazy()
+    current = windows.filter(~pl.col("is_previous")).drop("is_previous")
+    every = ["is_previous", *_KEYS]
+    sums = rows.group_by("segment", "member_id").agg(merged()).join(windows, on="segment").group_by(every).agg(merged())
+    active = rows.filter(pl.col("requests_count") > 0)
+    people = active.filter(pl.col("user_id").is_not_null())
+    users = (
+        people.group_by("segment", "member_id", "user_id").agg(user_requests_count=pl.col("requests_count").sum())
+        .join(windows, on="segment").group_by(every)
+        .agg(pl.col("user_id").n_unique().cast(pl.Int64).alias("active_users_count"), pl.col("user_requests_count").sum())
+    )  # fmt: skip
+    work = _distinct(active, current, "investigation_id", "investigations_count")
+    latency = percentiles(
+        rows.select("segment", "member_id", "latency_buckets").explode("latency_buckets").unnest("latency_buckets")
+        .drop_nulls("bucket_number").group_by("segment", "member_id", "bucket_number").agg(pl.col("requests_count").sum())
+        .join(current, on="segment"),
+        _KEYS, ratios=_PERCENTILES,
+    )  # fmt: skip
+    features, models, providers = (_tops(active, current, name) for name in ("feature_id", "model", "provider"))
+    frames = pl.collect_all([sums, users, work, latency, features, models, providers], engine="streaming")
+    summed, counted, *details = frames
+    whole = summed.join(counted, on=every, how="left").with_columns(
+        *derived(), pl.col("active_users_count", "user_requests_count").fill_null(0)
     )
-    spend = MART_SPEND_DAILY.conform(grouped).collect().sort(*MART_SPEND_DAILY.sort_by)
-    return MART_SPEND_DAILY.validate(spend)
+    found = _beside_previous(whole, with_gone=with_gone)
+    for detail in details:
+        found = found.join(detail, on=_KEYS, how="left")
+    return found.with_columns(dimension=pl.lit(dimension))
 
 
-def _cost_in(currency: str) -> pl.Expr:
-    return pl.when(pl.col("currency").cast(pl.String) == currency).then(pl.col("effective_cost"))
+def _distinct(rows: pl.LazyFrame, windows: pl.LazyFrame, column: str, alias: str) -> pl.LazyFrame:
+    """Distinct values of ``column`` per window and member."""
+    seen = rows.select("segment", "member_id", column).drop_nulls(column).unique()
+    return seen.join(windows, on="segment").group_by(_KEYS).agg(pl.col(column).n_unique().cast(pl.Int64).alias(alias))
 
 
-def _known_sum(currency: str) -> pl.Expr:
-    """Priced usage of a group; null where some of it has no price and none has one, so that free calls do not make it $0."""
-    cost = _cost_in(currency)
-    is_priced = (pl.col("price_status").cast(pl.String) == "priced") & cost.is_not_null()
-    return pl.when(is_priced.any() | cost.is_not_null().all()).then(cost.sum())
+def _tops(rows: pl.LazyFrame, windows: pl.LazyFrame, by: str) -> pl.LazyFrame:
+    """Per window and member the leading features, models or providers; ties go to the first by id."""
+    name = MODEL_KEY if by == "model" else pl.col(by).cast(pl.String)
+    tokens = pl.col("inference_tokens") + pl.col("embedding_tokens")
+    used = (
+        rows.with_columns(used=name).drop_nulls("used").group_by("segment", "member_id", "used")
+        .agg(pl.col("requests_count").sum(), tokens=tokens.sum())
+        .join(windows, on="segment").group_by(*_KEYS, "used").agg(pl.col("requests_count", "tokens").sum())
+    )  # fmt: skip
+    by_requests = used.sort(["requests_count", "tokens", "used"], descending=[True, True, False])
+    biggest = pl.col("used").sort_by(["tokens", "requests_count", "used"], descending=[True, True, False]).first()
+    first = pl.col("used").first()
+    wanted = {
+        "feature_id": [biggest.alias("top_feature_id"), first.alias("most_used_feature_id")],
+        "model": [
+            biggest.alias("top_model_id"),
+            pl.col("used").implode().list.join(", ").alias("model_ids"),
+            pl.len().cast(pl.Int64).alias("models_count"),
+        ],
+        "provider": [first.alias("primary_provider"), pl.col("requests_count").first().alias("primary_requests_count")],
+    }[by]
+    return by_requests.group_by(_KEYS, maintain_order=True).agg(wanted)
 
 
-def _measures(currency: str) -> list[pl.Expr]:
-    tokens = pl.sum_horizontal(pl.col(*TOKEN_CLASSES))
-    is_foreign = (pl.col("currency").cast(pl.String) != currency).fill_null(value=False)
-    is_unpriced = pl.col("price_status").cast(pl.String).is_in(UNPRICED) | is_foreign
-    return [
-        pl.col("requests_count", "errors_count", "cache_hits_count").sum(),
-        pl.col("user_id").drop_nulls().n_unique().cast(pl.Int64).alias("active_users_count"),
-        pl.sum_horizontal(pl.col(*INPUT_TOKEN_CLASSES)).sum().alias("input_tokens"),
-        pl.col("cache_read_tokens", "output_tokens").sum(),
-        tokens.sum().alias("total_tokens"),
-        pl.col("requests_count").filter(is_unpriced).sum().alias("unpriced_requests_count"),
-        tokens.filter(is_unpriced).sum().alias("unpriced_tokens"),
-        pl.col("latency_ms_sum", "latency_count").sum(),
-        _known_sum(currency).alias("effective_cost"),
+def _beside_previous(both: pl.DataFrame, *, with_gone: bool) -> pl.DataFrame:
+    """Current and compared rows side by side. A member that is absent from a period used nothing in it, which cost nothing."""
+    current = both.filter(~pl.col("is_previous")).drop("is_previous")
+    compared = both.filter("is_previous").select(*_KEYS, pl.col(*_COMPARED).name.prefix("previous_"))
+    joined = current.join(compared, on=_KEYS, how="full" if with_gone else "left", coalesce=True)
+    measures = [
+        name
+        for name in current.columns
+        if name not in {*_KEYS, "first_active_date", "last_active_date", "quantity", "quantity_unit"}
     ]
-
-
-def _cube(daily: pl.LazyFrame, currency: str, organization_id: str, month: Month) -> pl.DataFrame:
-    """One row per (dimension, member_id); the days of another month stand under the day of ``month`` with their number."""
-    members = {dimension: pl.col(column).cast(pl.String) for dimension, column in _COLUMNS.items()} | {
-        "organization": pl.lit(organization_id),
-        "model": pl.concat_str(pl.col("provider").cast(pl.String), pl.lit("/"), pl.col("model_id").cast(pl.String)),
-        "day": pl.format("{}-{}", pl.lit(str(month)), pl.col("usage_date").dt.strftime("%d")),
-    }
-    cubes = [
-        daily.with_columns(member_id=members[dimension].fill_null(NO_MEMBER))  # grouping no rows by a literal makes one row
-        .group_by("member_id")
-        .agg(_measures(currency))
-        .select(pl.lit(dimension).alias("dimension"), pl.all())
-        for dimension in SUMMARY_DIMENSIONS
-    ]
-    return pl.concat(pl.collect_all(cubes))
-
-
-def _joined(current: pl.DataFrame, compared: pl.DataFrame, *, has_previous: bool) -> pl.DataFrame:
-    """Both months side by side. A member that is absent from a month used nothing in it, which cost nothing."""
-    wanted = compared.select("dimension", "member_id", pl.col(*_COMPARED).name.prefix("previous_"))
-    days_without_data = (pl.col("dimension") == "day") & pl.col("requests_count").is_null()
-    measures = [name for name in current.columns if name not in {"dimension", "member_id"}]
-    both = current.join(wanted, on=["dimension", "member_id"], how="full", coalesce=True).filter(~days_without_data)
-    filled = _zero_where_absent(measures, marker="requests_count")
-    if has_previous:
-        filled += _zero_where_absent([f"previous_{name}" for name in _COMPARED], marker="previous_requests_count")
-    return both.with_columns(filled, previous_has_data=pl.lit(has_previous))
+    return joined.with_columns(
+        *_zero_where_absent(measures, marker="requests_count"),
+        *_zero_where_absent([f"previous_{name}" for name in _COMPARED], marker="previous_requests_count"),
+    )
 
 
 def _zero_where_absent(columns: list[str], *, marker: str) -> list[pl.Expr]:
     return [pl.when(pl.col(marker).is_null()).then(0).otherwise(pl.col(name)).alias(name) for name in columns]
 
 
-def _member_names(sources: Mapping[str, pl.DataFrame], day: dt.date) -> dict[str, Mapping[str, str]]:
-    unallocated = {UNALLOCATED: "Unallocated"}
-    return {
-        dimension: names_on(frame, id_column=f"{dimension}_id", name_column=f"{dimension}_name", day=day) | unallocated
-        for dimension, frame in sources.items()
-    }
+def _finished(
+    cube: pl.DataFrame,
+    usage: Usage,
+    windows: Sequence[Window],
+    *,
+    names: pl.DataFrame,
+    organization: Organization,
+    month: Month,
+    through_date: dt.date,
+) -> pl.DataFrame:
+    """The cube in the shape of mart_summary."""
+    if cube.is_empty():
+        return MART_SUMMARY.empty()
+    spans = _spans(windows, usage.first_covered)
+    has_previous = pl.col("previous_has_data")
+    previous = [f"previous_{name}" for name in _COMPARED]
+    first_seen = cube.filter(pl.col("window") == "all").select("dimension", "member_id", first_seen_date="first_active_date")
+    is_told = pl.col("buckets_count") == pl.col("latency_count")
+    whole = cube.filter(pl.col("dimension") == "organization").select("window", whole_cost=pl.col("effective_cost"))
+    found = (
+        cube.join(spans, on="window").join(first_seen, on=["dimension", "member_id"], how="left")
+        .join(whole, on="window", how="left")
+        .with_columns(
+            *(pl.when(has_previous).then(name).alias(name) for name in previous),
+            *(pl.when(is_told).then(name).alias(name) for name in map(percentile_name, _PERCENTILES)),
+            *ratios(),
+            pl.col("investigations_count", "models_count").fill_null(0),
+            ratio_of("primary_requests_count", "requests_count").alias("primary_provider_ratio"),
+            ratio_of("effective_cost", "whole_cost").alias("cost_share_ratio"),
+            month=pl.lit(month.first_day), through_date=pl.lit(through_date), currency=pl.lit(organization.currency),
+            sessions_count=pl.lit(None, pl.Int64),
+        )
+    )  # fmt: skip
+    summary = MART_SUMMARY.conform(with_names(found, names).lazy()).collect().sort(*MART_SUMMARY.sort_by)
+    return MART_SUMMARY.validate(summary)
 
 
-def _with_names(frame: pl.DataFrame, names: Mapping[str, Mapping[str, str]]) -> pl.DataFrame:
-    known = pl.DataFrame(
-        [(dimension, member, name) for dimension, members in names.items() for member, name in members.items()],
-        schema={"dimension": pl.String, "member_id": pl.String, "member_name": pl.String},
-        orient="row",
-    )
-    is_model = pl.col("dimension") == "model"
-    own_name = pl.when(is_model).then(pl.col("member_id").str.replace(r"^[^/]*/", "")).otherwise(pl.col("member_id"))
-    named = frame.join(known, on=["dimension", "member_id"], how="left", validate="m:1")
-    return named.with_columns(pl.col("member_name").fill_null(own_name))
+def _is_compared(window: Window, first_covered: dt.date | None) -> bool:
+    """Whether data covers the period before from its first day on."""
+    return window.previous_start is not None and first_covered is not None and day_start(first_covered) <= window.previous_start
+
+
+def _spans(windows: Sequence[Window], first_covered: dt.date | None) -> pl.DataFrame:
+    """One row per window: its instants, where data begins in it, and the period before with whether data covers it."""
+    rows = [
+        (
+            window.name,
+            window.start.date(),
+            window.start,
+            window.end,
+            max(window.start.date(), first_covered or window.start.date()),
+            _is_compared(window, first_covered),
+            window.previous_start.date() if window.previous_start else None,
+            (window.previous_end - DAY / 24).date() if window.previous_end else None,
+        )
+        for window in windows
+    ]
+    schema: dict[str, Any] = {
+        "window": pl.String, "window_start": pl.Date, "window_start_at": pl.Datetime("us", "UTC"),
+        "window_end_at": pl.Datetime("us", "UTC"), "first_covered_date": pl.Date, "previous_has_data": pl.Boolean,
+        "previous_start_date": pl.Date, "previous_end_date": pl.Date,
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=schema, orient="row")

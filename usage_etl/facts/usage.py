@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from usage_etl.facts.latency import bucket_numbers, histogram, joined_lists, merged_histogram
 from usage_etl.schemas.usage import USAGE_DIMENSIONS
 from usage_etl.units import MODAL_TOKENS
 
@@ -70,26 +71,31 @@ def group_for_rating(requests: pl.LazyFrame) -> pl.LazyFrame:
         pl.col("requests_count").filter(pl.col("is_usage_missing")).sum().alias("usage_missing_count"),
         pl.col("latency_ms").sum().alias("latency_ms_sum"),
         pl.col("latency_ms").count().cast(pl.Int64).alias("latency_count"),
+        bucket_numbers(pl.col("latency_ms")).drop_nulls().implode().alias("latency_buckets"),
     )
 
 
 def usage_hourly(rated: pl.LazyFrame) -> pl.LazyFrame:
     """One row per UTC hour and USAGE_DIMENSIONS, from rated and owned groups (several logged names can be one model)."""
-    return _summed(rated.with_columns(usage_date=pl.col("hour_start_at").dt.date()), "usage_date", "hour_start_at")
+    summed = _summed(rated.with_columns(usage_date=pl.col("hour_start_at").dt.date()), "usage_date", "hour_start_at")
+    return summed.with_columns(histogram(pl.col("latency_buckets")))
 
 
 def usage_daily(hourly: pl.LazyFrame) -> pl.LazyFrame:
     """One row per UTC day and USAGE_DIMENSIONS, from hourly rows."""
-    return _summed(hourly, "usage_date")
+    return _summed(hourly, "usage_date").with_columns(merged_histogram(pl.col("latency_buckets")))
 
 
 def usage_monthly(daily: pl.LazyFrame) -> pl.LazyFrame:
     """One row per calendar month in UTC and USAGE_DIMENSIONS, from daily rows."""
-    return _summed(daily.with_columns(month=pl.col("usage_date").dt.truncate("1mo")), "month")
+    summed = _summed(daily.with_columns(month=pl.col("usage_date").dt.truncate("1mo")), "month")
+    return summed.with_columns(merged_histogram(pl.col("latency_buckets")))
 
 
 def _summed(frame: pl.LazyFrame, *period: str) -> pl.LazyFrame:
-    return frame.group_by(*period, *USAGE_DIMENSIONS).agg(pl.col(COUNTS).sum(), *map(_sum_of_known, QUANTITIES))
+    return frame.group_by(*period, *USAGE_DIMENSIONS).agg(
+        pl.col(COUNTS).sum(), *map(_sum_of_known, QUANTITIES), joined_lists("latency_buckets")
+    )
 
 
 def _sum_of_known(name: str) -> pl.Expr:

@@ -101,7 +101,9 @@ def _ordered(table: Table, partition: str, frame: pl.DataFrame, totals: _Totals)
 
 
 def _total_order(table: Table) -> list[str]:
-    return [*table.sort_by, *(name for name in table.columns if name not in table.sort_by)]
+    """Every column but lists, which follow from the key of their row and are slow to compare."""
+    kinds = table.polars_schema
+    return [*table.sort_by, *(name for name in kinds if name not in table.sort_by and not kinds[name].is_nested())]
 
 
 def _merged(table: Table, runs: list[Path], totals: _Totals, folder: Path, *, rows_per_part: int) -> Path:

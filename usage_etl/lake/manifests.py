@@ -46,6 +46,8 @@ class Commit:
     bytes_count: int
     object_version: str
     """The store's own version mark of the object, by which a read knows it without hashing it."""
+    columns_fingerprint: str = ""
+    """Of the columns' names and types; empty in manifests from before it was kept. Other columns make a partition stale."""
 
 
 def manifest_bytes(commit: Commit, **more: object) -> bytes:
@@ -78,9 +80,10 @@ def read_manifest(key: str, data: bytes) -> tuple[Commit, dict[str, Any]]:
     Raises DamagedManifestError when it cannot be read or its seal is broken.
     """
     content = read_sealed(key, data)
-    names = {field.name for field in dataclasses.fields(Commit)}
+    wanted = {field.name for field in dataclasses.fields(Commit)} - {"changed"}
+    optional = {"columns_fingerprint"} - content.keys()
     try:
-        return Commit(changed=True, **{name: content[name] for name in names - {"changed"}}), content
+        return Commit(changed=True, **{name: content[name] for name in wanted - optional}), content
     except KeyError as error:
         raise DamagedManifestError(key, f"cannot be read ({error!r})") from error
 

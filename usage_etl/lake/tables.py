@@ -74,7 +74,7 @@ class TableStore:
         ):
             head = self._manifests.readable_head(table.name, partition)
             if head and head.sha256 == file.sha256:
-                commit = self._confirmed(head, file, dict(inputs))
+                commit = self._confirmed(table, head, file, dict(inputs))
             else:
                 commit = self._replaced(table, partition, head, file, dict(inputs))
             if head != dataclasses.replace(commit, changed=True):
@@ -90,14 +90,17 @@ class TableStore:
         return self._manifests.head(table.name, partition)
 
     def is_current(self, table: Table, partition: str, *, inputs: Mapping[str, str]) -> bool:
-        """Whether the newest version was made from these inputs by this code. Reads one manifest."""
+        """Whether the newest version was made from these inputs by this code, in these columns. Reads one manifest."""
         check_partition(table, partition)
         head = self._manifests.readable_head(table.name, partition)
-        return head is not None and head.code_version == __version__ and head.inputs == inputs
+        if head is None or head.columns_fingerprint != table.columns_fingerprint:
+            return False
+        return head.code_version == __version__ and head.inputs == inputs
 
     def scan(self, table: Table, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
         """Rows of the given partitions, or of all, in order of partition; partitions that do not exist hold no rows.
 
+        A column that an earlier version of the program did not write is null, one that it wrote besides is left out.
         Raises IntegrityError when an object is not the one its manifest describes: it is known by the version mark
         that the store gave it, and by its sha256 where the mark differs.
         """
@@ -173,9 +176,10 @@ class TableStore:
             committed_at=now.isoformat(),
             bytes_count=file.bytes_count,
             object_version=self._store.upload(key, file.content).version,
+            columns_fingerprint=table.columns_fingerprint,
         )
 
-    def _confirmed(self, head: Commit, file: TableFile, inputs: dict[str, str]) -> Commit:
+    def _confirmed(self, table: Table, head: Commit, file: TableFile, inputs: dict[str, str]) -> Commit:
         """The head with renewed inputs; its object is written again only where it is not the one that was committed."""
         stored = self._store.head(head.key)
         if stored is None or stored.version != head.object_version:
@@ -187,6 +191,7 @@ class TableStore:
             code_version=__version__,
             changed=False,
             object_version=stored.version,
+            columns_fingerprint=table.columns_fingerprint,
         )
 
     def _readable_key(self, table: Table, head: Commit, found: ObjectInfo | None) -> str:
@@ -216,6 +221,8 @@ class TableStore:
         return pl.scan_parquet(
             [self._store.address(key) for key in keys],
             schema=table.polars_schema,
+            missing_columns="insert",
+            extra_columns="ignore",
             glob=False,
             hive_partitioning=False,
             storage_options=self._store.storage_options,

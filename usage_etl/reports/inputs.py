@@ -18,6 +18,7 @@ from usage_etl.errors import ConservationError
 from usage_etl.money import MONEY, exact_sum
 from usage_etl.periods import Month
 from usage_etl.reports.formatting import display_name
+from usage_etl.schemas.summary import of_window
 from usage_etl.units import NO_MEMBER, UNALLOCATED, UNEXPLAINED
 
 OWNERLESS = frozenset({UNALLOCATED, UNEXPLAINED, NO_MEMBER})
@@ -133,7 +134,7 @@ class MonthFacts:
     @cached_property
     def members(self) -> dict[str, list[Member]]:
         """Dimension to its members, costliest first."""
-        frame = _of_month(self.inputs.summary, self.month)
+        frame = of_window(_of_month(self.inputs.summary, self.month))
         found: dict[str, list[Member]] = {}
         for row in frame.with_columns(pl.col(pl.Categorical).cast(pl.String)).iter_rows(named=True):
             found.setdefault(row["dimension"], []).append(_member(row))
@@ -209,7 +210,7 @@ def read_month(inputs: ExecutiveInputs, *, currency: str, as_of: dt.date) -> Mon
     foreign = sorted({code for code in _of_month(inputs.summary, month)["currency"] if code != currency})
     if foreign:
         raise ValueError(f"mart_summary is in {', '.join(foreign)}, the report in {currency}")
-    rows = _of_month(inputs.summary, month).filter(pl.col("dimension").cast(pl.String) == "organization")
+    rows = of_window(_of_month(inputs.summary, month)).filter(pl.col("dimension").cast(pl.String) == "organization")
     last_day = rows["through_date"].max() if rows.height else None
     through = min(as_of, last_day) if isinstance(last_day, dt.date) else as_of
     facts = MonthFacts(month, through, as_of, currency, inputs)

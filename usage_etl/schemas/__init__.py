@@ -24,7 +24,6 @@ from usage_etl.schemas.marts import (
     MART_DATA_QUALITY,
     MART_SOURCE_COSTS,
     MART_SPEND_DAILY,
-    MART_SUMMARY,
 )
 from usage_etl.schemas.ownership import (
     DIM_BUSINESS_UNIT,
@@ -46,6 +45,7 @@ from usage_etl.schemas.staged import (
     STAGED_USAGE,
     USAGE_EVENTS_QUARANTINE,
 )
+from usage_etl.schemas.summary import MART_SUMMARY
 from usage_etl.schemas.tie_out import MART_INVOICE_TIE_OUT, MART_RECONCILIATION_DAILY, MART_RECONCILIATION_MONTHLY
 from usage_etl.schemas.usage import (
     FACT_DELIVERIES_DAILY,

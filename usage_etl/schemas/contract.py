@@ -14,6 +14,7 @@ import dataframely as dy
 import polars as pl
 
 from usage_etl.errors import ContractError
+from usage_etl.keys import fingerprint
 from usage_etl.money import MAX_AMOUNT, MAX_TOKENS, MONEY_PRECISION, MONEY_SCALE
 
 
@@ -135,6 +136,11 @@ class Table:
     def polars_schema(self) -> pl.Schema:
         """Stored Polars types, in order."""
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
+
+    @cached_property
+    def columns_fingerprint(self) -> str:
+        """Hash of the columns' names and types in order: whether a stored partition has the columns of today."""
+        return fingerprint({"columns": [(name, str(kind)) for name, kind in self.polars_schema.items()]})
 
     @property
     def notes(self) -> str:

@@ -4,65 +4,7 @@ from __future__ import annotations
 
 import dataframely as dy
 
-from usage_etl.schemas.contract import Table, count, day, flag, label, money, one_of, ratio, text, tokens
-
-SUMMARY_DIMENSIONS = (
-    "organization",
-    "department",
-    "team",
-    "cost_center",
-    "user",
-    "api_key",
-    "project",
-    "product",
-    "feature",
-    "provider",
-    "model",
-    "primitive",
-    "status",
-    "day",
-)
-"""Dimensions of mart_summary; organization has one member, day one per UTC day."""
-
-
-class MartSummary(dy.Schema):
-    """One (month, dimension, member): usage and cost, with the same days of the month before beside them."""
-
-    month = day("first day of the month")
-    through_date = day("last day with data that the row covers")
-    dimension = label("what the member is of", nullable=False, check=one_of(*SUMMARY_DIMENSIONS))
-    member_id = text("member", nullable=False)
-    member_name = text("for people", nullable=False)
-    requests_count = count("requests")
-    errors_count = count("failed requests")
-    cache_hits_count = count("requests answered by the gateway's cache")
-    active_users_count = count("distinct users, recomputed here, never added up")
-    input_tokens = tokens("all input classes")
-    cache_read_tokens = tokens("of input_tokens, read from a provider cache")
-    output_tokens = tokens("output, reasoning included")
-    total_tokens = tokens("input_tokens plus output_tokens")
-    unpriced_requests_count = count("requests whose price is unknown")
-    unpriced_tokens = tokens("tokens whose price is unknown")
-    latency_ms_sum = count("sum of known durations", unit="ms")
-    latency_count = count("requests with a known duration")
-    effective_cost = money("priced usage; null when nothing in the row has a price", nullable=True)
-    currency = text("ISO 4217", nullable=False)
-    previous_has_data = flag("whether the same days of the previous month are covered by data")
-    previous_requests_count = count("requests, same days of the previous month", nullable=True)
-    previous_total_tokens = tokens("tokens, same days of the previous month", nullable=True)
-    previous_active_users_count = count("distinct users, same days of the previous month", nullable=True)
-    previous_effective_cost = money("priced usage, same days of the previous month", nullable=True)
-
-
-MART_SUMMARY = Table(
-    name="mart_summary",
-    schema=MartSummary,
-    grain="one month, dimension and member: usage and cost beside the same days of the month before",
-    partition="month",
-    sort_by=("dimension", "member_id"),
-    group="4_insights",
-    owner="team:finops",
-)
+from usage_etl.schemas.contract import Table, count, day, money, one_of, ratio, text, tokens
 
 
 class MartSpendDaily(dy.Schema):

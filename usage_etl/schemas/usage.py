@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataframely as dy
+import polars as pl
 
 from usage_etl.schemas.contract import Table, count, day, flag, instant, label, money, one_of, text, tokens
 from usage_etl.schemas.contract import quantity as exact
@@ -14,6 +15,20 @@ PRICE_STATUSES = ("priced", "unpriced", "free", "needs_request_grain")
 
 OWNER_BASES = ("user", "api_key", "project", "investigation", "team_id", "unallocated")
 """Which logged identifier the directories recognised first."""
+
+
+LATENCY_BUCKETS = pl.List(pl.Struct({"bucket_number": pl.UInt8, "requests_count": pl.Int64}))
+"""A latency histogram: buckets in order, each with how many requests lie in it; ``facts/latency.py`` says which durations."""
+
+
+def _latency_buckets() -> dy.List:
+    inner = dy.Struct({"bucket_number": dy.UInt8(nullable=True), "requests_count": dy.Int64(nullable=True)}, nullable=True)
+    return dy.List(
+        inner,
+        nullable=True,
+        description="histogram of known durations: log-spaced buckets in order, each with its requests; counts add up to "
+        "latency_count; null in partitions that an earlier version wrote",
+    )
 
 
 class _Measures(dy.Schema):
@@ -175,6 +190,7 @@ class _UsageMeasures(_Measures):
     usage_missing_count = count("successful requests that reported no tokens")
     latency_ms_sum = count("sum of known durations", unit="ms")
     latency_count = count("requests with a known duration")
+    latency_buckets = _latency_buckets()
     effective_cost = money("tokens times price; null when unpriced, never 0", nullable=True)
 
 

@@ -11,11 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usage_etl.facts.summary import spend_daily, summarise_month
+from usage_etl.facts.members import Organization
+from usage_etl.facts.spend import spend_daily
+from usage_etl.facts.summary import Usage, summarise
+from usage_etl.facts.windows import month_windows
 from usage_etl.periods import Month
-from usage_etl.schemas.dimensions import DIM_API_KEY, DIM_FEATURE, DIM_TEAM, DIM_USER
-from usage_etl.schemas.marts import MART_SPEND_DAILY, MART_SUMMARY, SUMMARY_DIMENSIONS
-from usage_etl.schemas.usage import FACT_USAGE_DAILY
+from usage_etl.schemas.dimensions import DIM_TEAM, DIM_USER
+from usage_etl.schemas.marts import MART_SPEND_DAILY
+from usage_etl.schemas.summary import MART_SUMMARY, SUMMARY_DIMENSIONS, of_window
+from usage_etl.schemas.usage import FACT_USAGE_DAILY, FACT_USAGE_HOURLY
 
 NOVEMBER = Month(2026, 11)
 ROW = {
@@ -49,21 +53,28 @@ def facts(*rows: dict[str, Any]) -> pl.LazyFrame:
     return FACT_USAGE_DAILY.validate(pl.DataFrame(columns, schema=dict(FACT_USAGE_DAILY.polars_schema))).lazy()
 
 
-def summary(daily: pl.LazyFrame, previous: pl.LazyFrame | None = None, **changes: Any) -> pl.DataFrame:
-    settings_ = {
-        "users": DIM_USER.empty(),
-        "teams": DIM_TEAM.empty(),
-        "api_keys": DIM_API_KEY.empty(),
-        "features": DIM_FEATURE.empty(),
-        "month": NOVEMBER,
-        "through_date": day(10),
-        "currency": "USD",
-        "organization_id": "northwind",
-        "organization_name": "Northwind AI",
-        "previous_first_covered_day": None,
-    }
-    frame = summarise_month(daily, facts() if previous is None else previous, **(settings_ | changes))
+def cube(daily: pl.LazyFrame, **changes: Any) -> pl.DataFrame:
+    """All windows of mart_summary of facts in any month; the facts of a day all lie in its first hour."""
+    asked = {"month": NOVEMBER, "through_date": day(10), "first_covered": None, "directories": {}, "sessions": None} | changes
+    covered = asked["first_covered"]
+    windows = month_windows(asked["month"], through_date=asked["through_date"], first_covered=covered or day(1, 8))
+    hour = pl.col("usage_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    hourly = daily.with_columns(hour_start_at=hour).select(*FACT_USAGE_HOURLY.columns)
+    frame = summarise(
+        Usage(daily, hourly, covered, asked["sessions"]),
+        windows=windows,
+        directories=asked["directories"],
+        organization=Organization("northwind", "Northwind AI", "USD"),
+        month=asked["month"],
+        through_date=asked["through_date"],
+    )
     return MART_SUMMARY.validate(frame)
+
+
+def summary(daily: pl.LazyFrame, previous: pl.LazyFrame | None = None, **changes: Any) -> pl.DataFrame:
+    """The month alone."""
+    both = daily if previous is None else pl.concat([daily, previous])
+    return of_window(cube(both, **changes))
 
 
 def member(frame: pl.DataFrame, dimension: str, member_id: str) -> dict[str, Any]:
@@ -132,7 +143,7 @@ def test_days_after_the_last_day_with_data_are_left_out() -> None:
 
 def test_the_month_before_is_cut_to_the_same_days() -> None:
     previous = facts(*({"usage_date": day(number, 10), "effective_cost": Decimal(2)} for number in (1, 10, 11, 31)))
-    frame = summary(facts({"effective_cost": Decimal(3)}), previous, previous_first_covered_day=day(20, 8))
+    frame = summary(facts({"effective_cost": Decimal(3)}), previous, first_covered=day(20, 8))
     row = member(frame, "organization", "northwind")
     assert (row["previous_requests_count"], row["previous_effective_cost"]) == (2, Decimal(4))
     assert row["previous_has_data"]
@@ -144,7 +155,7 @@ def test_a_full_march_is_compared_with_the_whole_of_february() -> None:
         facts({"usage_date": day(28, 2)}),
         month=Month(2026, 3),
         through_date=day(31, 3),
-        previous_first_covered_day=day(1, 2),
+        first_covered=day(1, 2),
     )
     assert member(frame, "organization", "northwind")["previous_requests_count"] == 1
 
@@ -152,15 +163,15 @@ def test_a_full_march_is_compared_with_the_whole_of_february() -> None:
 @pytest.mark.parametrize("covered_from", [None, day(2, 10), day(20, 10)])
 def test_a_month_before_with_missing_days_is_not_compared(covered_from: dt.date | None) -> None:
     previous = facts({"usage_date": day(5, 10), "effective_cost": Decimal(2)})
-    frame = summary(facts({}), previous, previous_first_covered_day=covered_from)
+    frame = summary(facts({}), previous, first_covered=covered_from)
     assert not frame["previous_has_data"].any()
-    assert frame.select(pl.col("^previous_.*(count|tokens|cost)$").null_count()).row(0) == (frame.height,) * 4
+    assert frame.select(pl.col("^previous_.*(count|tokens|cost)$").null_count()).row(0) == (frame.height,) * 5
 
 
 def test_members_of_one_month_only_have_zeros_in_the_other() -> None:
     previous = facts({"usage_date": day(2, 10), "team_id": "gone", "effective_cost": Decimal(2)})
     current = facts({"team_id": "new", "effective_cost": Decimal(3)})
-    frame = summary(current, previous, previous_first_covered_day=day(1, 10))
+    frame = summary(current, previous, first_covered=day(1, 10))
     gone, new = member(frame, "team", "gone"), member(frame, "team", "new")
     assert (gone["requests_count"], gone["effective_cost"], gone["previous_effective_cost"]) == (0, 0, 2)
     assert (new["previous_requests_count"], new["previous_effective_cost"]) == (0, 0)
@@ -168,13 +179,13 @@ def test_members_of_one_month_only_have_zeros_in_the_other() -> None:
 
 def test_unpriced_usage_of_the_month_before_is_not_zero() -> None:
     previous = facts({"usage_date": day(2, 10), "price_status": "unpriced", "currency": None, "effective_cost": None})
-    row = member(summary(facts({}), previous, previous_first_covered_day=day(1, 10)), "organization", "northwind")
+    row = member(summary(facts({}), previous, first_covered=day(1, 10)), "organization", "northwind")
     assert (row["previous_requests_count"], row["previous_effective_cost"]) == (1, None)
 
 
 def test_a_day_is_compared_with_the_day_of_the_same_number() -> None:
     previous = facts({"usage_date": day(3, 10), "requests_count": 7}, {"usage_date": day(4, 10)})
-    frame = summary(facts({"usage_date": day(3)}), previous, previous_first_covered_day=day(1, 10))
+    frame = summary(facts({"usage_date": day(3)}), previous, first_covered=day(1, 10))
     assert member(frame, "day", "2026-11-03")["previous_requests_count"] == 7
     assert frame.filter(pl.col("dimension") == "day").height == 1, "a day without data must not look like a day of zeros"
 
@@ -186,7 +197,10 @@ def test_members_carry_the_names_that_are_valid_on_the_last_day() -> None:
         | dated,
         schema_overrides=DIM_USER.polars_schema,
     )
-    frame = summary(facts({"user_id": "ada"}, {"user_id": "bob", "team_id": "unallocated"}), users=users)
+    frame = summary(
+        facts({"user_id": "ada"}, {"user_id": "bob", "team_id": "unallocated"}),
+        directories={"dim_user": users, "dim_team": DIM_TEAM.empty()},
+    )
     assert member(frame, "user", "ada")["member_name"] == "Ada L."
     assert member(frame, "user", "bob")["member_name"] == "bob"
     assert member(frame, "team", "unallocated")["member_name"] == "Unallocated"
@@ -238,7 +252,7 @@ USAGE = st.fixed_dictionaries(
 @given(current=st.lists(USAGE, max_size=10), before=st.lists(USAGE, max_size=5))
 def test_every_dimension_adds_up_to_the_organization(current: list[dict[str, Any]], before: list[dict[str, Any]]) -> None:
     earlier = [row | {"usage_date": day(row["usage_date"].day, 10)} for row in before]
-    frame = summary(facts(*current), facts(*earlier), previous_first_covered_day=day(1, 10))
+    frame = summary(facts(*current), facts(*earlier), first_covered=day(1, 10))
     totals = frame.group_by("dimension").agg(
         pl.col("requests_count", "total_tokens", "unpriced_requests_count", "effective_cost").sum()
     )

@@ -12,13 +12,14 @@ from typing import Any
 
 import polars as pl
 
-from usage_etl.periods import Month, days_between
+from usage_etl.periods import Month, day_start, days_between
 from usage_etl.reports.executive import build_executive
 from usage_etl.reports.inputs import ExecutiveInputs, ProofFacts
 from usage_etl.reports.model import ExecutiveReport
 from usage_etl.schemas import MART_ANOMALIES, MART_PROJECTION, marts
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.contract import Table
+from usage_etl.schemas.summary import MART_SUMMARY
 from usage_etl.schemas.tie_out import MART_RECONCILIATION_MONTHLY, RESIDUAL_CAUSES
 
 TEAMS = ("Sales", "Support", "Data platform", "Platform engineering", "Research", "Mobile", "Security", "Marketing", "Finance",
@@ -119,9 +120,7 @@ def sample_inputs(scenario: Scenario = Scenario()) -> ExecutiveInputs:
         proof=ProofFacts(
             manifests={
                 f"{table.name}/{month.first_day}": f"{number:064x}"
-                for number, table in enumerate(
-                    (marts.MART_SUMMARY, marts.MART_SPEND_DAILY, MART_CHARGEBACK_MONTHLY), start=10**60
-                )
+                for number, table in enumerate((MART_SUMMARY, marts.MART_SPEND_DAILY, MART_CHARGEBACK_MONTHLY), start=10**60)
             },
             price_book_version="2026-11-01 (genai-prices 0.2.3 + contract)",
             code_version="0.1.0",
@@ -209,6 +208,11 @@ def _summary(scenario: Scenario, records: list[Record], current: list[Record]) -
                 {
                     "month": scenario.month.first_day,
                     "through_date": scenario.through,
+                    "window": "month",
+                    "window_start": scenario.month.first_day,
+                    "window_start_at": day_start(scenario.month.first_day),
+                    "window_end_at": day_start(scenario.through + dt.timedelta(days=1)),
+                    "first_covered_date": scenario.month.first_day,
                     "dimension": dimension,
                     "member_id": member,
                     "member_name": scenario.rename(shown),
@@ -216,8 +220,16 @@ def _summary(scenario: Scenario, records: list[Record], current: list[Record]) -
                     "errors_count": sum(one.errors for one in group),
                     "cache_hits_count": 0,
                     "active_users_count": len({user for one in group for user in one.users}),
+                    "investigations_count": 0,
+                    "models_count": len({(one.provider, one.model) for one in group}),
                     "input_tokens": sum(one.input_tokens for one in group),
+                    "input_uncached_tokens": sum(one.input_tokens for one in group),
                     "cache_read_tokens": 0,
+                    "cache_write_5m_tokens": 0,
+                    "cache_write_1h_tokens": 0,
+                    "reasoning_tokens": 0,
+                    "inference_tokens": sum(one.input_tokens + one.output_tokens for one in group),
+                    "embedding_tokens": 0,
                     "output_tokens": sum(one.output_tokens for one in group),
                     "total_tokens": sum(one.input_tokens + one.output_tokens for one in group),
                     "unpriced_requests_count": sum(one.requests for one in unpriced),
@@ -233,7 +245,7 @@ def _summary(scenario: Scenario, records: list[Record], current: list[Record]) -
                     "previous_effective_cost": _cost(earlier),
                 }
             )
-    return _frame(marts.MART_SUMMARY, rows)
+    return _frame(MART_SUMMARY, rows)
 
 
 def _spend(scenario: Scenario, records: list[Record]) -> pl.DataFrame:
