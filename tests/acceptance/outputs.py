@@ -29,6 +29,7 @@ from usage_etl.schemas import (
     MART_SPEND_DAILY,
     MART_SUMMARY,
 )
+from usage_etl.schemas.summary import of_window
 
 MARTS = (
     MART_SUMMARY,
@@ -262,7 +263,7 @@ def _unlike_marts(outputs: Outputs) -> Iterator[tuple[str, Any, Any]]:
 
 def _compared(outputs: Outputs) -> Iterator[tuple[str, Any, Any, Decimal]]:
     """(where, model, mart, tolerance). Rows that must add up to a rounded total may each be less than a cent off."""
-    model, summary = outputs.model, outputs.mart("mart_summary")
+    model, summary = outputs.model, of_window(outputs.mart("mart_summary"))
     whole = summary.filter(pl.col("dimension") == "organization").row(0, named=True)
     cards = {card["label"]: card["figure"]["value"] for card in model["cards"]}
     is_whole = (pl.col("scope_kind") == "organization") & (pl.col("measure") == "effective_cost")

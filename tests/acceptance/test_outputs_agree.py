@@ -58,6 +58,8 @@ def changed_mart(outputs: Outputs, table: str, column: str) -> Outputs:
     scope = next(
         (pl.col(name) == "organization" for name in ("dimension", "scope_kind") if name in frame.columns), pl.lit(value=True)
     )
+    if "window" in frame.columns:
+        scope &= pl.col("window") == "month"
     row = frame.filter((pl.col("month") == outputs.month.first_day) & (pl.col(column) > 0) & scope).row(0, named=True)["row"]
     least = pl.lit(Decimal("1e-18"), dtype=frame.schema[column]) if frame.schema[column].is_decimal() else 1
     mended = pl.when(pl.col("row") == row).then(pl.col(column) + least).otherwise(pl.col(column))

@@ -34,7 +34,7 @@ from usage_etl.schemas import (
     Table,
 )
 from usage_etl.schemas.state import deliveries
-from usage_etl.schemas.summary import SUMMARY_DIMENSIONS
+from usage_etl.schemas.summary import SUMMARY_DIMENSIONS, SUMMARY_WINDOWS
 
 DAY, MONTH = "2026-11-12", DEMO_MONTH
 USAGE_MEASURES = {
@@ -254,11 +254,18 @@ def test_dimensions_that_do_not_add_up_are_seen_one_by_one(broken: Installation,
     of_team = pl.col("dimension").cast(pl.String) == "team"
     with changed(broken, MART_SUMMARY, MONTH, lambda rows: rows.filter(~of_team)):
         verdict = evaluate(broken, instance, name, span=MONTH)[name]
-    assert verdict.metadata["unequal"].value.keys() == {f"{MONTH} team {measure}" for measure in measures}
+    places = [MONTH, *(f"{MONTH} {window}" for window in SUMMARY_WINDOWS if window != "month")]
+    assert verdict.metadata["unequal"].value.keys() == {f"{place} team {measure}" for place in places for measure in measures}
     with changed(broken, MART_SUMMARY, MONTH, lambda rows: rows.clear()):
         verdict = evaluate(broken, instance, name, span=MONTH)[name]
     assert not verdict.passed
-    expected = {f"{MONTH} {dimension} {measure}" for dimension in SUMMARY_DIMENSIONS for measure in measures}
+    expected = {
+        f"{place} {dimension} {measure}"
+        for place in places
+        for dimension in SUMMARY_DIMENSIONS
+        for measure in measures
+        if dimension != "day" or place == MONTH
+    }
     assert verdict.metadata["unequal"].value.keys() == expected
 
 
