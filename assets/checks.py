@@ -57,6 +57,7 @@ def conservation_checks(*, has_events: bool) -> list[dg.AssetChecksDefinition]:
         _sums_check("equals_daily", FACT_USAGE_MONTHLY, FACT_USAGE_DAILY, _USAGE_MEASURES, _days_of),
         _sums_check("equals_charge_lines", FACT_CHARGES_DAILY, BILLING_CHARGES, _CHARGE_MEASURES, _same),
         _sums_check("equals_daily", FACT_CHARGES_MONTHLY, FACT_CHARGES_DAILY, _CHARGE_MEASURES, _days_of),
+        *(_latency_check(table) for table in (FACT_USAGE_HOURLY, FACT_USAGE_DAILY)),
         _rollup_check(),
         _rows_check(has_events=has_events),
         _once_check(),
@@ -95,6 +96,19 @@ def _sums_check(
         return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": unequal, "requests": str(left[measures[0]])})
 
     return sums_equal
+
+
+def _latency_check(table: Table) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=table.name, name="latency_conserved", blocking=True)
+    def latency_conserved(context: dg.AssetCheckExecutionContext, workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        """In every row the buckets of the latency histogram hold as many requests as have a known duration."""
+        lake = workspace.open().lake
+        in_buckets = pl.col("latency_buckets").list.eval(pl.element().struct.field("requests_count")).list.sum()
+        rows = lake.scan(table, checked_partitions(context, lake, table)).select("latency_count", in_buckets.alias("in_buckets"))
+        unequal = rows.filter(pl.col("latency_count").ne_missing(pl.col("in_buckets"))).select(pl.len()).collect().item()
+        return dg.AssetCheckResult(passed=not unequal, metadata={"unequal_rows": int(unequal)})
+
+    return latency_conserved
 
 
 def _rollup_check() -> dg.AssetChecksDefinition:

@@ -18,6 +18,7 @@ from assets.staged import StagedObjects, refuse_while_restaging
 from assets.usage_day import Reference, UsageDay
 from usage_etl.config import Settings
 from usage_etl.facts.charges import billing_charges, charges_daily, charges_monthly
+from usage_etl.facts.sessions import sessions_daily
 from usage_etl.facts.usage import usage_daily, usage_monthly
 from usage_etl.lake import Commit
 from usage_etl.periods import Month
@@ -28,6 +29,7 @@ from usage_etl.schemas import (
     FACT_CHARGES_MONTHLY,
     FACT_DELIVERIES_DAILY,
     FACT_PROVIDER_USAGE_DAILY,
+    FACT_SESSIONS_DAILY,
     FACT_USAGE_DAILY,
     FACT_USAGE_HOURLY,
     FACT_USAGE_MONTHLY,
@@ -39,6 +41,7 @@ from usage_etl.schemas import (
 
 _REFERENCE = (DIM_PRICE, *NAMING_TABLES)
 _DAY_TABLES = (USAGE_EVENTS, FACT_USAGE_HOURLY, FACT_PROVIDER_USAGE_DAILY, FACT_DELIVERIES_DAILY)
+RollUp = Callable[[pl.LazyFrame], pl.LazyFrame]
 DAILY_CHUNK = 31
 """Days per run of a backfill; a run commits day by day."""
 
@@ -59,11 +62,16 @@ def fact_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 def _usage_day(tables: Sequence[Table], partitioning: Mapping[str, Any]) -> dg.AssetsDefinition:
     """Everything of a day in one step: a day that fails keeps no other day from its daily facts."""
     deps = [STAGED_USAGE.name, *(table.name for table in _REFERENCE)]
-    sums = table_spec(FACT_USAGE_DAILY, deps=[FACT_USAGE_HOURLY.name], skippable=True)
+    derived: dict[Table, tuple[Table, Callable[[pl.LazyFrame], pl.LazyFrame]]] = {
+        FACT_USAGE_DAILY: (FACT_USAGE_HOURLY, usage_daily)
+    }
+    if USAGE_EVENTS in tables:
+        derived[FACT_SESSIONS_DAILY] = (USAGE_EVENTS, sessions_daily)
+    sums = [table_spec(table, deps=[finer.name], skippable=True) for table, (finer, _) in derived.items()]
 
     @dg.multi_asset(
         name="usage_day",
-        specs=[*(table_spec(table, deps=deps, skippable=True) for table in tables), sums],
+        specs=[*(table_spec(table, deps=deps, skippable=True) for table in tables), *sums],
         can_subset=True,
         **partitioning,
     )
@@ -75,8 +83,9 @@ def _usage_day(tables: Sequence[Table], partitioning: Mapping[str, Any]) -> dg.A
         def build(key: str) -> Mapping[str, Commit]:
             day = UsageDay(opened, reference, dt.date.fromisoformat(key))
             commits = day.commit([table for table in tables if table.name in selected])
-            if FACT_USAGE_DAILY.name in selected:
-                commits |= commit_derived(opened, FACT_USAGE_DAILY, key, {FACT_USAGE_HOURLY: [key]}, usage_daily)
+            for table, (finer, roll_up) in derived.items():
+                if table.name in selected:
+                    commits |= commit_derived(opened, table, key, {finer: [key]}, roll_up)
             return commits
 
         yield from build_partitions(context, build)

@@ -9,7 +9,7 @@ import polars as pl
 from assets.derive import commit_derived, day_keys
 from assets.monthly import MonthBuilder, monthly_asset, through_date
 from assets.resources import Workspace
-from assets.summary import SUMMARY_READS, build_summary
+from assets.summary import build_summary, summary_reads
 from usage_etl.anomalies import spikes
 from usage_etl.config import Settings
 from usage_etl.facts.quality import data_quality_month
@@ -39,7 +39,7 @@ HISTORY_DAYS = 120
 def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Definitions of every mart, in the order of the data's way."""
     builders: list[tuple[Table, tuple[Table, ...], MonthBuilder]] = [
-        (MART_SUMMARY, SUMMARY_READS, build_summary),
+        (MART_SUMMARY, summary_reads(settings), build_summary),
         (MART_SPEND_DAILY, (FACT_USAGE_DAILY,), _spend_daily),
         (MART_ANOMALIES, (FACT_USAGE_DAILY, DIM_TEAM), _anomalies),
         (MART_DATA_QUALITY, (FACT_DELIVERIES_DAILY, BILLING_CHARGES), _data_quality),

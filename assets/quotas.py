@@ -7,8 +7,8 @@ import dagster as dg
 import polars as pl
 
 from assets.derive import commit_derived, day_keys
-from assets.marts import history_keys, through_date
-from assets.monthly import MonthBuilder, monthly_asset
+from assets.marts import history_keys
+from assets.monthly import MonthBuilder, monthly_asset, through_date
 from assets.resources import Workspace
 from usage_etl.config import Settings
 from usage_etl.lake import WHOLE, Commit

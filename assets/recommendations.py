@@ -7,8 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.derive import Reads, commit_derived, day_keys
-from assets.marts import through_date
-from assets.monthly import MonthBuilder, monthly_asset
+from assets.monthly import MonthBuilder, monthly_asset, through_date
 from assets.resources import Workspace
 from usage_etl import recommendations as room
 from usage_etl.config import Settings

@@ -1,13 +1,14 @@
 """The cube of usage: which partitions it reads, and how a month of it is committed."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from assets.derive import commit_derived
 from assets.monthly import through_date
 from assets.resources import Workspace
+from usage_etl.config import Settings
 from usage_etl.facts.members import Organization
 from usage_etl.facts.summary import Usage, summarise
 from usage_etl.facts.windows import Window, month_windows
@@ -22,6 +23,7 @@ from usage_etl.schemas import (
     DIM_PROJECT,
     DIM_TEAM,
     DIM_USER,
+    FACT_SESSIONS_DAILY,
     FACT_USAGE_DAILY,
     FACT_USAGE_HOURLY,
     MART_SUMMARY,
@@ -40,8 +42,11 @@ NAME_TABLES = (
 )
 """Directories that name members."""
 
-SUMMARY_READS = (FACT_USAGE_DAILY, FACT_USAGE_HOURLY, *NAME_TABLES)
-"""Tables that the cube is made from."""
+
+def summary_reads(settings: Settings) -> tuple[Table, ...]:
+    """Tables that the cube is made from; sessions only where request-level records are kept."""
+    sessions = (FACT_SESSIONS_DAILY,) if settings.keep_usage_events else ()
+    return (FACT_USAGE_DAILY, FACT_USAGE_HOURLY, *NAME_TABLES, *sessions)
 
 
 def organization_of(workspace: Workspace) -> Organization:
@@ -75,28 +80,47 @@ def build_summary(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     """Builds and commits the month's windows."""
     through, organization, covered = through_date(workspace, month), organization_of(workspace), first_covered_day(workspace)
     windows = summary_windows(workspace, month)
-    reads: dict[Table, list[str]] = {
-        FACT_USAGE_DAILY: day_partitions(workspace, windows, through),
-        FACT_USAGE_HOURLY: hour_partitions(windows),
-        **{table: [WHOLE] for table in NAME_TABLES},
-    }
 
-    def build(daily: pl.LazyFrame, hourly: pl.LazyFrame, *directories: pl.LazyFrame) -> pl.DataFrame:
-        frames = {table.name: frame.collect() for table, frame in zip(NAME_TABLES, directories, strict=True)}
-        usage = Usage(daily, hourly, covered)
-        return summarise(usage, windows=windows, directories=frames, organization=organization, month=month, through_date=through)
+    def build(*frames: pl.LazyFrame) -> pl.DataFrame:
+        usage, directories = opened_usage(workspace, frames, covered)
+        return summarise(
+            usage,
+            windows=windows,
+            directories=directories,
+            organization=organization,
+            month=month,
+            through_date=through,
+        )
 
     used = {"through_date": through, "organization": organization, "first_covered": covered}
+    reads = cube_partitions(workspace, windows, through)
     return commit_derived(workspace, MART_SUMMARY, month.first_day.isoformat(), reads, build, settings=used)
 
 
-def day_partitions(workspace: Workspace, windows: list[Window], through: dt.date) -> list[str]:
+def cube_partitions(workspace: Workspace, windows: Sequence[Window], through: dt.date) -> dict[Table, list[str]]:
+    """Which partitions of ``summary_reads`` the windows are made from."""
+    days = day_partitions(workspace, windows, through)
+    wanted = {FACT_USAGE_DAILY: days, FACT_USAGE_HOURLY: hour_partitions(windows), FACT_SESSIONS_DAILY: days}
+    return {table: wanted.get(table, [WHOLE]) for table in summary_reads(workspace.settings)}
+
+
+def opened_usage(
+    workspace: Workspace, frames: Sequence[pl.LazyFrame], covered: dt.date | None
+) -> tuple[Usage, dict[str, pl.DataFrame]]:
+    """Frames of ``summary_reads``, in order, as usage and directories by table name."""
+    by_table = dict(zip(summary_reads(workspace.settings), frames, strict=True))
+    directories = {table.name: by_table[table].collect() for table in NAME_TABLES}
+    usage = Usage(by_table[FACT_USAGE_DAILY], by_table[FACT_USAGE_HOURLY], covered, by_table.get(FACT_SESSIONS_DAILY))
+    return usage, directories
+
+
+def day_partitions(workspace: Workspace, windows: Sequence[Window], through: dt.date) -> list[str]:
     """Days of the windows and of the periods before, from the lake's first day on."""
     first = min(window.previous_start or window.start for window in windows).date()
     return _keys(max(first, workspace.settings.start_date), through + dt.timedelta(days=1))
 
 
-def hour_partitions(windows: list[Window]) -> list[str]:
+def hour_partitions(windows: Sequence[Window]) -> list[str]:
     """Days whose hours windows of hours are made of."""
     wanted: set[str] = set()
     for window in windows:

@@ -249,6 +249,15 @@ def test_an_allocation_that_is_a_cent_off_the_bill_is_seen(broken: Installation,
     assert not verdict.passed, "a bill that nobody is charged for"
 
 
+def test_a_histogram_that_lost_a_request_is_seen(broken: Installation, instance: dg.DagsterInstance) -> None:
+    for table in (FACT_USAGE_HOURLY, FACT_USAGE_DAILY):
+        name = f"{table.name}:latency_conserved"
+        with changed(broken, table, DAY, raised("latency_count")):
+            verdict = evaluate(broken, instance, name, span=DAY)[name]
+        assert verdict.metadata["unequal_rows"].value == 1
+        assert not verdict.passed
+
+
 def test_dimensions_that_do_not_add_up_are_seen_one_by_one(broken: Installation, instance: dg.DagsterInstance) -> None:
     name, measures = "mart_summary:every_dimension_adds_up", ("requests_count", "output_tokens", "effective_cost")
     of_team = pl.col("dimension").cast(pl.String) == "team"

@@ -13,24 +13,21 @@ from typing import Any
 
 import polars as pl
 
-from usage_etl.facts.latency import merged_histogram, percentile_name, percentiles
-from usage_etl.facts.measures import READ_COLUMNS, derived, measured, merged, ratio_of, ratios
+from usage_etl.facts.latency import merged_histogram, percentile_name
+from usage_etl.facts.measures import READ_COLUMNS, measured, merged, ratio_of, ratios
 from usage_etl.facts.members import (
     CUBE_COLUMNS,
-    MODEL_KEY,
     Organization,
     member_names,
     member_of,
     with_business_unit,
     with_names,
 )
+from usage_etl.facts.rollup import COMPARED, KEYS, PERCENTILES, distinct, rolled_up
 from usage_etl.facts.windows import DAY, Segments, Window, segments
 from usage_etl.periods import Month, day_start
 from usage_etl.schemas.summary import MART_SUMMARY, SUMMARY_DIMENSIONS
-
-_KEYS = ("window", "member_id")
-_COMPARED = ("requests_count", "errors_count", "total_tokens", "active_users_count", "effective_cost")
-_PERCENTILES = (0.5, 0.95, 0.99)
+from usage_etl.units import TOKEN_CLASSES
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,15 @@ def summarise(
     if "day" in dimensions and any(window.name == "month" for window in windows):
         parts.append(_of_days(usage, pieces, directories, organization, month))
     cube = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
+    if usage.sessions is not None and cube.height:
+        counted = _sessions(usage.sessions, pieces, directories, organization, dimensions)
+        kept = pieces.windows.join(pieces.whole_days().select("segment"), on="segment", how="semi")
+        is_kept = pl.col("window").is_in(kept["window"].unique().implode())
+        cube = cube.join(counted, on=["dimension", *KEYS], how="left").with_columns(
+            pl.when(is_kept).then(pl.col("sessions_count").fill_null(0)).alias("sessions_count")
+        )
+    else:
+        cube = cube.with_columns(sessions_count=pl.lit(None, pl.Int64))
     return _finished(cube, usage, windows, names=member_names(directories, organization, through_date),
                      organization=organization, month=month, through_date=through_date)  # fmt: skip
 
@@ -87,6 +93,31 @@ def _reduced(usage: Usage, pieces: Segments, directories: Mapping[str, pl.DataFr
     )
 
 
+def _sessions(
+    sessions: pl.LazyFrame,
+    pieces: Segments,
+    directories: Mapping[str, pl.DataFrame],
+    organization: Organization,
+    dimensions: Sequence[str],
+) -> pl.DataFrame:
+    """Distinct sessions per dimension, window and member; of windows that begin within a day none, for days are all we have."""
+    days, windows = pieces.whole_days(), pieces.windows.lazy().filter(~pl.col("is_previous"))
+    columns = ["usage_date", "session_key", *(name for name in CUBE_COLUMNS if name != "business_unit_id"), *TOKEN_CLASSES]
+    placed = _with_unit(sessions.select(columns).join(days.lazy(), on="usage_date"), directories, days)
+    reduced = placed.group_by("segment", "session_key", *CUBE_COLUMNS).agg(pl.col(TOKEN_CLASSES).sum()).collect().lazy()
+    counted = []
+    for dimension in dimensions:
+        among = windows
+        if dimension == "day":
+            among = windows.filter(pl.col("window") == "month")
+            rows = placed.with_columns(member_id=pl.col("usage_date").cast(pl.String))
+        else:
+            rows = reduced.with_columns(member_id=member_of(dimension, organization))
+        rows = rows.explode("member_id") if dimension == "tag" else rows
+        counted.append(distinct(rows, among, "session_key", "sessions_count").with_columns(dimension=pl.lit(dimension)))
+    return pl.concat(pl.collect_all(counted))
+
+
 def _placed(usage: Usage, pieces: Segments, directories: Mapping[str, pl.DataFrame], currency: str) -> pl.LazyFrame:
     """Rows of usage that lie in any window, with their piece of time and what is summed."""
     columns = ["usage_date", *(name for name in CUBE_COLUMNS if name != "business_unit_id"), *READ_COLUMNS]
@@ -94,20 +125,21 @@ def _placed(usage: Usage, pieces: Segments, directories: Mapping[str, pl.DataFra
     hourly = usage.hourly.select("hour_start_at", *columns).join(pieces.hours.lazy(), on="hour_start_at").drop("hour_start_at")
     hour_days = pieces.hours.select(pl.col("hour_start_at").dt.date().alias("usage_date"))
     days = pl.concat([pieces.days.select("usage_date"), hour_days]).unique()
+    return measured(_with_unit(pl.concat([daily, hourly]), directories, days), currency)
+
+
+def _with_unit(rows: pl.LazyFrame, directories: Mapping[str, pl.DataFrame], days: pl.DataFrame) -> pl.LazyFrame:
     departments = directories.get("dim_department")
-    rows = pl.concat([daily, hourly])
     if departments is None or departments.is_empty():
-        placed = rows.with_columns(business_unit_id=pl.lit(None, pl.Categorical))
-    else:
-        placed = with_business_unit(rows, departments, days)
-    return measured(placed, currency)
+        return rows.with_columns(business_unit_id=pl.lit(None, pl.Categorical))
+    return with_business_unit(rows, departments, days)
 
 
 def _of_dimension(dimension: str, reduced: pl.DataFrame, pieces: Segments, organization: Organization) -> pl.DataFrame:
     rows = reduced.lazy().with_columns(member_id=member_of(dimension, organization))
     if dimension == "tag":
         rows = rows.explode("member_id")
-    return _rolled_up(dimension, rows, pieces)
+    return rolled_up(dimension, rows, pieces)
 
 
 def _of_days(
@@ -118,92 +150,7 @@ def _of_days(
     only = Segments(pieces.days.join(monthly.select("segment"), on="segment", how="semi"), pieces.hours.clear(), monthly)
     rows = _placed(usage, only, directories, organization.currency)
     member = pl.format("{}-{}", pl.lit(str(month)), pl.col("usage_date").dt.strftime("%d"))
-    return _rolled_up("day", rows.with_columns(member_id=member), only, with_gone=False)
-
-
-def _rolled_up(dimension: str, rows: pl.LazyFrame, pieces: Segments, *, with_gone: bool = True) -> pl.DataFrame:
-    """One row per window and member, with the period before beside it, from rows with ``segment`` and ``member_id``.
-
-    Members of the period before alone have rows of zeros, unless ``with_gone`` is off.
-    """
-    windows = pieces.windows.lazy()
-    current = windows.filter(~pl.col("is_previous")).drop("is_previous")
-    every = ["is_previous", *_KEYS]
-    sums = rows.group_by("segment", "member_id").agg(merged()).join(windows, on="segment").group_by(every).agg(merged())
-    active = rows.filter(pl.col("requests_count") > 0)
-    people = active.filter(pl.col("user_id").is_not_null())
-    users = (
-        people.group_by("segment", "member_id", "user_id").agg(user_requests_count=pl.col("requests_count").sum())
-        .join(windows, on="segment").group_by(every)
-        .agg(pl.col("user_id").n_unique().cast(pl.Int64).alias("active_users_count"), pl.col("user_requests_count").sum())
-    )  # fmt: skip
-    work = _distinct(active, current, "investigation_id", "investigations_count")
-    latency = percentiles(
-        rows.select("segment", "member_id", "latency_buckets").explode("latency_buckets").unnest("latency_buckets")
-        .drop_nulls("bucket_number").group_by("segment", "member_id", "bucket_number").agg(pl.col("requests_count").sum())
-        .join(current, on="segment"),
-        _KEYS, ratios=_PERCENTILES,
-    )  # fmt: skip
-    features, models, providers = (_tops(active, current, name) for name in ("feature_id", "model", "provider"))
-    frames = pl.collect_all([sums, users, work, latency, features, models, providers], engine="streaming")
-    summed, counted, *details = frames
-    whole = summed.join(counted, on=every, how="left").with_columns(
-        *derived(), pl.col("active_users_count", "user_requests_count").fill_null(0)
-    )
-    found = _beside_previous(whole, with_gone=with_gone)
-    for detail in details:
-        found = found.join(detail, on=_KEYS, how="left")
-    return found.with_columns(dimension=pl.lit(dimension))
-
-
-def _distinct(rows: pl.LazyFrame, windows: pl.LazyFrame, column: str, alias: str) -> pl.LazyFrame:
-    """Distinct values of ``column`` per window and member."""
-    seen = rows.select("segment", "member_id", column).drop_nulls(column).unique()
-    return seen.join(windows, on="segment").group_by(_KEYS).agg(pl.col(column).n_unique().cast(pl.Int64).alias(alias))
-
-
-def _tops(rows: pl.LazyFrame, windows: pl.LazyFrame, by: str) -> pl.LazyFrame:
-    """Per window and member the leading features, models or providers; ties go to the first by id."""
-    name = MODEL_KEY if by == "model" else pl.col(by).cast(pl.String)
-    tokens = pl.col("inference_tokens") + pl.col("embedding_tokens")
-    used = (
-        rows.with_columns(used=name).drop_nulls("used").group_by("segment", "member_id", "used")
-        .agg(pl.col("requests_count").sum(), tokens=tokens.sum())
-        .join(windows, on="segment").group_by(*_KEYS, "used").agg(pl.col("requests_count", "tokens").sum())
-    )  # fmt: skip
-    by_requests = used.sort(["requests_count", "tokens", "used"], descending=[True, True, False])
-    biggest = pl.col("used").sort_by(["tokens", "requests_count", "used"], descending=[True, True, False]).first()
-    first = pl.col("used").first()
-    wanted = {
-        "feature_id": [biggest.alias("top_feature_id"), first.alias("most_used_feature_id")],
-        "model": [
-            biggest.alias("top_model_id"),
-            pl.col("used").implode().list.join(", ").alias("model_ids"),
-            pl.len().cast(pl.Int64).alias("models_count"),
-        ],
-        "provider": [first.alias("primary_provider"), pl.col("requests_count").first().alias("primary_requests_count")],
-    }[by]
-    return by_requests.group_by(_KEYS, maintain_order=True).agg(wanted)
-
-
-def _beside_previous(both: pl.DataFrame, *, with_gone: bool) -> pl.DataFrame:
-    """Current and compared rows side by side. A member that is absent from a period used nothing in it, which cost nothing."""
-    current = both.filter(~pl.col("is_previous")).drop("is_previous")
-    compared = both.filter("is_previous").select(*_KEYS, pl.col(*_COMPARED).name.prefix("previous_"))
-    joined = current.join(compared, on=_KEYS, how="full" if with_gone else "left", coalesce=True)
-    measures = [
-        name
-        for name in current.columns
-        if name not in {*_KEYS, "first_active_date", "last_active_date", "quantity", "quantity_unit"}
-    ]
-    return joined.with_columns(
-        *_zero_where_absent(measures, marker="requests_count"),
-        *_zero_where_absent([f"previous_{name}" for name in _COMPARED], marker="previous_requests_count"),
-    )
-
-
-def _zero_where_absent(columns: list[str], *, marker: str) -> list[pl.Expr]:
-    return [pl.when(pl.col(marker).is_null()).then(0).otherwise(pl.col(name)).alias(name) for name in columns]
+    return rolled_up("day", rows.with_columns(member_id=member), only, with_gone=False)
 
 
 def _finished(
@@ -221,7 +168,7 @@ def _finished(
         return MART_SUMMARY.empty()
     spans = _spans(windows, usage.first_covered)
     has_previous = pl.col("previous_has_data")
-    previous = [f"previous_{name}" for name in _COMPARED]
+    previous = [f"previous_{name}" for name in COMPARED]
     first_seen = cube.filter(pl.col("window") == "all").select("dimension", "member_id", first_seen_date="first_active_date")
     is_told = pl.col("buckets_count") == pl.col("latency_count")
     whole = cube.filter(pl.col("dimension") == "organization").select("window", whole_cost=pl.col("effective_cost"))
@@ -230,13 +177,12 @@ def _finished(
         .join(whole, on="window", how="left")
         .with_columns(
             *(pl.when(has_previous).then(name).alias(name) for name in previous),
-            *(pl.when(is_told).then(name).alias(name) for name in map(percentile_name, _PERCENTILES)),
+            *(pl.when(is_told).then(name).alias(name) for name in map(percentile_name, PERCENTILES)),
             *ratios(),
             pl.col("investigations_count", "models_count").fill_null(0),
             ratio_of("primary_requests_count", "requests_count").alias("primary_provider_ratio"),
             ratio_of("effective_cost", "whole_cost").alias("cost_share_ratio"),
             month=pl.lit(month.first_day), through_date=pl.lit(through_date), currency=pl.lit(organization.currency),
-            sessions_count=pl.lit(None, pl.Int64),
         )
     )  # fmt: skip
     summary = MART_SUMMARY.conform(with_names(found, names).lazy()).collect().sort(*MART_SUMMARY.sort_by)

@@ -95,6 +95,11 @@ class Segments:
     windows: pl.DataFrame
     """segment, window and is_previous: which pieces a window and the period before it have."""
 
+    def whole_days(self) -> pl.DataFrame:
+        """usage_date to ``segment``, also of pieces of hours, where they hold all hours of the day."""
+        by_day = self.hours.group_by(pl.col("hour_start_at").dt.date().alias("usage_date"), "segment").agg(pl.len())
+        return pl.concat([self.days, by_day.filter(pl.col("len") == 24).select("usage_date", "segment")])
+
 
 def segments(windows: Sequence[Window]) -> Segments:
     """Pieces of ``windows``: cut wherever one of them, or a period before, begins or ends."""

@@ -270,3 +270,44 @@ FACT_DELIVERIES_DAILY = Table(
     group="2_facts",
     control_totals=("staged_count", "loaded_count", "duplicate_count", "reconciliation_count"),
 )
+
+
+class FactSessionsDaily(dy.Schema):
+    """One session's part in one UTC day, by what it used and who owned it; rows of one session may lie on several days."""
+
+    usage_date = day("UTC day")
+    session_key = text("source and session id; sessions are counted by it, never by adding rows", nullable=False)
+    department_id = label("owner on usage_date", nullable=False)
+    team_id = label("owner on usage_date", nullable=False)
+    cost_center_id = label("owner on usage_date", nullable=False)
+    user_id = label("user as logged", sensitivity="personal")
+    api_key_id = label("key's id or hash")
+    project_id = label("project or workspace")
+    investigation_id = label("case or work item")
+    product_id = label("product of the feature")
+    feature_id = label("feature")
+    tag_set = label("configured tags")
+    primitive = label("what was used", nullable=False, check=one_of(*PRIMITIVE_UNITS))
+    provider = label("who made the model", nullable=False)
+    model_id = label("canonical model", nullable=False)
+    status = label("outcome", nullable=False, check=one_of(*STATUSES))
+    requests_count = count("requests")
+    input_uncached_tokens = tokens("input neither read from nor written to a provider cache")
+    cache_read_tokens = tokens("input served from the provider's cache")
+    cache_write_5m_tokens = tokens("input written to the cache, five-minute or unstated lifetime")
+    cache_write_1h_tokens = tokens("input written to the cache, one-hour lifetime")
+    output_tokens = tokens("output, reasoning included")
+    unpriced_requests_count = count("of requests_count, those without a price")
+    effective_cost = money("priced usage; null where nothing has a price", nullable=True)
+    currency = label("currency of effective_cost")
+
+
+FACT_SESSIONS_DAILY = Table(
+    name="fact_sessions_daily",
+    schema=FactSessionsDaily,
+    grain="one session's part in one UTC day, by owner, feature, model and outcome; only where request-level records are kept",
+    partition="usage_date",
+    sort_by=("usage_date", "session_key"),
+    group="2_facts",
+    control_totals=("requests_count", "effective_cost"),
+)
