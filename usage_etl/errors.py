@@ -123,6 +123,16 @@ class UnreadableDeliveryError(SourceError):
     """A landed file is not what its source says; the file is quarantined whole, others go on."""
 
 
+class UnreadableRowsError(UsageEtlError):
+    """A file of rows has cells that cannot be read; ``faults`` names each by line and row. Nothing of the file is used."""
+
+    def __init__(self, origin: str, faults: Sequence[str]) -> None:
+        self.origin, self.faults = origin, tuple(faults)
+        shown = "".join(f"\n  - {fault}" for fault in self.faults[:20])
+        more = f"\n  - and {len(self.faults) - 20} more" if len(self.faults) > 20 else ""
+        super().__init__(f"{origin}: {len(self.faults)} fault(s){shown}{more}")
+
+
 class PriceBookError(UsageEtlError):
     """A price source or an override file cannot be used."""
 

@@ -60,6 +60,19 @@ def forecast(
     ).write_csv(out)
 
 
+@app.command()
+def price(rows: InputFile, out: OutputFile) -> None:
+    """Price every row by the bundled lists, with the functions that price usage.
+
+    ROWS has the columns row, date, model, input, output, reasoning, cache_read, cache_write and cache_write_1h: input without
+    what the cache read or wrote, output without reasoning, cache_write with its one-hour part. OUT has row, cost in USD (empty
+    where no price is known, never 0), price_status and price_id.
+    """
+    from usage_etl.cli.eval_price import priced_rows, write_costs  # imports the price lists
+
+    write_costs(priced_rows(rows), out)
+
+
 def read_series(path: Path) -> pl.DataFrame:
     """series_id, usage_date and quantity of a CSV file with date, series and value.
 

@@ -6,6 +6,7 @@ likeness. An unknown name stays as sent and is unpriced.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import polars as pl
@@ -51,6 +52,7 @@ HOST_IDS: Mapping[str, str] = {
     "gemini": "google",
     "google_genai": "google",
     "meta_llama": "meta",
+    "models": "google",
     "moonshot": "moonshotai",
     "text-completion-codestral": "mistral",
     "text-completion-openai": "openai",
@@ -79,6 +81,34 @@ _MAKER_PREFIXES = (
     ("deepseek", "deepseek"),
     ("llama", "meta"),
 )
+_SELLERS_BY_NAME = (
+    ("chatgpt-", "openai"),
+    ("codex-", "openai"),
+    ("dall-e", "openai"),
+    ("davinci-", "openai"),
+    ("babbage-", "openai"),
+    ("omni-moderation-", "openai"),
+    ("tts-", "openai"),
+    ("whisper-", "openai"),
+    ("gemma-", "google"),
+    ("devstral-", "mistral"),
+    ("magistral-", "mistral"),
+    ("ministral-", "mistral"),
+    ("open-mistral-", "mistral"),
+    ("open-mixtral-", "mistral"),
+    ("pixtral-", "mistral"),
+    ("grok-", "x-ai"),
+    ("kimi-", "moonshotai"),
+    ("moonshot-", "moonshotai"),
+    ("minimax-", "minimax"),
+    ("sonar", "perplexity"),
+    ("voyage-", "voyageai"),
+)
+"""Names that tell who sells the model, where nothing else does: asked for there, their maker serves them himself."""
+_BEDROCK_ID = re.compile(
+    r"((us|eu|apac|au|ca|jp|global|us-gov)\.)?(ai21|amazon|anthropic|cohere|meta|mistral|stability|writer)\.[a-z]"
+)
+"""Names in the form that only Amazon Bedrock uses."""
 _RESELLERS = frozenset({"aws", "azure", "google", "openrouter", "together", "fireworks", "groq"})
 
 
@@ -123,6 +153,7 @@ class ModelCatalog:
         prefix, slash, rest = model_raw.partition("/")
         host = self._host_id(host_raw) or (self._host_id(prefix) if slash else None)
         name = rest if slash and self._host_id(prefix) == host else model_raw
+        host = host or _seller(name)
         for candidate in dict.fromkeys((host, _maker(name, host or ""))):
             if candidate and (match := self._match(candidate, name)):
                 listed_by, model_id = match
@@ -145,6 +176,14 @@ class ModelCatalog:
             return None
         lowered = host_raw.lower()
         return "google" if lowered.startswith("vertex_ai-") else HOST_IDS.get(lowered, lowered)
+
+
+def _seller(name: str) -> str | None:
+    """Who serves a model that is named without host; null where the name alone does not tell."""
+    lowered = name.lower()
+    if _BEDROCK_ID.match(lowered):
+        return "aws"
+    return next((seller for prefix, seller in _SELLERS_BY_NAME if lowered.startswith(prefix)), None)
 
 
 def _maker(model: str, host: str) -> str:

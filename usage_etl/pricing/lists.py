@@ -17,6 +17,7 @@ from genai_prices.types import Provider
 from usage_etl.pricing.catalog import ModelCatalog
 from usage_etl.pricing.genai_list import genai_prices
 from usage_etl.pricing.price import BEGINNING, RATE_COLUMNS, SUBSET_RATES, Price, rates_of
+from usage_etl.pricing.slots import ANY_MODEL
 from usage_etl.pricing.surcharges import Surcharge
 
 LIST_SOURCES = ("genai-prices", "litellm")
@@ -59,10 +60,15 @@ def genai_list(providers: Sequence[Provider], version: str) -> PriceList:
     return PriceList("genai-prices", version, tuple(genai_prices(providers, version)), providers=tuple(providers))
 
 
+def bundled_providers() -> list[Provider]:
+    """Models with their rules for names, of the snapshot inside the installed genai-prices package."""
+    return data_snapshot.get_snapshot().providers
+
+
 @lru_cache(maxsize=1)
 def bundled_genai() -> PriceList:
     """The snapshot inside the installed genai-prices package; never fetched."""
-    return genai_list(data_snapshot.get_snapshot().providers, genai_version)
+    return genai_list(bundled_providers(), genai_version)
 
 
 @lru_cache(maxsize=1)
@@ -136,6 +142,21 @@ class ListPrices:
         """The lists inside the installed packages, those named in ``sources`` only."""
         known = {"genai-prices": bundled_genai, "litellm": bundled_litellm}
         return cls(tuple(known[source]() for source in LIST_SOURCES if source in sources))
+
+    @classmethod
+    def bundled_of(cls, models: Iterable[str]) -> ListPrices:
+        """Of the bundled lists the prices of these models alone, in any spelling of letters, and those for any model.
+
+        The same prices, found faster; its lists know no names.
+        """
+        names = {model.lower() for model in models} | {ANY_MODEL}
+        wanted = [
+            replace(provider, models=[model for model in provider.models if model.id.lower() in names])
+            for provider in bundled_providers()
+        ]
+        weaker = bundled_litellm()
+        of_models = tuple(price for price in weaker.prices if price.model_id.lower() in names)
+        return cls((genai_list(wanted, genai_version), replace(weaker, prices=of_models)))
 
     @property
     def version(self) -> str:

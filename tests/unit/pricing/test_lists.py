@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.pricing.requests import contract_of, rated
 from usage_etl.errors import PriceBookError
-from usage_etl.pricing import ListPrices, parse_price_file, price_book, with_files
+from usage_etl.pricing import ListPrices, ModelCatalog, parse_price_file, price_book, with_files
 from usage_etl.pricing.litellm_file import flatten_litellm
 from usage_etl.pricing.price import RATE_COLUMNS, clean_rate
 
@@ -206,3 +206,25 @@ def test_hand_kept_prices_lie_over_the_lists_and_under_the_contract() -> None:
 def test_a_file_that_cannot_be_used_says_why(name: str, content: bytes, fault: str) -> None:
     with pytest.raises(PriceBookError, match=fault):
         parse_price_file(name, content)
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "listed_by"),
+    [
+        ("grok-4", "x-ai", "x-ai"),
+        ("kimi-k2", "moonshotai", "moonshotai"),
+        ("ministral-8b-latest", "mistral", "mistral"),
+        ("models/gemini-2.5-pro", "google", "google"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws", "aws"),
+        ("amazon.nova-pro-v1:0", "aws", "aws"),
+        ("internal-llama-ft", "unknown", None),
+        ("my.anthropic.claude", "unknown", None),
+    ],
+)
+def test_a_name_without_host_is_served_by_who_alone_uses_such_names(name: str, host: str, listed_by: str | None) -> None:
+    assert ModelCatalog().find(None, name)[1::2] == (host, listed_by)
+
+
+def test_a_named_host_is_never_replaced_by_what_the_model_is_called() -> None:
+    assert ModelCatalog().find("hosted_vllm", "grok-local")[1] == "hosted_vllm"
+    assert ModelCatalog().find("groq", "kimi-k2")[1] == "groq"
