@@ -7,6 +7,8 @@ READY := .venv/.ready
 export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 export PYTHONUTF8 := 1
+# Packages are compiled when they are first used; compiled in every process, their imports take thrice the time.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Homebrew's libraries are not on the default search path of every Python on macOS.
 ifeq ($(shell uname -s),Darwin)
@@ -35,11 +37,14 @@ dev: $(READY) .dagster/dagster.yaml  ## the Dagster UI on the demo's lake, at ht
 .dagster/dagster.yaml: deploy/dagster.sqlite.yaml
 	@mkdir -p .dagster && cp $< $@
 
-test: $(READY)  ## the fast gate
-	@$(RUN) $(BIN)/pytest -q $(ARGS)
+# A file stays in one process (tests/spreading.py). JOBS=0 runs all of them in one.
+JOBS ?= auto
+SPREAD := -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## the fast gate, on every core (JOBS=0: in one process)
+	@$(RUN) $(BIN)/pytest -q $(SPREAD) $(ARGS)
 
 test-all: $(READY)  ## the fast gate and the slow tests
-	@$(RUN) $(BIN)/pytest -q -m "slow or not slow" $(ARGS)
+	@$(RUN) $(BIN)/pytest -q $(SPREAD) -m "slow or not slow" $(ARGS)
 
 lint: $(READY)  ## ruff, formatting, types, import rules
 	@$(BIN)/ruff check .

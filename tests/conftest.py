@@ -3,12 +3,15 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import hypothesis
 import pytest
 import sqlalchemy as sa
+
+from tests import spreading
 
 SERVERS_REQUIRED = "USAGE_ETL_REQUIRE_SERVERS"
 """Set to 1 (by .ci/run) to make a missing server a failure instead of a skip."""
@@ -23,7 +26,13 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 hypothesis.settings.register_profile("gate", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("gate")
 
-_missing: set[str] = set()
+NO_ANSWER = " does not answer"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How tests are spread over several workers; ``--dist`` other than loadfile stays as pytest-xdist does it."""
+    return spreading.scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +43,8 @@ def require_server() -> Callable[[str, bool], None]:
         if reachable:
             return
         if os.environ.get(SERVERS_REQUIRED) == "1":
-            pytest.fail(f"{name} does not answer, and {SERVERS_REQUIRED}=1 makes that a failure")
-        _missing.add(name)
-        pytest.skip(f"{name} does not answer")
+            pytest.fail(f"{name}{NO_ANSWER}, and {SERVERS_REQUIRED}=1 makes that a failure")
+        pytest.skip(f"{name}{NO_ANSWER}")
 
     return require
 
@@ -69,5 +77,6 @@ def postgres_database(require_server: Callable[[str, bool], None]) -> Iterator[s
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for each server whose tests did not run, so that a green run does not hide them."""
-    for name in sorted(_missing):
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())}
+    for name in sorted(reason.removesuffix(NO_ANSWER) for reason in reasons if reason.endswith(NO_ANSWER)):
         terminalreporter.write_line(f"NOT TESTED: {name} did not answer, its tests were skipped", yellow=True, bold=True)
