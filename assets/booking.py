@@ -11,11 +11,13 @@ from assets.derive import Reads, commit_derived
 from assets.resources import Workspace
 from usage_etl.allocation.booking import booked_month, check_closed_lines, lines_in_force, lines_sha256, own_closed_lines
 from usage_etl.allocation.corrections import corrections, due_changes
+from usage_etl.allocation.disputes import open_faults
 from usage_etl.allocation.owner_paths import OwnerPaths
 from usage_etl.lake import WHOLE, Commit
 from usage_etl.periods import Month
 from usage_etl.schemas import (
     DIM_BUSINESS_UNIT,
+    DIM_COST_CENTER,
     DIM_DEPARTMENT,
     DIM_DISPUTE,
     DIM_TEAM,
@@ -26,14 +28,10 @@ from usage_etl.schemas import (
 )
 from usage_etl.schemas.periods import ALL_OTHERS, Closing, Periods
 
-BOOKING_READS: tuple[Table, ...] = (
-    MART_ALLOCATION_MONTHLY,
-    MART_CHARGEBACK_CLOSED,
-    DIM_DISPUTE,
-    DIM_TEAM,
-    DIM_DEPARTMENT,
-    DIM_BUSINESS_UNIT,
-)
+OWNER_TABLES = (DIM_TEAM, DIM_DEPARTMENT, DIM_BUSINESS_UNIT, DIM_COST_CENTER)
+"""Directories that ``OwnerPaths`` is made of, in its order."""
+
+BOOKING_READS: tuple[Table, ...] = (MART_ALLOCATION_MONTHLY, MART_CHARGEBACK_CLOSED, DIM_DISPUTE, *OWNER_TABLES)
 """Tables that the booked chargeback is made from."""
 
 
@@ -65,7 +63,7 @@ class Booking:
         return {
             MART_ALLOCATION_MONTHLY: [month.first_day.isoformat() for month in [*self.compared, self.month]],
             MART_CHARGEBACK_CLOSED: self.workspace.lake.partitions(MART_CHARGEBACK_CLOSED),
-            **{table: [WHOLE] for table in (DIM_DISPUTE, DIM_TEAM, DIM_DEPARTMENT, DIM_BUSINESS_UNIT)},
+            **{table: [WHOLE] for table in (DIM_DISPUTE, *OWNER_TABLES)},
         }
 
     def lines(self, frames: Mapping[Table, pl.LazyFrame]) -> pl.DataFrame:
@@ -84,7 +82,7 @@ class Booking:
             disputes,
             disputed_lines(self.workspace, disputes, self.periods),
             periods=self.periods,
-            owners=OwnerPaths(*(frames[table].collect() for table in (DIM_TEAM, DIM_DEPARTMENT, DIM_BUSINESS_UNIT))),
+            owners=OwnerPaths(*(frames[table].collect() for table in OWNER_TABLES)),
             as_of=self.workspace.as_of_date,
             correction_threshold=self.workspace.settings.close.correction_threshold_cost,
             reason_of=Reasons(self.workspace, self.periods),
@@ -210,6 +208,15 @@ def disputed_lines(workspace: Workspace, disputes: pl.DataFrame, periods: Period
     found = pl.concat([allocated, corrections_only])
     is_open = [not periods.is_closed(name, Month.of(day)) for name, day in found.select("provider_name", "month").iter_rows()]
     return found.filter(pl.Series(is_open, dtype=pl.Boolean)).sort("line_id")
+
+
+def open_dispute_faults(workspace: Workspace) -> list[str]:
+    """What would stop the chargeback if the open disputes were accepted as they stand."""
+    disputes, periods = workspace.table(DIM_DISPUTE), workspace.period_book.periods()
+    is_needed = pl.col("dispute_id").is_not_null() | pl.col("line_id").is_in(disputes["line_id"].to_list())
+    closed_lines = lines_in_force(workspace.lake.scan(MART_CHARGEBACK_CLOSED).filter(is_needed), periods).collect()
+    published = pl.concat([disputed_lines(workspace, disputes, periods), own_closed_lines(closed_lines)])
+    return open_faults(disputes, published, closed_lines, OwnerPaths(*(workspace.table(table) for table in OWNER_TABLES)))
 
 
 def lines_of(closed_lines: pl.DataFrame, closing: Closing) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import polars as pl
 
-from assets.booking import lines_of
+from assets.booking import lines_of, open_dispute_faults
 from assets.ranges import checked_partitions
 from assets.resources import Workspace, WorkspaceResource
 from usage_etl.allocation.booking import closing_lines, lines_in_force, lines_sha256
@@ -21,8 +21,15 @@ Totals = dict[tuple[object, ...], int]
 
 
 def closing_checks() -> list[dg.AssetChecksDefinition]:
-    """Every check of mart_chargeback_closed and mart_chargeback_monthly that this part owns; all of them block."""
-    return [_recorded_check(), _closed_check(), _own_lines_check(), _corrections_check(), _disputes_check()]
+    """Checks of mart_chargeback_closed and mart_chargeback_monthly that this part owns; all but that of open disputes block."""
+    return [
+        _recorded_check(),
+        _closed_check(),
+        _own_lines_check(),
+        _corrections_check(),
+        _disputes_check(),
+        _open_disputes_check(),
+    ]
 
 
 def closing_faults(workspace: Workspace) -> list[str]:
@@ -113,6 +120,17 @@ def _disputes_check() -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(passed=not unequal, metadata={"unequal": _json(unequal)})
 
     return disputes_add_up_to_nothing
+
+
+def _open_disputes_check() -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=MART_CHARGEBACK_MONTHLY.name, name="open_disputes_can_be_accepted")
+    def open_disputes_can_be_accepted(workspace: WorkspaceResource) -> dg.AssetCheckResult:
+        """No open dispute would be refused if it were accepted now: its line stands and has what it disputes."""
+        faults = open_dispute_faults(workspace.open())
+        severity = dg.AssetCheckSeverity.WARN
+        return dg.AssetCheckResult(passed=not faults, severity=severity, metadata={"faults": _json(faults)})
+
+    return open_disputes_can_be_accepted
 
 
 def _correction_faults(workspace: Workspace, month: Month, booked: pl.DataFrame) -> Iterator[str]:

@@ -52,7 +52,7 @@ def test_job_closes_every_provider_that_passes_and_then_the_month(shop):
     assert outcome(result)["refused"] == {}
     assert closed_names(shop, JULY) == {"aws", "openai", ALL_OTHERS}
     assert set(checks_of(result).values()) == {True}
-    assert len(checks_of(result)) == 5
+    assert len(checks_of(result)) == 6
     openai = shop.book.periods().in_force("openai", JULY)
     assert (openai.closed_by, openai.lines_count, openai.totals) == ("Ada", 2, {"USD": "100.000000000000000000"})
     assert set(openai.inputs) >= {"2026-07/bill", "2026-07/directory", f"{MART_ALLOCATION_MONTHLY.name}/{KEY}"}
@@ -310,6 +310,20 @@ def test_wrong_dispute_stops_the_chargeback_and_the_last_good_version_stays(shop
     shop.dispute(dispute("D-1", "f" * 32, "15"))
     assert not shop.run("monthly", JULY).success
     assert shop.booked(JULY).equals(before)
+
+
+def test_open_dispute_of_a_line_that_a_restatement_removes_stops_nothing_and_is_told(shop):
+    shop.run("monthly", JULY)
+    line_id = shop.booked(JULY).filter((pl.col("team_id") == "red") & (pl.col("provider_name") == "openai"))["line_id"].item()
+    shop.dispute(dispute("D-1", line_id, "15", resolution="open"))
+    assert checks_of(shop.run("monthly", JULY))["open_disputes_can_be_accepted"]
+    shop.allocate(JULY, openai={"blue": "100"})
+    result = shop.run("monthly", JULY)
+    assert result.success
+    assert totals(shop.booked(JULY).filter(pl.col("provider_name") == "openai"), "team_id") == {("blue",): Decimal(100)}
+    (told,) = [item for item in result.get_asset_check_evaluations() if not item.passed]
+    assert (told.check_name, told.severity) == ("open_disputes_can_be_accepted", dg.AssetCheckSeverity.WARN)
+    assert f"dispute D-1: line {line_id} is in no published chargeback" in str(told.metadata["faults"].value)
 
 
 RERUNS = {

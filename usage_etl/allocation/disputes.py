@@ -41,6 +41,19 @@ _OF_THE_LINE = (
 _OF_THE_OWNER = (*UNALLOCATED_PATH, "project_id", "investigation_id")
 
 
+_LINE_OF_RULE = r" of line (\S+) of "
+"""Finds the disputed line in the allocation_rule of ``_amounts``."""
+
+
+@dataclass(frozen=True)
+class _Booked:
+    """What closings in force hold of a dispute."""
+
+    month: str
+    line_id: str
+    cost: Decimal
+
+
 @dataclass(frozen=True)
 class _Case:
     """An accepted dispute with the line that it is about."""
@@ -85,12 +98,11 @@ def dispute_lines(
     day of the line's month, or it stays unallocated. A dispute is booked once: what a closing in force holds is left.
     Open and rejected disputes book nothing.
 
-    Raises DisputeError for every dispute that names a line that is not published, an amount of another sign, beyond the line
-    or finer than its currency, or a team that no directory knows; and for one that changed after it was booked.
+    Raises DisputeError for every accepted dispute that names a line that is not published, an amount of another sign, beyond
+    the line or finer than its currency, or a team that no directory knows; and for one that changed after it was booked.
     """
-    lines = {row["line_id"]: row for row in published.unique("line_id", keep="last", maintain_order=True).iter_rows(named=True)}
-    booked = _booked_costs(closed_lines)
-    problems = [*_problems(disputes, lines, booked, owners)]
+    lines, booked = _by_line(published), _booked(closed_lines)
+    problems = [*_changed_since(disputes, booked), *_faults(disputes, "accepted", lines, booked, owners)]
     if problems:
         raise DisputeError(ORIGIN, problems)
     cases = [
@@ -103,39 +115,58 @@ def dispute_lines(
     return pl.DataFrame(rows, schema=MART_CHARGEBACK_MONTHLY.polars_schema, orient="row")
 
 
-def _booked_costs(closed_lines: pl.DataFrame) -> dict[str, tuple[str, Decimal]]:
-    """Dispute to the line it was booked against and what it took off, in closings in force."""
+def open_faults(disputes: pl.DataFrame, published: pl.DataFrame, closed_lines: pl.DataFrame, owners: OwnerPaths) -> list[str]:
+    """Of open disputes what would stop the chargeback if they were accepted as they stand.
+
+    They book nothing and stop nothing: the line of one may be gone because a bill was restated, which can be the answer to it.
+    """
+    return [*_faults(disputes, "open", _by_line(published), _booked(closed_lines), owners)]
+
+
+def _by_line(published: pl.DataFrame) -> dict[str, Mapping[str, Any]]:
+    return {row["line_id"]: row for row in published.unique("line_id", keep="last", maintain_order=True).iter_rows(named=True)}
+
+
+def _booked(closed_lines: pl.DataFrame) -> dict[str, _Booked]:
+    """Dispute to what closings in force hold of it, whether or not a file still has it."""
     taken = closed_lines.filter(pl.col("dispute_id").is_not_null() & (pl.col("rule_name") == _FROM))
     return {
-        row["dispute_id"]: (str(Month.of(row["month"])), -row["allocated_cost"])
-        for row in taken.select("dispute_id", "month", "allocated_cost").iter_rows(named=True)
+        row["dispute_id"]: _Booked(str(Month.of(row["month"])), row["line_id"], -row["allocated_cost"])
+        for row in taken.select(
+            "dispute_id", "month", "allocated_cost", line_id=pl.col("allocation_rule").str.extract(_LINE_OF_RULE)
+        ).iter_rows(named=True)
     }
 
 
-def _problems(
+def _changed_since(disputes: pl.DataFrame, booked: Mapping[str, _Booked]) -> Iterator[str]:
+    for row in disputes.sort("dispute_id").iter_rows(named=True):
+        found = booked.get(row["dispute_id"])
+        if found and (row["resolution"] != "accepted" or accepted_cost(row) != found.cost or row["line_id"] != found.line_id):
+            yield (
+                f"dispute {row['dispute_id']} is booked in {found.month} with {_plain(found.cost)} of line {found.line_id} and"
+                f" was changed since; put it back, and raise another dispute of the adjustment for the way back"
+            )
+
+
+def _faults(
     disputes: pl.DataFrame,
+    resolution: str,
     lines: Mapping[str, Mapping[str, Any]],
-    booked: Mapping[str, tuple[str, Decimal]],
+    booked: Mapping[str, _Booked],
     owners: OwnerPaths,
 ) -> Iterator[str]:
+    """What is wrong with disputes of ``resolution`` that are not booked."""
     taken: dict[str, Decimal] = defaultdict(Decimal)
-    for line_id, name in disputes.select("line_id", "dispute_id").iter_rows():
-        taken[line_id] += booked[name][1] if name in booked else 0
-    for row in disputes.sort("dispute_id").iter_rows(named=True):
-        name, is_accepted = row["dispute_id"], row["resolution"] == "accepted"
+    for earlier in booked.values():
+        taken[earlier.line_id] += earlier.cost
+    for row in disputes.filter(pl.col("resolution") == resolution).sort("dispute_id").iter_rows(named=True):
+        name, line_id = row["dispute_id"], row["line_id"]
         if name in booked:
-            month, cost = booked[name]
-            if not is_accepted or accepted_cost(row) != cost:
-                yield (
-                    f"dispute {name} is booked in {month} with {_plain(cost)} and was changed since; put it back, and raise"
-                    f" another dispute of the adjustment for the way back"
-                )
-        elif row["resolution"] != "rejected":
-            found = lines.get(row["line_id"])
-            if found is None:
-                yield f"dispute {name}: line {row['line_id']} is in no published chargeback; use a line_id of chargeback.csv"
-                continue
-            yield from (f"dispute {name}: {fault}" for fault in _line_faults(row, found, taken, owners))
+            continue
+        if line_id not in lines:
+            yield f"dispute {name}: line {line_id} is in no published chargeback; use a line_id of chargeback.csv"
+            continue
+        yield from (f"dispute {name}: {fault}" for fault in _line_faults(row, lines[line_id], taken, owners))
 
 
 def _line_faults(row: Mapping[str, Any], line: Mapping[str, Any], taken: dict[str, Decimal], owners: OwnerPaths) -> Iterable[str]:
@@ -151,8 +182,6 @@ def _line_faults(row: Mapping[str, Any], line: Mapping[str, Any], taken: dict[st
             yield f"{column} {_plain(amount)} is more than {named}"
         elif (Fraction(amount) / Fraction(minor_unit(currency))).denominator != 1:
             yield f"{column} {_plain(amount)} is finer than {currency} can be paid, as for {named}"
-    if row["resolution"] != "accepted":
-        return
     taken[row["line_id"]] += accepted_cost(row)
     if abs(taken[row["line_id"]]) > abs(cost) >= abs(accepted_cost(row)):
         yield f"with earlier disputes {_plain(taken[row['line_id']])} is taken off {named}, which is more than it has"

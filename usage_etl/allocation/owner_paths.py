@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from usage_etl.allocation.owners import owner_names
 from usage_etl.units import UNALLOCATED
 
 HUNDRED = Decimal(100)
@@ -22,29 +23,39 @@ UNALLOCATED_PATH: dict[str, str] = {name: UNALLOCATED if name.endswith("_id") el
 
 @dataclass(frozen=True)
 class OwnerPaths:
-    """Directories that say where a team stands: dim_team, dim_department and dim_business_unit."""
+    """Directories that say where a team stands and what its owners are called: dim_team, dim_department and so on."""
 
     teams: pl.DataFrame
     departments: pl.DataFrame
     business_units: pl.DataFrame
+    cost_centers: pl.DataFrame
 
     def of_team(self, team_id: str, day: dt.date) -> list[tuple[dict[str, str], Decimal]]:
-        """The team's owner columns on ``day``, each with its percentage; several where the team is split, none if unknown."""
+        """The team's owner columns on ``day``, each with its percentage; several where the team is split, none if unknown.
+
+        Names are those that the allocation gives the same owners.
+        """
         rows = _valid(self.teams, day).filter(pl.col("team_id") == team_id).sort("cost_center_id", "department_id")
+        names = owner_names(
+            day,
+            teams=self.teams,
+            departments=self.departments,
+            business_units=self.business_units,
+            cost_centers=self.cost_centers,
+        )
         found = []
         for row in rows.iter_rows(named=True):
-            path = {name: row[name] for name in OWNER_COLUMNS if name in row} | self._business_unit(row["department_id"], day)
+            ids = {level: row[f"{level}_id"] for level in ("department", "team", "cost_center")}
+            ids["business_unit"] = self._business_unit(row["department_id"], day)
+            path = {f"{level}_id": member for level, member in ids.items()}
+            path |= {f"{level}_name": names[level].get(member, member) for level, member in ids.items()}
             found.append((path, HUNDRED if row["split_pct"] is None else row["split_pct"]))
         return found
 
-    def _business_unit(self, department_id: str, day: dt.date) -> dict[str, str]:
+    def _business_unit(self, department_id: str, day: dt.date) -> str:
         departments = _valid(self.departments, day).filter(pl.col("department_id") == department_id)
         unit_id = departments["business_unit_id"].first() if departments.height else None
-        if not isinstance(unit_id, str):
-            return {name: UNALLOCATED_PATH[name] for name in ("business_unit_id", "business_unit_name")}
-        units = _valid(self.business_units, day).filter(pl.col("business_unit_id") == unit_id)
-        name = units["business_unit_name"].first() if units.height else unit_id
-        return {"business_unit_id": unit_id, "business_unit_name": str(name)}
+        return unit_id if isinstance(unit_id, str) else UNALLOCATED
 
 
 def _valid(directory: pl.DataFrame, day: dt.date) -> pl.DataFrame:

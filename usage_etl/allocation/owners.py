@@ -64,21 +64,34 @@ class OwnerDirectories:
     investigations: pl.DataFrame
 
     def names(self, day: dt.date) -> dict[str, dict[str, str]]:
-        """Level to the names of its members as of ``day``, else the newest known. The rows of teams name what has no file."""
-        named: dict[str, dict[str, str]] = {}
-        for level, own in (
-            ("business_unit", self.business_units),
-            ("department", self.departments),
-            ("cost_center", self.cost_centers),
-            ("team", self.teams),
-        ):
-            id_column, name_column = f"{level}_id", f"{level}_name"
-            sources = (own,) if level == "business_unit" else (self.teams, own)
-            named[level] = {}
-            for source in sources:
-                named[level] |= names_on(source, id_column=id_column, name_column=name_column, day=day)
-            named[level] |= {UNALLOCATED: "Unallocated", UNEXPLAINED: "Unexplained"}
-        return named
+        """``owner_names`` of these directories."""
+        return owner_names(
+            day,
+            teams=self.teams,
+            departments=self.departments,
+            business_units=self.business_units,
+            cost_centers=self.cost_centers,
+        )
+
+
+def owner_names(
+    day: dt.date, *, teams: pl.DataFrame, departments: pl.DataFrame, business_units: pl.DataFrame, cost_centers: pl.DataFrame
+) -> dict[str, dict[str, str]]:
+    """Level to the names of its members as of ``day``, else the newest known. The rows of teams name what has no file."""
+    named: dict[str, dict[str, str]] = {}
+    for level, own in (
+        ("business_unit", business_units),
+        ("department", departments),
+        ("cost_center", cost_centers),
+        ("team", teams),
+    ):
+        id_column, name_column = f"{level}_id", f"{level}_name"
+        sources = (own,) if level == "business_unit" else (teams, own)
+        named[level] = {}
+        for source in sources:
+            named[level] |= names_on(source, id_column=id_column, name_column=name_column, day=day)
+        named[level] |= {UNALLOCATED: "Unallocated", UNEXPLAINED: "Unexplained"}
+    return named
 
 
 class OwnerTree:

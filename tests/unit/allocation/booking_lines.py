@@ -12,6 +12,7 @@ from usage_etl.keys import fingerprint
 from usage_etl.periods import Month
 from usage_etl.schemas import (
     DIM_BUSINESS_UNIT,
+    DIM_COST_CENTER,
     DIM_DEPARTMENT,
     DIM_DISPUTE,
     DIM_TEAM,
@@ -70,14 +71,18 @@ def team_row(team, *, since=dt.date(2020, 1, 1), until=None, cost_center=None, p
     return (team, team.title(), f"department-of-{team}", f"department of {team}", center, center, None, pct, since, until)
 
 
-def owner_paths(*rows):
+def owner_paths(*rows, department_name=None, cost_center_names=()):
     """Directories of the teams of ``team_row`` rows; their departments belong to one business unit."""
     departments = sorted({row[2] for row in rows})
     start = dt.date(2020, 1, 1)
     return OwnerPaths(
         pl.DataFrame(rows, schema=DIM_TEAM.polars_schema, orient="row"),
-        _frame(DIM_DEPARTMENT, [(name, name, "bu", None, start, None) for name in departments]),
+        _frame(DIM_DEPARTMENT, [(name, department_name, "bu", None, start, None) for name in departments]),
         _frame(DIM_BUSINESS_UNIT, [("bu", "The unit", None, None, start, None)]),
+        pl.DataFrame(
+            [{"cost_center_id": center, "cost_center_name": name, "valid_from": start} for center, name in cost_center_names],
+            schema=DIM_COST_CENTER.polars_schema,
+        ),
     )
 
 

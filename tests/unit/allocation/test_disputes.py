@@ -20,6 +20,8 @@ from tests.unit.allocation.booking_lines import (
     team_row,
     totals,
 )
+from usage_etl.allocation.booking import own_closed_lines
+from usage_etl.allocation.disputes import open_faults
 from usage_etl.errors import DisputeError
 
 SPLIT = owner_paths(
@@ -134,12 +136,36 @@ def test_wrong_dispute_is_named_and_nothing_is_booked(books, values, fault, is_c
         books.book(AUGUST)
 
 
-def test_open_dispute_is_checked_too_and_a_rejected_one_is_not(books):
-    books.disputes = disputes(dispute("D-1", "f" * 32, "1", resolution="open"))
-    with pytest.raises(DisputeError, match="no published chargeback"):
-        books.book(JULY)
-    books.disputes = disputes(dispute("D-1", "f" * 32, "1", resolution="rejected"))
+def faults_of(books):
+    published = pl.concat([books.published(), own_closed_lines(books.closed_lines)])
+    return open_faults(books.disputes, published, books.closed_lines, books.owners)
+
+
+@pytest.mark.parametrize("resolution", ["open", "rejected"])
+def test_dispute_that_is_not_accepted_stops_nothing_whatever_became_of_its_line(books, resolution):
+    books.disputes = disputes(
+        dispute("D-1", "f" * 32, "1", resolution=resolution), dispute("D-2", line_of(books, "red"), "61", resolution=resolution)
+    )
     assert books.book(JULY).height == 2
+
+
+def test_faults_of_open_disputes_are_told_those_of_others_are_not(books):
+    red = line_of(books, "red")
+    books.close("openai", JULY)
+    books.disputes = disputes(dispute("D-1", red, "50"))
+    books.close("openai", AUGUST)
+    books.disputes = disputes(
+        dispute("D-2", "f" * 32, "1", resolution="open"),
+        dispute("D-3", red, "11", resolution="open"),
+        dispute("D-4", red, "10", resolution="rejected"),
+        dispute("D-5", "e" * 32, "1", resolution="rejected"),
+    )
+    assert faults_of(books) == [
+        f"dispute D-2: line {'f' * 32} is in no published chargeback; use a line_id of chargeback.csv",
+        f"dispute D-3: with earlier disputes 61 is taken off line {red} of 60 USD, which is more than it has",
+    ]
+    books.disputes = disputes(dispute("D-3", red, "10", resolution="open", to="red"))
+    assert faults_of(books) == []
 
 
 def test_disputes_of_one_line_do_not_take_more_than_it_has(books):
@@ -168,6 +194,38 @@ def test_all_wrong_disputes_are_named_at_once(books):
         books.book(JULY)
 
 
+def test_booked_dispute_that_left_the_files_still_counts_against_its_line(books):
+    line_id = line_of(books, "red")
+    books.close("openai", JULY)
+    books.disputes = disputes(dispute("D-1", line_id, "50"))
+    books.close("openai", AUGUST)
+    books.disputes = disputes(dispute("D-2", line_id, "11"))
+    with pytest.raises(DisputeError, match=f"D-2: with earlier disputes 61 is taken off line {line_id} of 60 USD"):
+        books.book(SEPTEMBER)
+    books.disputes = disputes(dispute("D-2", line_id, "10"))
+    assert totals(pair(books.book(SEPTEMBER)), "team_id") == {("red",): Decimal(-10), ("unallocated",): Decimal(10)}
+
+
+def test_booked_dispute_that_now_names_another_line_is_named(books):
+    books.allocate(JULY, allocation_line("openai", JULY, "red", "60"), allocation_line("openai", JULY, "halves", "60"))
+    books.close("openai", JULY)
+    books.disputes = disputes(dispute("D-1", line_of(books, "red"), "20"))
+    books.close("openai", AUGUST)
+    books.disputes = disputes(dispute("D-1", line_of(books, "halves"), "20"))
+    with pytest.raises(DisputeError, match=f"D-1 is booked in 2026-08 with 20 of line {line_of(books, 'red')} and was changed"):
+        books.book(SEPTEMBER)
+
+
+def test_team_that_takes_over_is_named_as_the_allocation_names_it():
+    owners = owner_paths(team_row("red"), department_name="Red Works", cost_center_names=[("cost_center-of-red", "Center 9")])
+    books = Books(owners=owners)
+    books.allocate(JULY, allocation_line("openai", JULY, "blue", "60"))
+    books.disputes = disputes(dispute("D-1", line_of(books, "blue"), "20", to="red"))
+    taken = pair(books.book(JULY)).row(-1, named=True)
+    named = [taken[f"{level}_name"] for level in ("business_unit", "department", "cost_center", "team")]
+    assert named == ["The unit", "Red Works", "Center 9", "Red"]
+
+
 @pytest.mark.parametrize(
     "changed", [{"resolution": "rejected"}, {"resolution": "open"}, {"accepted": "19"}], ids=["rejected", "open", "amount"]
 )
@@ -176,7 +234,7 @@ def test_dispute_that_changed_after_it_was_booked_is_named(books, changed):
     books.disputes = disputes(dispute("D-1", line_of(books, "red"), "20"))
     books.close("openai", AUGUST)
     books.disputes = disputes(dispute("D-1", line_of(books, "red"), "20", **changed))
-    with pytest.raises(DisputeError, match="D-1 is booked in 2026-08 with 20 and was changed since"):
+    with pytest.raises(DisputeError, match=r"D-1 is booked in 2026-08 with 20 of line .* and was changed since"):
         books.book(SEPTEMBER)
 
 
