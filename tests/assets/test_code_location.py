@@ -137,6 +137,7 @@ OTHER_CHECKS = {
     "mart_chargeback_monthly:own_lines_equal_allocation",
     "mart_chargeback_monthly:corrections_conserve",
     "mart_chargeback_monthly:disputes_add_up_to_nothing",
+    "mart_chargeback_monthly:open_disputes_can_be_accepted",
     "mart_reconciliation_daily:causes_add_up",
     "mart_reconciliation_monthly:causes_add_up",
     "mart_reconciliation_monthly:equals_days",

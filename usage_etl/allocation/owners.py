@@ -173,8 +173,7 @@ class OwnerTree:
         ids: list[str | None] = []
         for level in range(len(LEVELS)):
             above = {owner[level] for owner in matching} if level < lowest else set()
-            default = UNALLOCATED if level <= TEAM else None
-            ids.append(path[level] if level in path else above.pop() if len(above) == 1 else default)
+            ids.append(path[level] if level in path else above.pop() if len(above) == 1 else None)
         return [(owner_of(ids), Fraction(1))]
 
     def headcount(self, level: int, within: Path) -> dict[str, Fraction]:

@@ -77,7 +77,7 @@ def owner_paths(*rows, department_name=None, cost_center_names=()):
     start = dt.date(2020, 1, 1)
     return OwnerPaths(
         pl.DataFrame(rows, schema=DIM_TEAM.polars_schema, orient="row"),
-        _frame(DIM_DEPARTMENT, [(name, department_name, "bu", None, start, None) for name in departments]),
+        _frame(DIM_DEPARTMENT, [(name, department_name or name, "bu", None, start, None) for name in departments]),
         _frame(DIM_BUSINESS_UNIT, [("bu", "The unit", None, None, start, None)]),
         pl.DataFrame(
             [{"cost_center_id": center, "cost_center_name": name, "valid_from": start} for center, name in cost_center_names],

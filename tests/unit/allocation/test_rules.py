@@ -180,6 +180,8 @@ def test_charged_follows_the_other_lines_of_the_account() -> None:
     )
     support = paid(found.filter(found["rule_name"] == "mine"), "team_id")
     assert support == {"vision": Decimal("22.50"), "speech": Decimal("22.50"), "field": Decimal("5.00")}
+    texts = found.filter(pl.col("rule_name") == "mine")["allocation_rule"].unique().to_list()
+    assert all("split by what owners pay of the account's other lines; the same for each of" in text for text in texts), texts
 
 
 def test_usage_is_capped_and_says_so() -> None:
@@ -283,3 +285,45 @@ def test_usage_of_all_providers_has_what_the_lines_of_each_left_of_the_limit() -
     rule = {"name": "mine", "match": {"service": ["gateway"]}, "steps": [{"method": "usage", "scope": "all"}]}
     found = allocate(bill, usage(*used), tolerance="0", rules=[rule]).filter(pl.col("rule_name") == "mine")
     assert paid(found, "team_id") == {"vision": 20, "speech": 10, "unexplained": 40}
+
+
+def test_lines_of_different_people_are_divided_apart_below_a_fixed_share() -> None:
+    steps = [
+        {"method": "fixed", "level": "business_unit", "shares": {"emea": "50", "us": "50"}},
+        {"method": "direct", "level": "team"},
+    ]
+    bill = [{"user_id": user, "billed_cost": Decimal(10)} for user in ("ada", "cyd")]
+    found = allocate(lines(*bill), usage(), OWNERS, rules=[{"name": "mine", "steps": steps}])
+    assert paid(found, "team_id") == {"vision": 5, "field": 5, "unallocated": 10}
+
+
+def test_lines_of_different_tags_are_divided_apart() -> None:
+    costs = {"vision": Decimal(10), "field": Decimal(3)}
+    bill = [{"owner_tags": f'{{"owner":"{team}"}}', "billed_cost": cost} for team, cost in costs.items()]
+    rule = {"name": "mine", "steps": [{"method": "tag", "tag_key": "owner"}]}
+    found = allocate(lines(*bill), usage(), OWNERS, tag_keys=["owner"], rules=[rule])
+    assert paid(found, "team_id") == costs
+
+
+def test_each_line_and_each_level_is_divided_by_its_own_sums() -> None:
+    steps = [
+        {"method": "proportional", "level": "department"},
+        {"method": "proportional", "level": "team"},
+    ]
+    used = (*USED, {**FIELD, "model_id": "o9", "effective_cost": Decimal(3)}, {"model_id": "o9", "effective_cost": Decimal(1)})
+    bill = lines({"billed_cost": Decimal(100)}, {"model_id": "o9", "billed_cost": Decimal(40)})
+    found = allocate(bill, usage(*used), OWNERS, rules=[{"name": "mine", "steps": steps}])
+    assert paid(found, "model_id", "team_id") == {
+        ("gpt-5", "vision"): 60,
+        ("gpt-5", "speech"): 30,
+        ("gpt-5", "field"): 10,
+        ("o9", "vision"): 10,
+        ("o9", "field"): 30,
+    }
+
+
+@pytest.mark.parametrize("weight", ["cost", "requests", "users"])
+def test_a_line_without_model_is_divided_by_all_models_of_its_provider(weight) -> None:
+    step = {"method": "proportional", "level": "team", "weight": weight}
+    used = (USED[0], {**FIELD, "model_id": "o9", "effective_cost": Decimal(60), "requests_count": 1, "user_id": "cyd"})
+    assert by_team(step, used=used, line={"model_id": None}) == {"vision": 50, "field": 50}
