@@ -195,7 +195,10 @@ def test_every_asset_check_runs_in_the_job_of_its_asset(location: Installation) 
 def test_every_check_stops_what_lies_right_of_it(location: Installation) -> None:
     graph = location.definitions.resolve_asset_graph()
     lenient = {key.to_user_string() for key in graph.asset_check_keys if not graph.get_check_spec(key).blocking}
-    assert lenient == {"fact_usage_daily:counted_once"}  # a warning: two sources may rightly share a name of account
+    assert lenient == {
+        "fact_usage_daily:counted_once",  # two sources may rightly share a name of account
+        "mart_chargeback_monthly:open_disputes_can_be_accepted",  # an open dispute books nothing
+    }
 
 
 def test_schedules_and_sensors_run_unless_somebody_stops_them(location: Installation) -> None:

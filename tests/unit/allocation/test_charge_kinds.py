@@ -187,3 +187,10 @@ def test_a_purchase_that_only_one_view_knows_is_not_lost() -> None:
     )
     assert paid(found, "team_id") == {"unallocated": Decimal(5)}
     assert paid(found, "team_id", column="allocated_effective_cost") == {"unallocated": Decimal(4)}
+
+
+@pytest.mark.parametrize("kind", ["usage", "marketplace"])
+def test_metered_charges_count_the_requests_and_tokens_behind_them(kind) -> None:
+    used = usage({"effective_cost": Decimal(10), "requests_count": 7, "output_tokens": 11})
+    found = allocate(lines({"charge_kind": kind, "billed_cost": Decimal(10)}), used, directories(teams=TEAMS))
+    assert found.select("team_id", "requests_count", "total_tokens").rows() == [("vision", 7, 11)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.unit.allocation.frames import NOVEMBER, UNOWNED, allocate, directories, lines, paid, usage
+from usage_etl.allocation.divide import line_tag_values
 from usage_etl.allocation.rules import DEFAULT_RULES, rule_for, rules_of
 from usage_etl.config.finance import AllocationSettings
 from usage_etl.errors import UnknownOwnerError
@@ -295,6 +297,21 @@ def test_lines_of_different_people_are_divided_apart_below_a_fixed_share() -> No
     bill = [{"user_id": user, "billed_cost": Decimal(10)} for user in ("ada", "cyd")]
     found = allocate(lines(*bill), usage(), OWNERS, rules=[{"name": "mine", "steps": steps}])
     assert paid(found, "team_id") == {"vision": 5, "field": 5, "unallocated": 10}
+
+
+def test_lines_of_different_keys_are_divided_apart() -> None:
+    owners = directories(
+        teams=[{"team_id": "vision"}, {"team_id": "speech"}],
+        api_keys=[{"api_key_id": "one", "team_id": "vision"}, {"api_key_id": "two", "team_id": "speech"}],
+    )
+    bill = lines({"api_key_id": "one", "billed_cost": Decimal(4)}, {"api_key_id": "two", "billed_cost": Decimal(9)})
+    found = allocate(bill, usage(), owners, rules=[{"name": "mine", "steps": [{"method": "direct"}]}])
+    assert paid(found, "team_id") == {"vision": 4, "speech": 9}
+
+
+@pytest.mark.parametrize(("text", "values"), [(" ; vision;;field; ", ["field", "vision"]), (";", []), ("", [])])
+def test_a_tag_has_no_empty_values(text, values) -> None:
+    assert line_tag_values(json.dumps({"owner": text}), "owner") == values
 
 
 def test_lines_of_different_tags_are_divided_apart() -> None:
