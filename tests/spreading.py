@@ -1,23 +1,29 @@
 """How pytest-xdist spreads the tests: a file stays in one worker, and so do files that read one costly installation."""
 
+import re
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-TOGETHER = {
-    "northwind": ("acceptance/test_demo_", "acceptance/test_outputs_agree", "acceptance/test_rerun"),
-    "tidewater": ("acceptance/test_three_months",),
-    "demo": ("assets/test_checks", "assets/test_ranges"),
-    "story": ("assets/test_as_of", "assets/test_differences", "assets/test_explain"),
+ROOT = Path(__file__).parents[1]
+INSTALLATIONS = {
+    "tests/acceptance": {"northwind": r"northwind(?:_copy)?", "tidewater": "stage"},
+    "tests/assets": {"demo": "demo", "story": "story"},
 }
-"""Installation that a session fixture builds to the beginnings of the files below ``tests/`` whose tests read it."""
+"""Folder to the installations that its session fixtures build at length, and which fixtures their tests ask for."""
 
 
-def scope(nodeid: str) -> str:
-    """What one worker runs whole: an installation with its files, or a file."""
-    file = nodeid.partition("::")[0]
-    path = file.removeprefix("tests/")
-    return next((name for name, beginnings in TOGETHER.items() if path.startswith(beginnings)), file)
+@cache
+def scope(file: str) -> str:
+    """What one worker runs whole: an installation with all files of its folder whose tests read it, or this file."""
+    folder = file.rpartition("/")[0]
+    for name, fixture in INSTALLATIONS.get(folder, {}).items():
+        asks = rf"^def \w+\([^)]*\b{fixture}\b *[,:)]"
+        if re.search(asks, (ROOT / file).read_text(encoding="utf-8"), flags=re.MULTILINE):
+            return f"{folder}:{name}"
+    return file
 
 
 def scheduler(config: pytest.Config, log: Any) -> Any:
@@ -26,6 +32,6 @@ def scheduler(config: pytest.Config, log: Any) -> Any:
 
     class FilesTogether(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return scope(nodeid)
+            return scope(nodeid.partition("::")[0])
 
     return FilesTogether(config, log)
