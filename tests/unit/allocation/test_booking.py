@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.allocation.booking_lines import AUGUST, JULY, SEPTEMBER, Books, allocation_line, totals
 from usage_etl.allocation.booking import check_closed_lines, lines_in_force, lines_sha256
-from usage_etl.allocation.corrections import INPUT_WORDS, _check_conserved, correction_reason, corrections, moved_costs
+from usage_etl.allocation.corrections import IDENTITY, INPUT_WORDS, _check_conserved, correction_reason, corrections, moved_costs
 from usage_etl.errors import ConservationError, IntegrityError
 from usage_etl.schemas.periods import ALL_OTHERS
 
@@ -125,6 +125,26 @@ def test_other_rule_name_or_invoice_id_is_no_correction(closed_july):
     rows = [dict(row) for row in closed_july.now[JULY].iter_rows(named=True)]
     closed_july.allocate(JULY, *({**row, "rule_name": "new", "invoice_id": "INV-7", "team_name": "Renamed"} for row in rows))
     assert corrected(closed_july.book(AUGUST)).is_empty()
+
+
+@pytest.mark.parametrize("column", [name for name in IDENTITY if name not in ("provider_name", "billing_currency")])
+def test_money_that_moves_between_who_pays_or_what_for_is_corrected_on_both_sides(column):
+    allowed = {
+        "charge_category": ("Usage", "Tax"),
+        "charge_basis": ("billed", "priced_usage"),
+        "charge_kind": ("usage", "support"),
+        "line_kind": ("allocated", "unexplained"),
+    }
+    values = allowed.get(column, ("before", "after"))
+    books = Books()
+    for month, value in ((JULY, values[0]), (AUGUST, values[1])):
+        books.allocate(JULY, allocation_line("openai", JULY, "red", "60", **{column: value}))
+        if month == JULY:
+            books.close("openai", JULY)
+    lines = corrected(books.book(AUGUST))
+    assert totals(lines, column) == {(values[0],): Decimal(-60), (values[1],): Decimal(60)}
+    assert lines["line_id"].n_unique() == 2
+    assert lines["line_id"].str.contains("^[0-9a-f]{32}$").all()
 
 
 def test_correction_tells_the_newer_names_rate_and_the_one_invoice(closed_july):

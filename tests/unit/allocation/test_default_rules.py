@@ -178,6 +178,12 @@ def test_usage_without_any_bill_becomes_an_estimate_apart_from_bills() -> None:
     assert "unallocated" in estimates["team_id"].to_list()
 
 
+def test_estimates_keep_the_currencies_of_prices_apart() -> None:
+    used = [{"effective_cost": Decimal(cost), "currency": currency} for cost, currency in ((10, "USD"), (8, "EUR"))]
+    found = allocate(lines(), usage(*used))
+    assert paid(found, "billing_currency", "charge_basis") == {("USD", "priced_usage"): 10, ("EUR", "priced_usage"): 8}
+
+
 def test_any_charge_line_of_a_provider_is_a_bill() -> None:
     found = allocate(
         lines({"charge_category": "Purchase", "model_id": None, "billed_cost": Decimal("50.00")}),

@@ -167,6 +167,16 @@ def test_tags_of_usage_divide_lines_that_have_none() -> None:
     }
 
 
+def test_usage_without_price_or_rate_or_worth_has_no_weight_by_tags() -> None:
+    used = (
+        {"tag_set": "owner=vision", "effective_cost": Decimal(10)},
+        {"tag_set": "owner=field", "effective_cost": Decimal(50), "currency": "JPY"},
+        {"tag_set": "owner=field", "effective_cost": Decimal(0)},
+        {"tag_set": "owner=court", "effective_cost": None, "currency": None, "price_status": "unpriced"},
+    )
+    assert by_team({"method": "tag", "tag_key": "owner"}, used=used, tag_keys=["owner"]) == {"vision": 100}
+
+
 def test_charged_follows_the_other_lines_of_the_account() -> None:
     found = allocate(
         lines({"billed_cost": Decimal(100)}, {"charge_kind": "support", "model_id": None, "billed_cost": Decimal(50)}),
