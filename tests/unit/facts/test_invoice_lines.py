@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from usage_etl.facts.charge_kinds import CHARGE_KIND_RULES, charge_kind
-from usage_etl.facts.invoice_lines import invoice_lines_month
+from usage_etl.facts.invoice_lines import invoice_lines_month, named_tags
 from usage_etl.periods import Month
 from usage_etl.schemas import BILLING_CHARGES, FACT_INVOICE_LINES_MONTHLY
 from usage_etl.schemas.chargeback import CHARGE_KINDS
@@ -160,3 +160,21 @@ def test_only_the_tags_that_rules_may_ask_for_are_kept() -> None:
 def test_a_month_without_charges_is_empty() -> None:
     assert month_of(charges()).is_empty()
     assert month_of(charges(), "owner").is_empty()
+
+
+@pytest.mark.parametrize(
+    ("charge", "kept"),
+    [
+        ({"provider_name": "github", "charge_category": "Purchase", "sku_meter": "User-Months"}, "ada"),
+        ({"provider_name": "github", "sku_meter": "Requests"}, "ada"),
+        ({}, None),
+    ],
+)
+def test_seats_and_overage_keep_whom_they_are_for(charge, kept) -> None:
+    assert month_of(charges({**charge, "user_id": "ada"}))["user_id"].to_list() == [kept]
+
+
+def test_of_tags_that_differ_in_letter_case_one_is_taken_whatever_their_order() -> None:
+    pairs = [("Team", "b"), ("team", "a"), ("TEAM", "c")]
+    found = {named_tags(json.dumps(dict(order)), {"team": "Team"}) for order in (pairs, pairs[::-1], pairs[1:] + pairs[:1])}
+    assert found == {'{"Team":"a"}'}
