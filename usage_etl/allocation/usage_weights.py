@@ -110,7 +110,7 @@ class UsageWeights:
 
     def models(self, host: str) -> list[str]:
         """Models used at one host, priced or not, in order."""
-        return sorted(model_id for known, model_id in self._ranges if known == host)
+        return [model_id for known, model_id in self._ranges if known == host]
 
     def has_model(self, host: str, model_id: str) -> bool:
         """Whether any usage of the model at the host is known, priced or not."""
@@ -126,7 +126,7 @@ class UsageWeights:
         }
 
     def costs(self, host: str, model_id: str | None, currency: str) -> Weights:
-        """Metered cost in attos of ``currency`` by owner, of a model, a host (model None), or of all (``ALL_PROVIDERS``).
+        """Metered cost in attos of ``currency`` by owner, of a model at a host, or without model of a host or ``ALL_PROVIDERS``.
 
         Usage priced in another currency counts where a rate is known. Empty where nothing is priced.
         """
@@ -138,9 +138,7 @@ class UsageWeights:
     def priced(self) -> Sequence[tuple[str, str, str]]:
         """(host, model, currency) of all usage that has a price, in order."""
         return [
-            (host, model_id, currency)
-            for host, model_id in sorted(self._ranges)
-            for currency in sorted(self.currencies(host, model_id))
+            (host, model_id, currency) for host, model_id in self._ranges for currency in sorted(self.currencies(host, model_id))
         ]
 
     def own_costs(self, host: str, model_id: str, currency: str) -> Weights:
@@ -229,7 +227,7 @@ class UsageWeights:
         return _weights(sums, self._scale * scale)
 
     def _keys(self, host: str, model_id: str | None) -> list[tuple[str, str]]:
-        if host != ALL_PROVIDERS and model_id is not None:
+        if model_id is not None:
             return [(host, model_id)] if (host, model_id) in self._ranges else []
         return [key for key in self._ranges if host in (ALL_PROVIDERS, key[0])]
 

@@ -178,6 +178,25 @@ def test_usage_without_any_bill_becomes_an_estimate_apart_from_bills() -> None:
     assert "unallocated" in estimates["team_id"].to_list()
 
 
+def test_a_model_at_two_hosts_is_divided_by_the_usage_of_each() -> None:
+    used = [
+        {"host": host, "team_id": team, "effective_cost": Decimal(cost)}
+        for host, team, cost in (
+            ("openai", "vision", 30),
+            ("azure", "speech", 5),
+            ("openai", "speech", 10),
+            ("azure", "vision", 15),
+        )
+    ]
+    bill = lines({"billed_cost": Decimal(40)}, {"provider_name": "azure", "billed_cost": Decimal(20)})
+    assert paid(allocate(bill, usage(*used)), "provider_name", "team_id") == {
+        ("openai", "vision"): 30,
+        ("openai", "speech"): 10,
+        ("azure", "vision"): 15,
+        ("azure", "speech"): 5,
+    }
+
+
 def test_estimates_keep_the_currencies_of_prices_apart() -> None:
     used = [{"effective_cost": Decimal(cost), "currency": currency} for cost, currency in ((10, "USD"), (8, "EUR"))]
     found = allocate(lines(), usage(*used))

@@ -84,7 +84,9 @@ def test_invoices_of_other_months_and_accounts_are_left_alone() -> None:
 
 
 def test_an_account_is_not_charged_in_one_currency_and_invoiced_in_another() -> None:
-    with pytest.raises(InvoiceMismatchError, match=r"invoice\(s\) INV-3 are in EUR, the charge lines in USD"):
+    with pytest.raises(
+        InvoiceMismatchError, match=r"openai account org-1: invoice\(s\) INV-3 are in EUR, the charge lines in USD"
+    ):
         allocate(
             lines({"billed_cost": Decimal(100)}),
             usage(*USED),

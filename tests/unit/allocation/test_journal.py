@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.unit.allocation.frames import NOVEMBER, UNOWNED, Row, allocate, build, directories, invoices, lines, paid, rates, usage
+from usage_etl.allocation import journal as journal_module
 from usage_etl.allocation import journal_month
 from usage_etl.config.finance import JournalSettings
 from usage_etl.errors import ConservationError
@@ -146,6 +147,7 @@ def test_a_converted_invoice_balances_in_both_currencies() -> None:
     legs = found.filter(pl.col("entry_kind") == "fx")
     assert set(legs["memo"]) == {"converted from USD to EUR at 0.91 of 2026-11-30"}
     assert set(legs["gl_account"]) == {"AI-FX"}
+    assert legs.select("provider_name", "billing_account_id").unique().rows() == [("openai", "org-1")]
 
 
 def test_estimates_are_not_booked() -> None:
@@ -209,6 +211,19 @@ def test_a_line_that_lost_a_cent_is_refused() -> None:
     lost = found.with_columns(pl.when(is_first).then(pl.col("allocated_cost") + Decimal("0.01")).otherwise("allocated_cost"))
     with pytest.raises(ConservationError):
         journal(booked(lost))
+
+
+def test_both_sides_name_the_invoice() -> None:
+    bill = lines({"invoice_id": "INV-1", "billed_cost": Decimal("100.00")})
+    found = journal(booked(allocate(bill, usage(*USED))), bill)
+    assert found["invoice_id"].unique().to_list() == ["INV-1"]
+
+
+def test_a_journal_that_does_not_balance_is_never_returned(monkeypatch) -> None:
+    whole = journal_module._owner_side
+    monkeypatch.setattr(journal_module, "_owner_side", lambda *lines: whole(*lines).slice(1))
+    with pytest.raises(ConservationError):
+        journal_month(booked(allocate(BILL, usage(*USED))), BILL, CENTERS, month=NOVEMBER, settings=JournalSettings())
 
 
 def test_an_empty_month_has_an_empty_journal() -> None:

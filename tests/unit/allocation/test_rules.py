@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from tests.unit.allocation.frames import NOVEMBER, UNOWNED, allocate, directories, lines, paid, usage
 from usage_etl.allocation.divide import line_tag_values
 from usage_etl.allocation.rules import DEFAULT_RULES, rule_for, rules_of
-from usage_etl.config.finance import AllocationSettings
+from usage_etl.config.finance import AllocationSettings, RuleMatch
 from usage_etl.errors import UnknownOwnerError
-from usage_etl.schemas.chargeback import CHARGE_KINDS
+from usage_etl.schemas.chargeback import CHARGE_KINDS, INVOICE_LINE_KEYS
 
 OWNERS = directories(
     business_units=[{"business_unit_id": "emea"}, {"business_unit_id": "us"}],
@@ -173,6 +173,7 @@ def test_usage_without_price_or_rate_or_worth_has_no_weight_by_tags() -> None:
         {"tag_set": "owner=field", "effective_cost": Decimal(50), "currency": "JPY"},
         {"tag_set": "owner=field", "effective_cost": Decimal(0)},
         {"tag_set": "owner=court", "effective_cost": None, "currency": None, "price_status": "unpriced"},
+        {"tag_set": "owner=speech", "model_id": "o9", "effective_cost": Decimal(70)},
     )
     assert by_team({"method": "tag", "tag_key": "owner"}, used=used, tag_keys=["owner"]) == {"vision": 100}
 
@@ -242,6 +243,25 @@ def test_the_first_rule_that_matches_divides_and_dates_decide_which_are_asked() 
     line = lines({"billed_cost": Decimal(1)}).row(0, named=True)
     assert rule_for(line, rules_of(settings, NOVEMBER)).name == "both"
     assert rule_for({**line, "model_id": None}, rules_of(settings, NOVEMBER)).name == "late"
+
+
+@pytest.mark.parametrize("key", sorted(RuleMatch.model_fields))
+def test_each_key_of_a_match_is_compared_with_its_column(key) -> None:
+    columns = {
+        "provider": "provider_name",
+        "billing_account": "billing_account_id",
+        "sub_account": "sub_account_id",
+        "service": "service_name",
+        "model": "model_id",
+        "commitment": "commitment_discount_id",
+        "commitment_status": "commitment_discount_status",
+    }
+    rule = rules_of(AllocationSettings(rules=[{"name": "mine", "match": {key: ["Used"]}}]), NOVEMBER)[0]
+    line = dict.fromkeys(INVOICE_LINE_KEYS)
+    column = columns.get(key, key)
+    assert rule.matches({**line, column: "Used"})
+    assert not rule.matches({**line, column: "Unused"})
+    assert not rule.matches({**dict.fromkeys(line, "Used"), column: None})
 
 
 def test_default_rules_divide_every_kind() -> None:
