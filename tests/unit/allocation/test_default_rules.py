@@ -179,22 +179,23 @@ def test_usage_without_any_bill_becomes_an_estimate_apart_from_bills() -> None:
 
 
 def test_a_model_at_two_hosts_is_divided_by_the_usage_of_each() -> None:
+    each = {("openai", "vision"): 30, ("azure", "speech"): 5, ("openai", "speech"): 10, ("azure", "vision"): 15}
     used = [
-        {"host": host, "team_id": team, "effective_cost": Decimal(cost)}
-        for host, team, cost in (
-            ("openai", "vision", 30),
-            ("azure", "speech", 5),
-            ("openai", "speech", 10),
-            ("azure", "vision", 15),
-        )
+        {"host": host, "team_id": team, "effective_cost": Decimal(number), "requests_count": number}
+        for (host, team), number in each.items()
     ]
     bill = lines({"billed_cost": Decimal(40)}, {"provider_name": "azure", "billed_cost": Decimal(20)})
-    assert paid(allocate(bill, usage(*used)), "provider_name", "team_id") == {
-        ("openai", "vision"): 30,
-        ("openai", "speech"): 10,
-        ("azure", "vision"): 15,
-        ("azure", "speech"): 5,
-    }
+    found = allocate(bill, usage(*used))
+    assert paid(found, "provider_name", "team_id") == each
+    counted = found.select("provider_name", "team_id", "requests_count").rows()
+    assert {(provider, team): count for provider, team, count in counted} == each
+
+
+def test_usage_without_price_is_no_weight_and_of_no_price_no_estimate() -> None:
+    unpriced = {"team_id": "speech", "effective_cost": None, "price_status": "unpriced"}
+    found = allocate(lines({"billed_cost": Decimal(10)}), usage({"effective_cost": Decimal(10)}, unpriced))
+    assert paid(found, "team_id") == {"vision": 10}
+    assert allocate(lines(), usage(unpriced, {"effective_cost": Decimal(0), "currency": "EUR"})).is_empty()
 
 
 def test_estimates_keep_the_currencies_of_prices_apart() -> None:

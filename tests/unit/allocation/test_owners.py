@@ -134,6 +134,18 @@ def test_a_department_pays_itself_with_what_stands_above_it_and_nothing_below() 
     assert found.own({DEPARTMENT: "research"}) == [(Owner("emea", "research", "unallocated", "unallocated"), Fraction(1))]
 
 
+def test_of_a_team_that_moved_in_the_month_its_last_place_counts() -> None:
+    middle = dt.date(2026, 11, 15)
+    moved = [{"cost_center_id": "cc-old", "valid_to": middle}, {"cost_center_id": "cc-new", "valid_from": middle}]
+    for order in (moved, moved[::-1]):
+        ((owner, share),) = tree(teams=[{"team_id": "vision", **row} for row in order]).team_owners["vision"]
+        assert (owner.cost_center_id, share) == ("cc-new", 1)
+
+
+def test_a_person_whose_team_nobody_knows_is_unowned_whole() -> None:
+    assert tree(users=[{"user_id": "ada", "team_id": "ghost"}]).user_owners["ada"] == [(NOBODY_KNOWN, Fraction(1))]
+
+
 def test_a_department_of_no_unit_belongs_to_nobody() -> None:
     found = tree(teams=[{"team_id": "vision"}], departments=[{"department_id": "research", "business_unit_id": None}])
     assert found.team_owners["vision"][0][0].business_unit_id == "unallocated"

@@ -329,14 +329,24 @@ def test_lines_of_different_people_are_divided_apart_below_a_fixed_share() -> No
     assert paid(found, "team_id") == {"vision": 5, "field": 5, "unallocated": 10}
 
 
-def test_lines_of_different_keys_are_divided_apart() -> None:
-    owners = directories(
-        teams=[{"team_id": "vision"}, {"team_id": "speech"}],
-        api_keys=[{"api_key_id": "one", "team_id": "vision"}, {"api_key_id": "two", "team_id": "speech"}],
-    )
-    bill = lines({"api_key_id": "one", "billed_cost": Decimal(4)}, {"api_key_id": "two", "billed_cost": Decimal(9)})
+@pytest.mark.parametrize(("column", "word"), [("user_id", "user"), ("api_key_id", "API key"), ("sub_account_id", "project")])
+def test_lines_of_different_people_keys_and_projects_are_divided_apart(column, word) -> None:
+    entity = "project" if column == "sub_account_id" else column.removesuffix("_id")
+    rows = [{f"{entity}_id": name, "team_id": team} for name, team in (("one", "vision"), ("two", "speech"))]
+    owners = directories(teams=[{"team_id": "vision"}, {"team_id": "speech"}], **{f"{entity}s": rows})
+    bill = lines({column: "one", "billed_cost": Decimal(4)}, {column: "two", "billed_cost": Decimal(9)})
     found = allocate(bill, usage(), owners, rules=[{"name": "mine", "steps": [{"method": "direct"}]}])
     assert paid(found, "team_id") == {"vision": 4, "speech": 9}
+    assert all(text.startswith(f"usage to the owner of its {word};") for text in found["allocation_rule"])
+
+
+def test_users_count_inside_the_member_above_alone() -> None:
+    steps = (
+        {"method": "fixed", "level": "department", "shares": {"research": "50", "sales": "50"}},
+        {"method": "proportional", "level": "team", "weight": "users"},
+    )
+    used = (*USED, {**USED[0], "user_id": "bob"})
+    assert by_team(*steps, used=used, cost="120.00") == {"vision": 40, "speech": 20, "field": 60}
 
 
 @pytest.mark.parametrize(("text", "values"), [(" ; vision;;field; ", ["field", "vision"]), (";", []), ("", [])])
