@@ -19,6 +19,8 @@ from usage_etl.config.directory import read_directories, unknown_files
 from usage_etl.config.directory_files import DIRECTORY_FILES
 from usage_etl.config.finance_files import FINANCE_FILES, read_finance_files, unknown_finance_files
 from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
+from usage_etl.delivery.channels.registry import opened_and_resolved
+from usage_etl.delivery.outbox import Outbox
 from usage_etl.errors import ConfigError, UsageEtlError
 from usage_etl.keys import sha256_hex
 from usage_etl.lake import open_state, open_store
@@ -55,6 +57,7 @@ def run_checks(config: Path) -> list[Check]:
     checks = [Check("settings", True, f"{config}: {len(settings.sources)} source(s)")]
     checks += [_guarded(name, check, settings) for name, check in _SETTINGS_CHECKS.items()]
     checks += [_guarded(f"source {source.name}", _source_check(source.name), settings) for source in settings.sources]
+    checks += [_guarded(f"channel {channel.name}", _channel_check(channel.name), settings) for channel in settings.channels]
     return [*checks, *render_checks()]
 
 
@@ -176,6 +179,25 @@ def _check_mail(settings: Settings) -> tuple[str, str]:
     return f"{mail.host}:{mail.port} answers", ""
 
 
+def _check_outbox(settings: Settings) -> tuple[str, str]:
+    from assets.resources import state_url  # imports Dagster
+
+    outbox = Outbox(open_state(state_url(settings)))
+    counts, disabled = outbox.counts(), [item.channel for item in outbox.states.disabled()]
+    seen = ", ".join(f"{counts.get(state, 0)} {state}" for state in ("pending", "ambiguous", "dead", "sent"))
+    if disabled:
+        return f"{seen}; switched off: {', '.join(disabled)}", "mend the address, then `usage-etl outbox enable CHANNEL`"
+    return seen, "look at `usage-etl outbox list`; retry or drop each" if counts.get("dead") else ""
+
+
+def _channel_check(name: str) -> Callable[[Settings], tuple[str, str]]:
+    def check(settings: Settings) -> tuple[str, str]:
+        channel = next(channel for channel in settings.channels if channel.name == name)
+        return opened_and_resolved(channel)
+
+    return check
+
+
 def _check_recipients(settings: Settings) -> tuple[str, str]:
     reports = settings.reports
     missing = [
@@ -213,5 +235,6 @@ _SETTINGS_CHECKS: dict[str, Callable[[Settings], tuple[str, str]]] = {
     "lake": _check_lake,
     "state": _check_state,
     "mail": _check_mail,
+    "outbox": _check_outbox,
     "recipients": _check_recipients,
 }

@@ -6,7 +6,9 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
+from urllib.parse import urlsplit
 
+from usage_etl.config import read_secret
 from usage_etl.config.base import SecretRef
 from usage_etl.config.channels import (
     AlertSeverity,
@@ -34,11 +36,12 @@ from usage_etl.delivery.channels.slack import SlackChannel
 from usage_etl.delivery.channels.teams import TeamsChannel
 from usage_etl.delivery.channels.tickets import JSON_LIMIT, ForOneCall, TicketChannel
 from usage_etl.delivery.channels.webhook import WebhookChannel
-from usage_etl.delivery.guarded_http import ANSWER_LIMIT, GuardedHttp
+from usage_etl.delivery.guarded_http import ANSWER_LIMIT, GuardedHttp, Resolve, checked_addresses, system_addresses
 from usage_etl.delivery.headers import Mailbox
-from usage_etl.delivery.mail import Mailer
+from usage_etl.delivery.mail import Mailer, Outcome
+from usage_etl.delivery.message import OutgoingMessage
 from usage_etl.delivery.outbox import Route
-from usage_etl.errors import ConfigError
+from usage_etl.errors import ConfigError, DeliveryError
 from usage_etl.schemas.notices import Notice
 
 _PRIORITIES: Mapping[str, int] = {"critical": 4, "warning": 2, "info": 3}
@@ -186,8 +189,38 @@ class _Secrets:
         return GuardedHttp(channel.networks, channel.timeout_s, answer_limit, secrets=tuple(self._known))
 
 
-def hosts_of(channel: ChannelSettings, read_secret: Callable[[SecretRef], str]) -> list[str]:
-    """Addresses that a channel calls. Raises MissingCredentialsError."""
-    found: Mapping[str, object] = {name: getattr(channel, name, None) for name in ("url", "base_url", "auth_url")}
-    urls = [read_secret(value).strip() if isinstance(value, SecretRef) else value for value in found.values()]
-    return [url for url in urls if isinstance(url, str)]
+def opened_and_resolved(
+    channel: ChannelSettings, read: Callable[[SecretRef], str] = read_secret, resolve: Resolve = system_addresses
+) -> tuple[str, str]:
+    """What is seen of a channel without sending anything, and how to mend it; empty when nothing is wrong.
+
+    Its secrets are read and their form checked; the hosts that it calls are looked up. Raises ConfigError.
+    """
+    if isinstance(channel, EmailChannelSettings):
+        return f"mail to {len(channel.recipients)} recipient(s)", ""
+    assert isinstance(channel, HttpChannelSettings)
+    open_channel(channel, Means(read, _NoMail(), Mailbox("nobody@localhost"), _no_texts))
+    seen = []
+    for name in ("url", "base_url", "auth_url"):
+        url = getattr(channel, name, None)
+        if url is not None:
+            parts = urlsplit(read(url).strip() if isinstance(url, SecretRef) else url)
+            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+            try:
+                found = resolve(host, port)
+                usable = checked_addresses(host, found, channel.networks, is_plain=parts.scheme == "http")
+            except DeliveryError as error:
+                return str(error), "mend the address, or its name server; a private network needs allow_private_networks"
+            seen.append(f"{host} is {usable[0]}")
+    return ", ".join(seen), ""
+
+
+class _NoMail:
+    """A mailer for channels that send none."""
+
+    def send(self, message: OutgoingMessage) -> Mapping[str, Outcome]:
+        raise NotImplementedError(message.key)
+
+
+def _no_texts(notice: Notice) -> MailTexts:
+    raise NotImplementedError(notice.notice_id)
