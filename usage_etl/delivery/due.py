@@ -62,11 +62,10 @@ def deliver_due(
     recovered = outbox.recover(now)
     if recovered:
         report.counts["recovered"] = recovered
-    waiting = outbox.due(now)
-    for item in waiting:
+    for item in outbox.due(now):
         if item.channel not in channels and item.channel not in held_back:
             _refuse(outbox, item, shift, report)
-    names = sorted({item.channel for item in waiting} & set(channels) - held_back)
+    names = sorted(set(channels) - held_back)
     if names:
         with ThreadPoolExecutor(min(len(names), _THREADS), thread_name_prefix="channel") as pool:
             for part in pool.map(lambda name: _Sender(outbox, channels[name], shift).run(), names):

@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -133,6 +134,12 @@ class _Line:
         return left if timeout is None else min(left, timeout)
 
 
+@lru_cache(maxsize=1)
+def _verifying() -> ssl.SSLContext:
+    """Verifies certificates against the system's authorities; loaded once, because that takes longer than a call."""
+    return ssl.create_default_context()
+
+
 class _GuardedTransport(httpx.BaseTransport):
     """Hands a request to a connection of its own, which the guard makes."""
 
@@ -143,7 +150,7 @@ class _GuardedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.SyncByteStream)
         backend = _CheckedBackend(self._guard, self._line, is_plain=request.url.scheme == "http")
-        context = self._guard.tls or ssl.create_default_context()
+        context = self._guard.tls or _verifying()
         self._pool = httpcore.ConnectionPool(ssl_context=context, network_backend=backend, http1=True, http2=False, retries=0)
         answer = self._pool.handle_request(
             httpcore.Request(

@@ -3,7 +3,6 @@
 import socket
 import ssl
 import threading
-import time
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -169,17 +168,16 @@ def test_proxies_and_logins_of_the_environment_are_not_used(monkeypatch, tmp_pat
         assert "Authorization" not in server.heard[0].headers
 
 
-@pytest.mark.parametrize("word", ["slow headers", "slow body"])
-def test_drip_of_bytes_ends_with_the_time_of_the_call(word):
-    with serving_http(word) as server:
-        began = time.monotonic()
-        if word == "slow headers":
-            with pytest.raises(NoAnswerError):
-                get(local_http(timeout_s=0.5), server.url)
-        else:
-            answer = get(local_http(timeout_s=0.5), server.url)
-            assert (answer.status, answer.is_cut) == (200, True)
-        assert time.monotonic() - began < 60, "the drip alone takes longer than that"
+def test_drip_of_headers_ends_with_the_time_of_the_call():
+    with serving_http("slow headers") as server, pytest.raises((NoAnswerError, NothingSentError)):
+        get(local_http(timeout_s=3), server.url)
+
+
+def test_drip_of_a_body_ends_with_the_time_of_the_call():
+    with serving_http("slow body") as server:
+        answer = get(local_http(timeout_s=3), server.url)
+    assert (answer.status, answer.is_cut) == (200, True)
+    assert len(answer.body) < 1000
 
 
 def test_endless_body_is_cut_and_its_status_counts():
