@@ -15,6 +15,7 @@ from assets.facts import fact_assets
 from assets.jobs import pipeline_jobs
 from assets.landing import landing_assets, staging_assets
 from assets.marts import mart_assets
+from assets.people import people_assets
 from assets.projections import projection_assets
 from assets.quotas import quota_assets
 from assets.recommendations import recommendation_assets
@@ -43,7 +44,13 @@ def build_definitions(config_file: Path) -> dg.Definitions:
     dimensions, facts, reports = dimension_assets(), fact_assets(settings), report_assets(settings)
     landing = [*landing_assets(settings), *staging_assets(settings), *dimensions]
     finance = [*tie_out_assets(settings), *allocation_assets(settings), *closing_assets(settings, failed_gates=failed_gates)]
-    insights = [*mart_assets(settings), *projection_assets(settings), *quota_assets(settings), *recommendation_assets(settings)]
+    insights = [
+        *mart_assets(settings),
+        *people_assets(settings),
+        *projection_assets(settings),
+        *quota_assets(settings),
+        *recommendation_assets(settings),
+    ]
     marts = [*finance, *insights]
     daily = [key for key in _keys(facts) if key not in _monthly_keys(facts)]
     finance_keys = [key for key in _keys(finance) if key != CLOSED_KEY]

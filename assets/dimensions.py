@@ -11,12 +11,12 @@ from assets.retries import retried_if_it_helps
 from usage_etl.config.directory_files import DIRECTORY_FILES
 from usage_etl.config.finance_files import FINANCE_FILES
 from usage_etl.lake import WHOLE
-from usage_etl.schemas import DIM_PRICE
+from usage_etl.schemas import DIM_OUTCOME, DIM_PRICE
 
 
 def dimension_assets() -> list[dg.AssetsDefinition]:
     """Definitions of dim_price, of one table per directory file and of one per kind of finance file."""
-    directory_tables = [file.table for file in DIRECTORY_FILES.values()]
+    directory_tables = [*(file.table for file in DIRECTORY_FILES.values()), DIM_OUTCOME]
     finance_tables = [kind.table for kind in FINANCE_FILES]
 
     @dg.multi_asset(name="directories", specs=[table_spec(table) for table in directory_tables])

@@ -11,9 +11,9 @@ from assets.resources import Workspace
 from usage_etl.config import Settings
 from usage_etl.facts.members import Organization
 from usage_etl.facts.summary import Usage, summarise
-from usage_etl.facts.windows import Window, month_windows
+from usage_etl.facts.windows import Window, custom_window, month_windows
 from usage_etl.lake import WHOLE, Commit
-from usage_etl.periods import Month, days_between
+from usage_etl.periods import Month, day_start, days_between
 from usage_etl.schemas import (
     DIM_API_KEY,
     DIM_BUSINESS_UNIT,
@@ -29,6 +29,7 @@ from usage_etl.schemas import (
     MART_SUMMARY,
     Table,
 )
+from usage_etl.schemas.summary import CUSTOM_WINDOW
 
 NAME_TABLES = (
     DIM_USER,
@@ -95,6 +96,27 @@ def build_summary(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     used = {"through_date": through, "organization": organization, "first_covered": covered}
     reads = cube_partitions(workspace, windows, through)
     return commit_derived(workspace, MART_SUMMARY, month.first_day.isoformat(), reads, build, settings=used)
+
+
+def custom_summary(workspace: Workspace, first: dt.date, last: dt.date, *, dimensions: Sequence[str]) -> pl.DataFrame:
+    """MART_SUMMARY rows of the days ``first`` to ``last``, in the window ``custom``; nothing is stored."""
+    covered, organization = first_covered_day(workspace), organization_of(workspace)
+    whole = Window("all", day_start(min(covered or first, last)), day_start(last + dt.timedelta(days=1)))
+    windows = [custom_window(CUSTOM_WINDOW, first, last), whole]
+    reads = cube_partitions(workspace, windows, last)
+    frames = [workspace.lake.scan(table, partitions) for table, partitions in reads.items()]
+    usage, directories = opened_usage(workspace, frames, covered)
+    found = summarise(
+        usage,
+        windows=windows,
+        directories=directories,
+        organization=organization,
+        month=Month.of(last),
+        through_date=last,
+        dimensions=list(dict.fromkeys(["organization", *dimensions])),
+    )
+    asked = pl.col("dimension").cast(pl.String).is_in(list(dimensions))
+    return found.filter(asked, pl.col("window").cast(pl.String) == CUSTOM_WINDOW)
 
 
 def cube_partitions(workspace: Workspace, windows: Sequence[Window], through: dt.date) -> dict[Table, list[str]]:

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import datetime as dt
 import shutil
 import signal
 import sys
@@ -307,3 +308,25 @@ def test_verify_finds_a_flipped_byte_and_names_it(usage_etl: Command, short_copy
     assert outcome.out == "1 fault(s)\n"
     assert "fact_usage_monthly" in outcome.err
     assert "sha256" in outcome.err
+
+
+def test_summary_of_any_days_is_what_the_facts_say(usage_etl: Command, short: Installation) -> None:
+    days = short.table(FACT_USAGE_DAILY).filter(pl.col("usage_date").is_between(dt.date(2026, 11, 18), dt.date(2026, 11, 19)))
+    asked = ("summary", "--from", "2026-11-18", "--to", "2026-11-19", "--config", short.config)
+    outcome = usage_etl(*asked, "--dimension", "team", "--dimension", "organization", "--csv")
+    assert outcome.code == 0, outcome.err
+    rows = pl.read_csv(outcome.out.encode(), schema_overrides={"effective_cost": pl.Decimal(38, 18)})
+    assert set(rows["window"]) == {"custom"}
+    for dimension in ("team", "organization"):
+        part = rows.filter(pl.col("dimension") == dimension)
+        assert part["requests_count"].sum() == days["requests_count"].sum() > 0
+        assert part["effective_cost"].sum() == days["effective_cost"].sum()
+    whole = rows.filter(pl.col("dimension") == "organization").row(0, named=True)
+    assert whole["active_users_count"] == days["user_id"].drop_nulls().n_unique()
+    assert whole["latency_p50_ms"] <= whole["latency_p95_ms"]
+    shown = usage_etl(*asked)
+    assert "2026-11-18 to 2026-11-19 by team:" in shown.out
+    assert usage_etl(*asked[:2], "2026-11-20", *asked[3:]).code == 2, "the last day is before the first"
+    wrong = usage_etl(*asked, "--dimension", "shoe_size")
+    assert wrong.code == 2
+    assert "no dimension shoe_size" in wrong.err

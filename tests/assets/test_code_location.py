@@ -37,6 +37,7 @@ GROUPS = {
         "dim_invoice",
         "dim_fx_rate",
         "dim_dispute",
+        "dim_outcome",
         "dim_price",
     },
     "2_facts": {
@@ -66,6 +67,11 @@ GROUPS = {
     },
     "4_insights": {
         "mart_summary",
+        "mart_unit_costs",
+        "mart_outcomes",
+        "mart_cohorts",
+        "mart_adoption",
+        "mart_peers",
         "mart_spend_daily",
         "mart_projection",
         "mart_anomalies",

@@ -16,9 +16,11 @@ from usage_etl.cli.show import print_rows
 from usage_etl.config import load_settings
 from usage_etl.config.directory import read_directories, unknown_files
 from usage_etl.config.directory_files import DIRECTORY_FILES
+from usage_etl.config.outcomes import OUTCOMES_FILE
 from usage_etl.errors import DirectoryError
 from usage_etl.money import exact_sum, minor_unit_digits
 from usage_etl.periods import Month
+from usage_etl.schemas import DIM_OUTCOME
 from usage_etl.sources.registry import SOURCE_KINDS
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def check(
         _echo_json({"folder": str(place), "in_order": False, "problems": error.problems, "not_read": unread})
         raise typer.Exit(2) from None
     rows = {name: frames[file.table.name].height for name, file in DIRECTORY_FILES.items()}
+    rows[OUTCOMES_FILE] = frames[DIM_OUTCOME.name].height
     if as_json:
         _echo_json({"folder": str(place), "in_order": True, "rows": rows, "not_read": unread})
         return

@@ -18,6 +18,7 @@ from usage_etl.config import Settings, load_settings, require_secrets
 from usage_etl.config.directory import read_directories, unknown_files
 from usage_etl.config.directory_files import DIRECTORY_FILES
 from usage_etl.config.finance_files import FINANCE_FILES, read_finance_files, unknown_finance_files
+from usage_etl.config.outcomes import OUTCOMES_FILE
 from usage_etl.config.price_files import accepted_files, contract_of, surcharges_of
 from usage_etl.delivery.channels.registry import opened_and_resolved
 from usage_etl.delivery.outbox import Outbox
@@ -26,6 +27,7 @@ from usage_etl.keys import sha256_hex
 from usage_etl.lake import open_state, open_store
 from usage_etl.periods import Month
 from usage_etl.pricing import ListPrices, parse_price_file, price_book, with_files
+from usage_etl.schemas import DIM_OUTCOME
 from usage_etl.sources.fetching.folder import matching_objects
 from usage_etl.sources.registry import SOURCE_KINDS
 
@@ -110,6 +112,7 @@ def _check_directories(settings: Settings) -> tuple[str, str]:
     folder = Path(settings.resolve(settings.directory))
     frames = read_directories(folder)
     rows = {name: frames[file.table.name].height for name, file in DIRECTORY_FILES.items()}
+    rows[OUTCOMES_FILE] = frames[DIM_OUTCOME.name].height
     return _rows_seen(rows, unknown_files(folder))
 
 

@@ -25,6 +25,7 @@ from usage_etl.cli.report import report
 from usage_etl.cli.show import print_checks, print_summary
 from usage_etl.cli.sources import app as sources_app
 from usage_etl.cli.start import run as run_app
+from usage_etl.cli.summary import summary
 from usage_etl.config.load import CONFIG_VARIABLE, DEFAULT_FILE
 
 app = typer.Typer(
@@ -150,7 +151,7 @@ def verify(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 app.add_typer(directory_app, name="directory")
 register_periods(app)
-for command in (explain, recommendations, report, diff):
+for command in (explain, recommendations, report, diff, summary):
     app.command()(command)
 
 

@@ -10,9 +10,10 @@ from usage_etl.config.cells import FileRows, frame_of, read_text_rows, typed_row
 from usage_etl.config.directory_files import DIRECTORY_FILES, DirectoryFile
 from usage_etl.config.directory_members import member_faults, set_aside
 from usage_etl.config.directory_references import circle_faults, name_faults, reference_faults
+from usage_etl.config.outcomes import OUTCOMES_FILE, read_outcomes
 from usage_etl.config.quota_files import BUDGETS_FILE, QUOTAS_FILE, budget_faults, budget_rows, pool_faults, set_aside_quotas
 from usage_etl.errors import DirectoryError
-from usage_etl.schemas import DIM_QUOTA
+from usage_etl.schemas import DIM_OUTCOME, DIM_QUOTA
 
 
 def read_directories(folder: Path) -> dict[str, pl.DataFrame]:
@@ -27,16 +28,19 @@ def read_directories(folder: Path) -> dict[str, pl.DataFrame]:
         problems += member_faults(files[name], name, file)
     problems += [*reference_faults(files), *circle_faults(files), *name_faults(files)]
     problems += [*budget_faults(files), *pool_faults(files)]
+    known = {name: {row.cells[file.key[0]] for row in files[name].rows} for name, file in DIRECTORY_FILES.items()}
+    outcomes = read_outcomes(folder, problems, features=known["features.csv"], teams=known["teams.csv"])
     if problems:
         raise DirectoryError(str(folder), problems)
     frames = {file.table.name: frame_of(files[name].rows, file.table) for name, file in DIRECTORY_FILES.items()}
+    frames[DIM_OUTCOME.name] = outcomes
     quotas = [*files[QUOTAS_FILE].rows, *budget_rows(files[BUDGETS_FILE])]
     return frames | {DIM_QUOTA.name: frame_of(quotas, DIM_QUOTA)}
 
 
 def unknown_files(folder: Path) -> list[str]:
     """CSV files of the folder that no directory reads, a misspelt name among them."""
-    return sorted(path.name for path in folder.glob("*.csv") if path.name not in DIRECTORY_FILES)
+    return sorted(path.name for path in folder.glob("*.csv") if path.name not in {*DIRECTORY_FILES, OUTCOMES_FILE})
 
 
 def _read(path: Path, file: DirectoryFile, problems: list[str]) -> FileRows:

@@ -24,6 +24,7 @@ from usage_etl.config.alerts import AlertSettings
 from usage_etl.config.base import CurrencyCode, Location, SecretRef, SettingsPart, Slug, ZoneName
 from usage_etl.config.channels import ChannelList
 from usage_etl.config.finance import AllocationSettings, CloseSettings, JournalSettings, ReconciliationSettings
+from usage_etl.config.people import PeopleSettings
 from usage_etl.config.quotas import QuotaSettings
 from usage_etl.config.recommendations import RecommendationSettings
 
@@ -262,6 +263,8 @@ class Settings(SettingsPart):
     """Where alerts go."""
     schedules: ScheduleSettings = ScheduleSettings()
     """When it goes out."""
+    people: PeopleSettings = PeopleSettings()
+    """How people may appear in figures about people."""
     keep_usage_events: bool = True
     """Store request-level rows. Facts do not need them; switch off where per-request records must not be kept."""
     base_path: Path = Field(default=Path(), exclude=True)

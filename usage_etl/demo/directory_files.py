@@ -14,9 +14,10 @@ from usage_etl.demo.organization import DIRECTORY_START, EMAIL_DOMAIN, ORGANIZAT
 from usage_etl.demo.rates import DISCOUNT_PCT, DISCOUNTED_MODEL, TOKEN_CLASSES, ContractRate, contract_rates
 from usage_etl.demo.scenario import Scenario
 from usage_etl.demo.truth import Truth, dollars
-from usage_etl.periods import days_between
+from usage_etl.periods import Month, days_between
 
 _TEAM_COLUMNS = ("team_id", "team_name", "department_id", "department_name", "cost_center_id", "cost_center_name")
+_OUTCOME_FEATURE = "ticket-suggest"
 _WEEKEND_WEIGHT = Decimal("0.28")
 _STEP = Decimal(50)
 _ORGANIZATION_OVER = Decimal("1.06")
@@ -64,6 +65,18 @@ def directory_files(organization: Organization, budgets: Sequence[Budget]) -> di
             ((b.scope_kind, b.scope_id, b.monthly_budget, "USD", b.valid_from, None) for b in budgets),
         ),
     }
+
+
+def outcomes_file(scenario: Scenario) -> str:
+    """Tickets that the ticket suggestions closed, with what one is worth; the running month is not counted yet."""
+    months = sorted({Month.of(day) for day in days_between(scenario.first_day, scenario.end)} - {scenario.current_month})
+    return csv_text(
+        ("feature_id", "month", "outcome_name", "outcomes_count", "value_per_outcome", "currency"),
+        (
+            (_OUTCOME_FEATURE, month, "tickets closed by a suggestion", 1180 + 85 * number, "1.40", "USD")
+            for number, month in enumerate(months)
+        ),
+    )
 
 
 def _team_row(team: Team) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from usage_etl.demo import anthropic_pages, openai_pages
 from usage_etl.demo.bill import Bill, add_bypass
-from usage_etl.demo.directory_files import contract_file, directory_files, planned_budgets
+from usage_etl.demo.directory_files import contract_file, directory_files, outcomes_file, planned_budgets
 from usage_etl.demo.finance_files import finance_files, planned_invoices
 from usage_etl.demo.litellm_files import LogFiles
 from usage_etl.demo.litellm_rows import RowWriter
@@ -64,6 +64,7 @@ def write_demo(
     _write_bills(output, scenario, bill)
     limits, quotas = quota_files(scenario, organization, by_day)
     directories = [*directory_files(organization, budgets).items(), *owner_files(by_day).items(), *limits.items()]
+    directories.append(("outcomes.csv", outcomes_file(scenario)))
     output.write_texts("directory", "directory", directories)
     output.write_texts("finance", "finance", finance_files(scenario, invoices).items())
     output.write_texts("prices", "prices", [("contract.csv", contract_file(scenario))])

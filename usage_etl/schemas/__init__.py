@@ -20,6 +20,7 @@ from usage_etl.schemas.chargeback import (
 from usage_etl.schemas.charges import BILLING_CHARGES, FACT_CHARGES_DAILY, FACT_CHARGES_MONTHLY
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.dimensions import DIM_API_KEY, DIM_BUDGET, DIM_FEATURE, DIM_PRICE, DIM_TEAM, DIM_USER
+from usage_etl.schemas.economics import DIM_OUTCOME, MART_OUTCOMES, MART_UNIT_COSTS
 from usage_etl.schemas.marts import (
     MART_DATA_QUALITY,
     MART_SOURCE_COSTS,
@@ -35,6 +36,7 @@ from usage_etl.schemas.ownership import (
     DIM_INVOICE,
     DIM_PROJECT,
 )
+from usage_etl.schemas.people import MART_ADOPTION, MART_COHORTS, MART_PEERS
 from usage_etl.schemas.projections import MART_PROJECTION
 from usage_etl.schemas.quotas import DIM_ENTITLEMENT, DIM_QUOTA, MART_POOLS, MART_QUOTA_STATUS
 from usage_etl.schemas.recommendations import MART_RECOMMENDATION_VERDICTS, MART_RECOMMENDATIONS
@@ -77,6 +79,7 @@ TABLES: tuple[Table, ...] = (
     DIM_INVOICE,
     DIM_FX_RATE,
     DIM_DISPUTE,
+    DIM_OUTCOME,
     DIM_PRICE,
     USAGE_EVENTS,
     FACT_DELIVERIES_DAILY,
@@ -100,6 +103,11 @@ TABLES: tuple[Table, ...] = (
     MART_CHARGEBACK_MONTHLY,
     MART_JOURNAL_MONTHLY,
     MART_SUMMARY,
+    MART_UNIT_COSTS,
+    MART_OUTCOMES,
+    MART_COHORTS,
+    MART_ADOPTION,
+    MART_PEERS,
     MART_SPEND_DAILY,
     MART_PROJECTION,
     MART_ANOMALIES,
@@ -130,6 +138,7 @@ __all__ = [
     "DIM_FX_RATE",
     "DIM_INVESTIGATION",
     "DIM_INVOICE",
+    "DIM_OUTCOME",
     "DIM_PRICE",
     "DIM_PROJECT",
     "DIM_QUOTA",
@@ -148,13 +157,17 @@ __all__ = [
     "FACT_USAGE_MONTHLY",
     "FACT_USER_TOKENS_MONTHLY",
     "MART_ACCOUNTS",
+    "MART_ADOPTION",
     "MART_ALLOCATION_MONTHLY",
     "MART_ANOMALIES",
     "MART_CHARGEBACK_CLOSED",
     "MART_CHARGEBACK_MONTHLY",
+    "MART_COHORTS",
     "MART_DATA_QUALITY",
     "MART_INVOICE_TIE_OUT",
     "MART_JOURNAL_MONTHLY",
+    "MART_OUTCOMES",
+    "MART_PEERS",
     "MART_POOLS",
     "MART_PROJECTION",
     "MART_QUOTA_STATUS",
@@ -166,6 +179,7 @@ __all__ = [
     "MART_SPEND_DAILY",
     "MART_SUMMARY",
     "MART_TOKENS_MONTHLY",
+    "MART_UNIT_COSTS",
     "MART_USERS_DAILY",
     "STAGED_CHARGES",
     "STAGED_USAGE",

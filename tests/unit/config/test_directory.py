@@ -12,7 +12,7 @@ from usage_etl.config.contract_files import read_contract
 from usage_etl.config.directory import read_directories, unknown_files
 from usage_etl.config.directory_files import DIRECTORY_FILES
 from usage_etl.errors import DirectoryError
-from usage_etl.schemas import DIM_BUDGET, DIM_DEPARTMENT, DIM_TEAM, DIM_USER
+from usage_etl.schemas import DIM_BUDGET, DIM_DEPARTMENT, DIM_OUTCOME, DIM_TEAM, DIM_USER
 
 TEAMS = """team_id,team_name,department_id,department_name,cost_center_id,cost_center_name,owner_email,valid_from,valid_to
 platform,Platform,eng,Engineering,cc-1,Core,lead@example.com,2026-01-01,
@@ -67,7 +67,9 @@ def test_money_is_exact(tmp_path: Path) -> None:
 
 def test_nothing_is_left_of_a_folder_that_is_not_there(tmp_path: Path) -> None:
     frames = read_directories(tmp_path / "nowhere")
-    assert {name: frame.height for name, frame in frames.items()} == {file.table.name: 0 for file in DIRECTORY_FILES.values()}
+    assert {name: frame.height for name, frame in frames.items()} == {
+        table.name: 0 for table in (*(file.table for file in DIRECTORY_FILES.values()), DIM_OUTCOME)
+    }
 
 
 CELL_FAULTS = [
