@@ -1,8 +1,8 @@
 """The command line as a newcomer meets it: start, check, run on logs alone, mend, verify; each exit code and message."""
 
+import datetime as dt
 import gzip
 import re
-import datetime as dt
 import shutil
 import signal
 import sys

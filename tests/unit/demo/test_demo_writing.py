@@ -89,6 +89,7 @@ def test_directories_have_no_fault(demo):
         "dim_cost_center": 7,
         "dim_project": 13,
         "dim_investigation": 5,
+        "dim_outcome": 2,
     }
 
 
