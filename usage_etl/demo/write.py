@@ -48,7 +48,7 @@ def write_demo(
     _clear(target)
     organization = build_organization(scenario)
     card, by_day = RateCard(scenario), all_requests(scenario, organization)
-    truth, bill = Truth(), Bill(card)
+    truth, bill, output = Truth(), Bill(card), _Output(target)
     for day, requests in by_day.items():
         truth.add(requests, card=card, day=day)
         bill.add_all(requests)
@@ -56,15 +56,14 @@ def write_demo(
     budgets = tuple(planned_budgets(scenario, truth))
     billing = billing_of(scenario, bill)
     invoices = planned_invoices(scenario, usage=billing.usage, granted=billing.credits)
-    output = _Output(target)
     dirt, lines_count = Counter[str](), 0
     for file in LogFiles(scenario, RowWriter(scenario, organization), dirt).files(by_day):
         output.write("litellm", f"landing/litellm/{file.name}", file.content)
         lines_count += file.lines_count
     _write_bills(output, scenario, bill)
     limits, quotas = quota_files(scenario, organization, by_day)
+    limits["outcomes.csv"] = outcomes_file(scenario)
     directories = [*directory_files(organization, budgets).items(), *owner_files(by_day).items(), *limits.items()]
-    directories.append(("outcomes.csv", outcomes_file(scenario)))
     output.write_texts("directory", "directory", directories)
     output.write_texts("finance", "finance", finance_files(scenario, invoices).items())
     output.write_texts("prices", "prices", [("contract.csv", contract_file(scenario))])

@@ -84,38 +84,22 @@ def adoption(
 
     In the lake's first month nobody can be told to be new, so new, retained, returned and lapsed people are null there.
     """
-    in_month = pl.col("usage_date") >= month.first_day
-    in_before = pl.col("usage_date").is_between(month.previous.first_day, month.previous.last_day)
-    people = days.group_by(*_SCOPE, "user_id").agg(
-        is_active=in_month.any(), was_active=in_before.any(), is_new=(pl.col("usage_date").min() >= month.first_day)
+    counts = _counted(days, month).join(
+        _listed(days, directories, organization, month=month, through_date=through_date), on=_SCOPE, how="full", coalesce=True
     )
-    is_active, was_active, is_new = pl.col("is_active"), pl.col("was_active"), pl.col("is_new")
-    counts = people.group_by(_SCOPE).agg(
-        active_users_count=is_active.sum().cast(pl.Int64),
-        new_users_count=(is_active & is_new).sum().cast(pl.Int64),
-        retained_users_count=(is_active & was_active).sum().cast(pl.Int64),
-        returned_users_count=(is_active & ~is_new & ~was_active).sum().cast(pl.Int64),
-        lapsed_users_count=(was_active & ~is_active).sum().cast(pl.Int64),
-    )
-    person_days = days.filter(in_month).group_by(_SCOPE).agg(person_days=pl.len())
-    known = _directory_people(directories, organization, through_date)
-    is_small = pl.max_horizontal("active_users_count", pl.col("directory_users_count").fill_null(0)) < minimum_group_size
+    active, listed = pl.col("active_users_count"), pl.col("directory_users_count")
+    is_small = pl.max_horizontal(active, listed.fill_null(0)) < minimum_group_size
     is_told = ~is_small & pl.lit(history_floor < month.first_day)
     found = (
-        counts.join(known, on=_SCOPE, how="full", coalesce=True)
-        .join(person_days, on=_SCOPE, how="left")
-        .with_columns(
-            pl.col("^.*_users_count$").exclude("directory_users_count").fill_null(0), pl.col("person_days").fill_null(0)
-        )
+        counts.with_columns(pl.col(*_TOLD, "active_users_count", "person_days").fill_null(0))
         .with_columns(is_suppressed=is_small)
         .with_columns(
             *(pl.when(is_told).then(name).alias(name) for name in _TOLD),
             average_daily_users_ratio=pl.col("person_days") / ((through_date - month.first_day).days + 1),
         )
     )
-    active, listed = pl.col("active_users_count"), pl.col("directory_users_count")
     shown = found.with_columns(
-        adoption_ratio=pl.when(listed > 0).then(pl.min_horizontal(active, listed) / listed),
+        adoption_ratio=pl.when(listed > 0).then(pl.col("listed_active_count") / listed),
         stickiness_ratio=pl.when(active > 0).then(pl.col("average_daily_users_ratio") / active),
         history_floor_date=pl.lit(history_floor),
         month=pl.lit(month.first_day),
@@ -125,29 +109,57 @@ def adoption(
     return MART_ADOPTION.validate(MART_ADOPTION.conform(named.lazy()).collect().sort(*MART_ADOPTION.sort_by))
 
 
+def _counted(days: pl.DataFrame, month: Month) -> pl.DataFrame:
+    """People of each scope by whether they were active in the month, in the one before, and before both."""
+    in_month = pl.col("usage_date") >= month.first_day
+    in_before = pl.col("usage_date").is_between(month.previous.first_day, month.previous.last_day)
+    people = days.group_by(*_SCOPE, "user_id").agg(
+        person_days=in_month.sum(),
+        is_active=in_month.any(),
+        was_active=in_before.any(),
+        is_new=(pl.col("usage_date").min() >= month.first_day),
+    )
+    is_active, was_active, is_new = pl.col("is_active"), pl.col("was_active"), pl.col("is_new")
+    return people.group_by(_SCOPE).agg(
+        pl.col("person_days").sum(),
+        active_users_count=is_active.sum().cast(pl.Int64),
+        new_users_count=(is_active & is_new).sum().cast(pl.Int64),
+        retained_users_count=(is_active & was_active).sum().cast(pl.Int64),
+        returned_users_count=(is_active & ~is_new & ~was_active).sum().cast(pl.Int64),
+        lapsed_users_count=(was_active & ~is_active).sum().cast(pl.Int64),
+    )
+
+
+def _listed(
+    days: pl.DataFrame,
+    directories: Mapping[str, pl.DataFrame],
+    organization: Organization,
+    *,
+    month: Month,
+    through_date: dt.date,
+) -> pl.DataFrame:
+    """People of the directory in each scope, and how many of them were active in it in the month."""
+    people = _directory_people(directories, organization, through_date)
+    active = days.filter(pl.col("usage_date") >= month.first_day).select(*_SCOPE, "user_id").unique()
+    seen = people.join(active.with_columns(is_active=pl.lit(1, pl.Int64)), on=[*_SCOPE, "user_id"], how="left")
+    return seen.group_by(_SCOPE).agg(directory_users_count=pl.len().cast(pl.Int64), listed_active_count=pl.col("is_active").sum())
+
+
 def _directory_people(directories: Mapping[str, pl.DataFrame], organization: Organization, day: dt.date) -> pl.DataFrame:
-    """People whom users.csv knows on ``day``, by scope; a person of several teams stands in each."""
-    schema = {"scope_kind": pl.String, "scope_id": pl.String, "directory_users_count": pl.Int64}
+    """One row per scope and person whom users.csv knows on ``day``; a person of several teams stands in each."""
+    schema = {"scope_kind": pl.String, "scope_id": pl.String, "user_id": pl.String}
     users, teams = directories.get("dim_user"), directories.get("dim_team")
     if users is None or users.is_empty():
         return pl.DataFrame(schema=schema)
     is_valid = (pl.col("valid_from") <= day) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > day))
     placed = users.filter(is_valid).select("user_id", "team_id")
-    places = {
-        "organization": placed.with_columns(scope_id=pl.lit(organization.id)),
-        "team": placed.rename({"team_id": "scope_id"}),
-    }
+    whole = placed.with_columns(scope_id=pl.lit(organization.id))
+    places = {"organization": whole, "team": placed.rename({"team_id": "scope_id"})}
     if teams is not None:
         departments = teams.filter(is_valid).select("team_id", scope_id="department_id").unique()
         places["department"] = placed.join(departments, on="team_id")
-    counted = [
-        rows.filter(pl.col("scope_id") != UNALLOCATED)
-        .group_by("scope_id")
-        .agg(directory_users_count=pl.col("user_id").n_unique().cast(pl.Int64))
-        .select(pl.lit(kind).alias("scope_kind"), "scope_id", "directory_users_count")
-        for kind, rows in places.items()
-    ]
-    return pl.concat([pl.DataFrame(schema=schema), *counted])
+    parts = [rows.select(pl.lit(kind).alias("scope_kind"), "scope_id", "user_id") for kind, rows in places.items()]
+    return pl.concat([pl.DataFrame(schema=schema), *parts]).filter(pl.col("scope_id") != UNALLOCATED).unique()
 
 
 def _months(date: pl.Expr) -> pl.Expr:

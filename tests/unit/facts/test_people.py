@@ -145,7 +145,7 @@ def test_adoption_tells_new_retained_returned_and_lapsed_people_apart() -> None:
     row = frame.row(0, named=True)
     names = ("active", "new", "retained", "returned", "lapsed", "directory")
     assert [row[f"{name}_users_count"] for name in names] == [3, 1, 1, 1, 1, 4]
-    assert (row["adoption_ratio"], row["average_daily_users_ratio"]) == (0.75, 0.4)
+    assert (row["adoption_ratio"], row["average_daily_users_ratio"]) == (0.5, 0.4), "dan is in no directory, so he adopts nothing"
     assert row["active_users_count"] == row["new_users_count"] + row["retained_users_count"] + row["returned_users_count"]
 
 
