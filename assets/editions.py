@@ -28,6 +28,8 @@ from usage_etl.schemas import (
     MART_CHARGEBACK_MONTHLY,
     MART_DATA_QUALITY,
     MART_PROJECTION,
+    MART_RECOMMENDATION_VERDICTS,
+    MART_RECOMMENDATIONS,
     MART_RECONCILIATION_MONTHLY,
     MART_SPEND_DAILY,
     MART_SUMMARY,
@@ -44,6 +46,8 @@ EXECUTIVE_READS = (
     MART_RECONCILIATION_MONTHLY,
     MART_CHARGEBACK_MONTHLY,
     MART_DATA_QUALITY,
+    MART_RECOMMENDATIONS,
+    MART_RECOMMENDATION_VERDICTS,
 )
 """Tables that the executive report is made from."""
 
@@ -101,6 +105,8 @@ def _executive_inputs(workspace: Workspace, month: Month) -> ExecutiveInputs:
         reconciliation=frames[MART_RECONCILIATION_MONTHLY],
         chargeback=frames[MART_CHARGEBACK_MONTHLY],
         data_quality=frames[MART_DATA_QUALITY],
+        recommendations=frames[MART_RECOMMENDATIONS],
+        verdicts=frames[MART_RECOMMENDATION_VERDICTS],
         proof=proof,
     )
 

@@ -13,6 +13,7 @@ from usage_etl.reports.headline import cards_of, headline_of, period_of, status_
 from usage_etl.reports.inputs import ExecutiveInputs, read_month
 from usage_etl.reports.model import ExecutiveReport
 from usage_etl.reports.rankings import cost_bars, movers_of
+from usage_etl.reports.savings import savings_of
 from usage_etl.reports.spikes import anomaly_items
 from usage_etl.reports.teams import team_table
 from usage_etl.reports.trust import trust_of
@@ -65,5 +66,6 @@ def build_executive(
         movers_title=movers_title,
         team_table=team_table(facts, period),
         attention=attention,
+        savings=savings_of(facts),
         trust=trust_of(facts, report_id=report_id, generated_for=generated_for),
     )

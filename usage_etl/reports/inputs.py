@@ -18,6 +18,7 @@ from usage_etl.errors import ConservationError
 from usage_etl.money import MONEY, exact_sum
 from usage_etl.periods import Month
 from usage_etl.reports.formatting import display_name
+from usage_etl.schemas import MART_RECOMMENDATION_VERDICTS, MART_RECOMMENDATIONS
 from usage_etl.schemas.summary import of_window
 from usage_etl.units import NO_MEMBER, UNALLOCATED, UNEXPLAINED
 
@@ -69,6 +70,9 @@ class ExecutiveInputs:
     chargeback: pl.DataFrame
     data_quality: pl.DataFrame
     proof: ProofFacts
+    recommendations: pl.DataFrame = field(default_factory=MART_RECOMMENDATIONS.empty)
+    verdicts: pl.DataFrame = field(default_factory=MART_RECOMMENDATION_VERDICTS.empty)
+    """mart_recommendation_verdicts: on the advice of the month before."""
     partial_days: frozenset[dt.date] = field(default_factory=frozenset)
     """Days that are still filling; drawn paler."""
 

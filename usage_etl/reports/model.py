@@ -198,6 +198,31 @@ class AttentionItem(Part):
     """Text of the mark in the chart; the title says the same."""
 
 
+class Advice(Part):
+    """One recommendation: what to do, what it saves in a month, how hard it is, on what evidence."""
+
+    title: str
+    savings: Figure
+    effort: str
+    detail: str
+
+
+class Savings(Part):
+    """The first recommendations, and the verdict on last month's. Empty in reports from before there were any."""
+
+    title: str = ""
+    note: str = ""
+    """What all recommendations save together."""
+    advice: tuple[Advice, ...] = ()
+    verdict: str = ""
+    """Empty where there was no advice in the month before."""
+
+    @property
+    def has_content(self) -> bool:
+        """Whether there is anything to print."""
+        return bool(self.advice or self.verdict)
+
+
 class TrustFact(Part):
     """One measure of how far the numbers can be trusted."""
 
@@ -283,6 +308,7 @@ class ExecutiveReport(Part):
     movers_title: str
     team_table: TeamTable
     attention: tuple[AttentionItem, ...]
+    savings: Savings = Savings()
     trust: Trust
 
 

@@ -39,6 +39,7 @@ def render_text(report: ExecutiveReport, *, report_url: str = "", attachments: t
         *_heading("Needs attention"),
         *_attention(report),
         "",
+        *_savings(report),
         *_heading("How far to trust these numbers"),
         *_columns([(fact.label, fact.figure.text, fact.note) for fact in report.trust.facts]),
         "",
@@ -120,6 +121,18 @@ def _attention(report: ExecutiveReport) -> list[str]:
         lines += textwrap.wrap(f"{number}. {item.title}", _WIDTH, subsequent_indent="   ", break_on_hyphens=False)
         lines += textwrap.wrap(item.detail, _WIDTH, initial_indent="   ", subsequent_indent="   ", break_on_hyphens=False)
     return lines
+
+
+def _savings(report: ExecutiveReport) -> list[str]:
+    part = report.savings
+    if not part.has_content:
+        return []
+    lines = _heading(part.title)
+    for number, one in enumerate(part.advice, start=1):
+        title = f"{number}. {one.savings.text}, {one.effort}. {one.title}"
+        lines += textwrap.wrap(title, _WIDTH, subsequent_indent="   ", break_on_hyphens=False)
+        lines += textwrap.wrap(one.detail, _WIDTH, initial_indent="   ", subsequent_indent="   ", break_on_hyphens=False)
+    return [*lines, *_wrapped(part.note), *_wrapped(part.verdict), ""]
 
 
 def _trust_rows(report: ExecutiveReport) -> list[str]:

@@ -24,6 +24,10 @@ _COST = 60.0
 _SHARE = 40.0
 _MOVER = 58.0
 _FEW = 3
+_LEAST_CHART = 110.0
+_ADVICE_TITLE = 224.0
+_ADVICE_BESIDE = 394.0
+"""Figure, title and effort of a recommendation, beside which its detail stands."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,18 @@ class PrintLayout:
     """Of the amounts beside bars."""
     mover_width: float
     """Of the amounts of what changed."""
+    movers_count: int
+    """Of each list of what changed."""
+    advice_count: int
+    """Recommendations on the first page."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """How much of the first page's lower sections there is room for."""
+
+    advice: int
+    movers: int
 
 
 def print_layout(report: ExecutiveReport, page_size: PageSize) -> PrintLayout:
@@ -49,7 +65,7 @@ def print_layout(report: ExecutiveReport, page_size: PageSize) -> PrintLayout:
     width, height = (millimetres * _PX_PER_MM for millimetres in _MARGINS_MM[page_size])
     half = (width - _GUTTER) / 2
     first, second = _placed(report)
-    top, middle = _first_page(report, width, half, height)
+    top, middle, shown = _first_page(report, half, width, height, bars_count=max(len(getattr(report, first).bars), 1))
     amounts = [bar.cost.text for name in (first, *second) for bar in getattr(report, name).bars]
     cost_width = max([_COST, *(text_width(text, size=10.5, weight=600) + 6 for text in amounts)])
     bars_count = sum(max(len(getattr(report, name).bars), 1) for name in second)
@@ -57,7 +73,7 @@ def print_layout(report: ExecutiveReport, page_size: PageSize) -> PrintLayout:
     return PrintLayout(
         sizes=Sizes(daily=(width - _KEY, top), burn_up=(half, middle), bar=(half - _NAME - cost_width - _SHARE, 16)),
         team_row=team_row,
-        first_bar_row=min(max(middle / max(len(getattr(report, first).bars), 1), 16.0), 32.0),
+        first_bar_row=min(max(middle / max(len(getattr(report, first).bars), 1), 17.0), 32.0),
         second_bar_row=second_bar_row,
         first_ranking=first,
         second_rankings=second,
@@ -65,6 +81,8 @@ def print_layout(report: ExecutiveReport, page_size: PageSize) -> PrintLayout:
         mover_width=max(
             [_MOVER, *(text_width(one.change.text, size=10.5, weight=600) + 4 for part in report.movers for one in part.movers)]
         ),
+        movers_count=shown.movers,
+        advice_count=shown.advice,
     )
 
 
@@ -76,17 +94,47 @@ def _placed(report: ExecutiveReport) -> tuple[str, tuple[str, ...]]:
     return "teams", ("models", "features") if has_room else ("models",)
 
 
-def _first_page(report: ExecutiveReport, width: float, half: float, height: float) -> tuple[float, float]:
-    """Heights of the daily chart and of the pair of charts below it."""
+def _first_page(
+    report: ExecutiveReport, half: float, width: float, height: float, *, bars_count: int
+) -> tuple[float, float, _Shown]:
+    """Heights of the daily chart and of the pair of charts below it, and how much of what follows is shown.
+
+    Where the page is short, the last recommendations and the last of what changed give way to the charts.
+    """
     headline = 16 + 18 + lines_count(report.headline, size=16, limit=width) * 16 * 1.45
     masthead, cards = 86.0, 94 + _GAP
     burn_up_note = 4 + lines_count(report.burn_up.note, size=9.5, limit=half) * 9.5 * _LINE if report.burn_up.note else 0
     daily_title = text_width(report.daily.title, size=13, weight=600) + text_width(report.daily.note, size=9.5) + 60
     daily_heading = _HEADING + 13 * _LINE * int(daily_title // width)
-    movers = 11 + _HEADING + 15 + 16.3 * max([len(part.movers) for part in report.movers] + [1])
-    rest = masthead + headline + cards + daily_heading + _HEADING + 2 * _GAP + burn_up_note + movers
-    room = max(height - rest - _SLACK, 330)
-    return room * 0.52, room * 0.48
+    above = masthead + headline + cards + daily_heading + _HEADING + 2 * _GAP + burn_up_note
+    longest = max([len(part.movers) for part in report.movers] + [1])
+    if not report.savings.has_content:
+        room = max(height - above - 26 - _HEADING - 16.3 * longest - _SLACK, 330)
+        return room * 0.52, room * 0.48, _Shown(advice=0, movers=longest)
+    key = 34 + 31.0 * len(report.daily.series)
+    pair = max(17.0 * bars_count - burn_up_note, _LEAST_CHART)
+    room, shown = 0.0, _Shown(advice=0, movers=longest)
+    for shown in (_Shown(3, longest), _Shown(2, longest), _Shown(2, 2), _Shown(1, 2)):
+        below = 26 + _HEADING + 16.3 * min(longest, shown.movers) + _savings_height(report, width, shown.advice)
+        room = height - above - below - _SLACK
+        if room >= key + pair:
+            break
+    daily = max(room * 0.52, key)
+    return daily, max(room - daily, _LEAST_CHART), shown
+
+
+def _savings_height(report: ExecutiveReport, width: float, count: int) -> float:
+    """Height of the first ``count`` recommendations with the verdict and what separates them from the rest."""
+    part = report.savings
+    lines = [
+        max(
+            lines_count(one.title, size=10.3, weight=600, limit=_ADVICE_TITLE),
+            lines_count(one.detail, size=9.6, limit=width - _ADVICE_BESIDE),
+        )
+        for one in part.advice[:count]
+    ]
+    promises = 5 + 13.0 * lines_count(part.verdict, size=9.6, limit=width) if part.verdict else 0.0
+    return 11 + _HEADING - 3 + sum(4 + 13.0 * count for count in lines) + promises + _GAP + 4
 
 
 def _second_page(
