@@ -25,9 +25,9 @@ _SHARE = 40.0
 _MOVER = 58.0
 _FEW = 3
 _LEAST_CHART = 110.0
-_ADVICE_TITLE = 224.0
-_ADVICE_BESIDE = 394.0
-"""Figure, title and effort of a recommendation, beside which its detail stands."""
+_ADVICE_TITLE = 266.0
+_ADVICE_BESIDE = 376.0
+"""Figure and title of a recommendation, beside which its effort and detail stand."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _savings_height(report: ExecutiveReport, width: float, count: int) -> float:
     lines = [
         max(
             lines_count(one.title, size=10.3, weight=600, limit=_ADVICE_TITLE),
-            lines_count(one.detail, size=9.6, limit=width - _ADVICE_BESIDE),
+            lines_count(f"{one.effort}. {one.detail}", size=9.6, limit=width - _ADVICE_BESIDE),
         )
         for one in part.advice[:count]
     ]

@@ -64,7 +64,7 @@ def _note(facts: MonthFacts, advice: pl.DataFrame) -> str:
 def _advice(facts: MonthFacts, row: Mapping[str, Any]) -> Advice:
     low, high = (money_short(row[f"monthly_savings_{end}_cost"], facts.currency) for end in ("lower", "upper"))
     saving = row["monthly_savings_cost"]
-    span = f"Between {low} and {high}" if low != high else "At listed prices"
+    span = f"{low} to {high}" if low != high else "At listed prices"
     return Advice(
         title=_title(facts, row),
         savings=Figure(value=saving, text=f"{money_short(saving, facts.currency)} a month"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -10,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from pypdf import PdfReader
 
 from tests.unit.reports.sample import Scenario, sample_inputs
 from tests.unit.reports.savings_sample import judged, recommended, usual
@@ -51,9 +53,9 @@ def test_the_three_first_recommendations_are_told_with_range_effort_and_evidence
     assert [one.savings.text for one in part.advice] == ["$1,077 a month", "$290 a month", "$62.60 a month"]
     assert [one.effort for one in part.advice] == ["medium effort", "low effort", "medium effort"]
     assert [plain(one.detail) for one in part.advice] == [
-        "Between $1,011 and $1,143; 1,395 requests, 9 % of cost.",
+        "$1,011 to $1,143; 1,395 requests, 9 % of cost.",
         "At listed prices; 1,395 requests, 9 % of cost.",
-        "Between $62.60 and $188; 1,395 requests, 9 % of cost, in part assumed.",
+        "$62.60 to $188; 1,395 requests, 9 % of cost, in part assumed.",
     ]
     assert part.note == "$3,475 a month in all 5, no request counted twice; measured on 30 days"
 
@@ -122,9 +124,5 @@ def test_a_report_from_before_there_was_advice_can_still_be_read() -> None:
 
 @pytest.mark.parametrize("page_size", ["A4", "Letter"])
 def test_the_report_still_fits_two_pages(page_size: Any) -> None:
-    import io
-
-    from pypdf import PdfReader
-
     pdf = render_pdf(render_executive_print_html(report(), page_size=page_size))
     assert len(PdfReader(io.BytesIO(pdf)).pages) == 2
