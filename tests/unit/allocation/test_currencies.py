@@ -64,6 +64,7 @@ def test_missing_and_old_rates_are_named_with_currency_day_and_file() -> None:
         allocate(bill, usage(*USED), fx=fx, currency="EUR")
     chf, usd = caught.value.problems
     assert "no rate from CHF to EUR for 2026-11-30; add" in chf
+    assert all(problem.startswith("bill of openai account org-1: ") for problem in (chf, usd))
     assert "finance/fx_rates.csv has no rate from USD to EUR for 2026-11-30; the newest is of 2026-11-01, older than 7" in usd
 
 

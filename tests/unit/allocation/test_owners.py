@@ -123,9 +123,11 @@ def test_of_a_divided_team_only_the_part_inside_the_members_above_pays() -> None
 
 
 def test_levels_that_are_not_chosen_or_nobody_are_no_part_of_the_path() -> None:
-    found, project = tree(teams=[{"team_id": "vision"}]), LEVELS.index("project")
-    (alone,) = found.own({TEAM: "vision"})
-    assert found.own({UNIT: "unallocated", TEAM: "vision", project: None}) == [alone]
+    departments = [{"department_id": "research", "business_unit_id": "emea"}]
+    found, project = tree(teams=[{"team_id": "vision"}], departments=departments), LEVELS.index("project")
+    alone = [(Owner("emea", "research", "cc-100", "vision"), Fraction(1))]
+    assert found.own({TEAM: "vision"}) == alone
+    assert found.own({UNIT: "unallocated", TEAM: "vision", project: None}) == alone
     assert found.own({TEAM: "unallocated", project: None}) == [(NOBODY_KNOWN, Fraction(1))]
 
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from tests.unit.allocation.frames import NOVEMBER, UNOWNED, allocate, directories, lines, paid, usage
 from usage_etl.allocation.divide import line_tag_values
-from usage_etl.allocation.rules import DEFAULT_RULES, rule_for, rules_of
-from usage_etl.config.finance import AllocationSettings, RuleMatch
+from usage_etl.allocation.rules import DEFAULT_RULES, levels_of, rule_for, rules_of
+from usage_etl.config.finance import AllocationRule, AllocationSettings, RuleMatch
 from usage_etl.errors import UnknownOwnerError
 from usage_etl.schemas.chargeback import CHARGE_KINDS, INVOICE_LINE_KEYS
 
@@ -262,6 +262,9 @@ def test_each_key_of_a_match_is_compared_with_its_column(key) -> None:
     assert rule.matches({**line, column: "Used"})
     assert not rule.matches({**line, column: "Unused"})
     assert not rule.matches({**dict.fromkeys(line, "Used"), column: None})
+    if key != "commitment_status":
+        begins = rules_of(AllocationSettings(rules=[{"name": "mine", "match": {key: ["Us*"]}}]), NOVEMBER)[0]
+        assert [begins.matches({**line, column: text}) for text in ("Used", "Unused", None)] == [True, False, False]
 
 
 def test_default_rules_divide_every_kind() -> None:
@@ -307,6 +310,14 @@ def test_a_rule_by_project_names_projects_below_the_team() -> None:
     assert plain["project_id"].to_list() == [None]
 
 
+@pytest.mark.parametrize("level", ["project", "investigation"])
+def test_levels_below_the_team_are_told_apart_where_a_rule_in_force_or_a_setting_asks(level) -> None:
+    rule = AllocationRule(name="mine", steps=[{"level": level, "method": "even"}])
+    assert levels_of([rule], [], NOVEMBER) == (level,)
+    assert levels_of([], [level], NOVEMBER) == (level,)
+    assert levels_of([rule.model_copy(update={"valid_to": NOVEMBER.first_day})], [], NOVEMBER) == ()
+
+
 def test_usage_of_all_providers_has_what_the_lines_of_each_left_of_the_limit() -> None:
     used = ({"effective_cost": Decimal(100)}, {"host": "azure", "team_id": "speech", "effective_cost": Decimal(50)})
     bill = lines(
@@ -321,12 +332,17 @@ def test_usage_of_all_providers_has_what_the_lines_of_each_left_of_the_limit() -
 
 def test_lines_of_different_people_are_divided_apart_below_a_fixed_share() -> None:
     steps = [
-        {"method": "fixed", "level": "business_unit", "shares": {"emea": "50", "us": "50"}},
+        {"method": "fixed", "level": "business_unit", "shares": {"emea": "30", "us": "70"}},
         {"method": "direct", "level": "team"},
     ]
-    bill = [{"user_id": user, "billed_cost": Decimal(10)} for user in ("ada", "cyd")]
+    bill = [{"user_id": user, "billed_cost": Decimal(cost)} for user, cost in (("ada", 10), ("cyd", 20))]
     found = allocate(lines(*bill), usage(), OWNERS, rules=[{"name": "mine", "steps": steps}])
-    assert paid(found, "team_id") == {"vision": 5, "field": 5, "unallocated": 10}
+    assert paid(found, "team_id", "business_unit_id") == {
+        ("vision", "emea"): 3,
+        ("unallocated", "us"): 7,
+        ("unallocated", "emea"): 6,
+        ("field", "us"): 14,
+    }
 
 
 @pytest.mark.parametrize(("column", "word"), [("user_id", "user"), ("api_key_id", "API key"), ("sub_account_id", "project")])
