@@ -177,6 +177,24 @@ def test_small_corrections_are_carried_until_they_move_more_than_the_threshold(c
     assert waiting.rows() == [("openai", JULY.first_day, "USD", Decimal(4))]
 
 
+def test_one_month_above_the_threshold_does_not_book_the_other(closed_july):
+    closed_july.close("openai", AUGUST)
+    closed_july.threshold = Decimal(5)
+    closed_july.allocate(JULY, allocation_line("openai", JULY, "red", "61"), allocation_line("openai", JULY, "blue", "40"))
+    closed_july.allocate(AUGUST, allocation_line("openai", AUGUST, "red", "30"))
+    lines = corrected(closed_july.book(SEPTEMBER))
+    assert totals(lines, "corrects_month", "team_id") == {(AUGUST.first_day, "red"): Decimal(20)}
+
+
+def test_a_closed_provider_takes_no_correction_into_a_month_that_others_keep_open(closed_july):
+    closed_july.allocate(AUGUST, allocation_line("openai", AUGUST, "red", "10"), allocation_line("aws", AUGUST, "red", "7"))
+    closed_july.close("openai", AUGUST)
+    assert not closed_july.periods.is_month_closed(AUGUST)
+    closed_july.allocate(JULY, allocation_line("openai", JULY, "red", "65"), allocation_line("openai", JULY, "blue", "40"))
+    assert corrected(closed_july.book(AUGUST)).is_empty()
+    assert totals(corrected(closed_july.book(SEPTEMBER)), "team_id") == {("red",): Decimal(5)}
+
+
 def test_carried_corrections_survive_the_closing_of_their_month(closed_july):
     closed_july.threshold = Decimal(5)
     closed_july.allocate(JULY, allocation_line("openai", JULY, "red", "62"), allocation_line("openai", JULY, "blue", "38"))
