@@ -14,6 +14,7 @@ from assets.dimensions import dimension_assets
 from assets.facts import fact_assets
 from assets.jobs import pipeline_jobs
 from assets.landing import landing_assets, staging_assets
+from assets.limits import limit_assets, limit_job, limit_schedule, limit_sensor
 from assets.marts import mart_assets
 from assets.people import people_assets
 from assets.projections import projection_assets
@@ -72,12 +73,13 @@ def build_definitions(config_file: Path) -> dg.Definitions:
         delivery_check(),
         restatements_check(),
     ]
+    limits = limit_job()
     return dg.Definitions(
-        assets=[*landing, *facts, *marts, *reports],
+        assets=[*landing, *facts, *marts, *reports, *limit_assets()],
         asset_checks=checks,
-        jobs=jobs.all(),
-        schedules=[*pipeline_schedules(settings, jobs), close_schedule(settings, jobs.close)],
-        sensors=pipeline_sensors(jobs, config_file),
+        jobs=[*jobs.all(), limits],
+        schedules=[*pipeline_schedules(settings, jobs), close_schedule(settings, jobs.close), limit_schedule(settings, limits)],
+        sensors=[*pipeline_sensors(jobs, config_file), limit_sensor(jobs, limits)],
         resources={"workspace": WorkspaceResource(config_file=str(config_file.resolve()))},
         executor=dg.in_process_executor,
     )

@@ -238,3 +238,38 @@ class PeriodBusyError(UsageEtlError):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"{what}: the period book or the allocation changed meanwhile; nothing was closed, run it again")
+
+
+class GatewayError(UsageEtlError):
+    """A gateway refused a change, or answered what nobody can use. ``status`` is HTTP's, null without an answer."""
+
+    def __init__(self, gateway: str, message: str, status: int | None = None) -> None:
+        self.gateway, self.status = gateway, status
+        super().__init__(f"gateway {gateway}: {message}")
+
+
+class TransientGatewayError(GatewayError):
+    """A gateway answered 408, 429 or 5xx, or nothing, after all attempts: running again can help."""
+
+    is_permanent = False
+
+
+class TooManyBlocksError(UsageEtlError):
+    """A run would block more scopes than ``quotas.max_blocks``; nobody was blocked. ``scopes`` names them."""
+
+    def __init__(self, scopes: Sequence[str], allowed: int) -> None:
+        self.scopes, self.allowed = tuple(scopes), allowed
+        lines = "".join(f"\n  - {scope}" for scope in scopes)
+        super().__init__(
+            f"{len(scopes)} scopes would be blocked at once, quotas.max_blocks is {allowed}: nobody was blocked."
+            f" Look at their quotas and at the data, then raise it{lines}"
+        )
+
+
+class LimitsNotAppliedError(UsageEtlError):
+    """Some changes at a gateway failed; the others were made. ``failures`` says which and why."""
+
+    def __init__(self, failures: Sequence[str], *, is_permanent: bool) -> None:
+        self.failures, self.is_permanent = tuple(failures), is_permanent
+        lines = "".join(f"\n  - {failure}" for failure in failures)
+        super().__init__(f"{len(failures)} change(s) at the gateway failed; running again tries them again{lines}")

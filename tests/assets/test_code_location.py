@@ -94,6 +94,7 @@ GROUPS = {
         "mail_statements",
         "mail_changes",
     },
+    "6_limits": {"limit_state", "gateway_limits"},
 }
 MONTHLY_FACTS = {
     "fact_usage_monthly",
@@ -109,6 +110,7 @@ JOBS = {
     "daily": GROUPS["2_facts"] - MONTHLY_FACTS,
     "monthly": (MONTHLY_FACTS | GROUPS["3_allocate"] | GROUPS["4_insights"]) - CLOSING,
     "reports": GROUPS["5_reports"],
+    "limits": GROUPS["6_limits"],
     "close": {name for name in GROUPS["1_land"] if name.startswith("dim_")}
     | {"fact_invoice_lines_monthly"}
     | GROUPS["3_allocate"]
@@ -120,8 +122,15 @@ SCHEDULES = {
     "executive_report": "reports",
     "monthly_chargeback": "close",
     "close_month": "close",
+    "limits_hourly": "limits",
 }
-SENSORS = {"new_deliveries": {"land"}, "touched_days": {"daily"}, "touched_months": {"monthly"}, "failure_mail": set()}
+SENSORS = {
+    "new_deliveries": {"land"},
+    "touched_days": {"daily"},
+    "touched_months": {"monthly"},
+    "failure_mail": set(),
+    "judged_limits": {"limits"},
+}
 CHECKED_TABLES = GROUPS["2_facts"] | GROUPS["3_allocate"] | GROUPS["4_insights"]
 OTHER_CHECKS = {
     "staged_usage:records_accounted_for",

@@ -47,6 +47,7 @@ def check(
     unread = unknown_files(place)
     try:
         frames = read_directories(place)
+        _refuse_unknown_scopes(config, frames)
     except DirectoryError as error:
         if not as_json:
             raise
@@ -93,6 +94,16 @@ def diff(
 def _configured(config: Path) -> Path:
     settings = load_settings(config, kinds=SOURCE_KINDS)
     return Path(settings.resolve(settings.directory))
+
+
+def _refuse_unknown_scopes(config: Path, frames: dict[str, pl.DataFrame]) -> None:
+    """Asks the configured lake, where there is one, whether quotas stand on scopes that somebody knows."""
+    if not config.exists():
+        return
+    from assets.quota_scopes import refuse_unknown_scopes  # imports Dagster
+    from assets.resources import open_workspace
+
+    refuse_unknown_scopes(open_workspace(str(config.resolve())), frames)
 
 
 def _month(text: str) -> Month:

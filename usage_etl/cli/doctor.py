@@ -27,7 +27,7 @@ from usage_etl.keys import sha256_hex
 from usage_etl.lake import open_state, open_store
 from usage_etl.periods import Month
 from usage_etl.pricing import ListPrices, parse_price_file, price_book, with_files
-from usage_etl.schemas import DIM_OUTCOME
+from usage_etl.schemas import DIM_ENTITLEMENT, DIM_OUTCOME, DIM_QUOTA
 from usage_etl.sources.fetching.folder import matching_objects
 from usage_etl.sources.registry import SOURCE_KINDS
 
@@ -126,6 +126,16 @@ def _check_rules(settings: Settings) -> tuple[str, str]:
     refuse_unknown_owners(settings.allocation, OwnerTree(owners, month), month)
     in_force = sum(rule.is_in_force(month.first_day) for rule in settings.allocation.rules)
     return f"{in_force} rule(s) in force in {month}; every owner they name is known", ""
+
+
+def _check_quotas(settings: Settings) -> tuple[str, str]:
+    """Whether quotas and pools stand on scopes that a directory, or the usage that the lake holds, knows."""
+    from assets.quota_scopes import refuse_unknown_scopes  # imports Dagster
+    from assets.resources import Workspace
+
+    frames = read_directories(Path(settings.resolve(settings.directory)))
+    refuse_unknown_scopes(Workspace(settings), frames)
+    return f"{frames[DIM_QUOTA.name].height} quotas and {frames[DIM_ENTITLEMENT.name].height} purchases stand on known scopes", ""
 
 
 def _check_finance_files(settings: Settings) -> tuple[str, str]:
@@ -232,6 +242,7 @@ def _source_check(name: str) -> Callable[[Settings], tuple[str, str]]:
 _SETTINGS_CHECKS: dict[str, Callable[[Settings], tuple[str, str]]] = {
     "secrets": _check_secrets,
     "directories": _check_directories,
+    "quotas": _check_quotas,
     "allocation rules": _check_rules,
     "finance files": _check_finance_files,
     "prices": _check_prices,

@@ -16,10 +16,12 @@ from usage_etl.cli.doctor import run_checks
 from usage_etl.cli.eval import app as eval_app
 from usage_etl.cli.explain import explain
 from usage_etl.cli.init import write_starter
+from usage_etl.cli.limits import app as limits_app
 from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
 from usage_etl.cli.outbox import app as outbox_app
 from usage_etl.cli.periods import register as register_periods
 from usage_etl.cli.prices import app as prices_app
+from usage_etl.cli.quotas import app as quotas_app
 from usage_etl.cli.recommendations import recommendations
 from usage_etl.cli.report import report
 from usage_etl.cli.show import print_checks, print_summary
@@ -150,6 +152,8 @@ def verify(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 app.add_typer(directory_app, name="directory")
+app.add_typer(quotas_app, name="quotas")
+app.add_typer(limits_app, name="limits")
 register_periods(app)
 for command in (explain, recommendations, report, diff, summary):
     app.command()(command)

@@ -212,6 +212,8 @@ class ScheduleSettings(SettingsPart):
     """When last month is closed for every provider that passes the gates of ``close``."""
     executive: str = "0 7 * * 1"
     """When the executive report goes out."""
+    limits: str = "7 * * * *"
+    """When the limit-state file is published anew and the gateway is told; also after every monthly run."""
 
 
 class Settings(SettingsPart):
