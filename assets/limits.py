@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets.jobs import MAX_RUNTIME, Jobs
-from assets.marts import through_date
+from assets.monthly import through_date
 from assets.resources import Workspace, WorkspaceResource, now
 from assets.retries import retried_if_it_helps
 from usage_etl.config import Settings, read_secret
