@@ -54,40 +54,35 @@ def suggest_quotas(
     missing = BASELINE_DAYS if history_floor is None else max(0, (history_floor - first_day).days)
     if missing:
         return Suggestion(DIM_QUOTA.empty(), (), min(missing, BASELINE_DAYS))
-    wanted = _scopes(daily, scope_kinds, organization_id, measure, currency if measure in MONEY_MEASURES else None)
+    unit = currency if measure in MONEY_MEASURES else None
+    wanted = _scopes(daily, scope_kinds, organization_id, measure, unit)
     usage = quota_usage(daily.filter(pl.col("usage_date") <= through_date), wanted, organization_id=organization_id)
     standing = set(quotas.filter(_in_force(valid_from)).select(QUOTA_KEY[:-1]).iter_rows())
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     warming_up = []
     for (series,), days in usage.group_by("series_id", maintain_order=True):
         kind, member, *_ = str(series).split("\x1f")
-        recent = days.filter(pl.col("usage_date") >= first_day)
-        if recent["quantity"].sum() == 0:
+        recent = days.filter(pl.col("usage_date") >= first_day)["quantity"]
+        if recent.sum() == 0:
             continue
         first_used = days["usage_date"].min()
         if isinstance(first_used, dt.date) and first_used > first_day:
             warming_up.append((kind, member))
             continue
-        amounts = [float(quantity) for quantity in recent["quantity"]]
-        baseline = sorted([0.0] * (BASELINE_DAYS - len(amounts)) + amounts)
-        limits = {"day": _by_rank(baseline, quantile), "calendar_month": _of_month(baseline, quantile)}
-        for period, limit in limits.items():
-            if (kind, member, measure, period) not in standing and limit > 0:
-                rows.append(
-                    {
-                        "scope_kind": kind,
-                        "scope_id": member,
-                        "measure": measure,
-                        "period_kind": period,
-                        "limit_quantity": _rounded_up(limit),
-                        "currency": currency if measure in MONEY_MEASURES else None,
-                        "enforcement": "soft",
-                        "valid_from": valid_from,
-                        "valid_to": None,
-                    }
-                )
-    frame = pl.DataFrame(rows, schema=DIM_QUOTA.polars_schema)
+        rows += [
+            (kind, member, measure, period, limit, unit, "soft", valid_from, None)
+            for period, limit in _limits([float(quantity) for quantity in recent], quantile).items()
+            if (kind, member, measure, period) not in standing
+        ]
+    frame = pl.DataFrame(rows, schema=DIM_QUOTA.polars_schema, orient="row")
     return Suggestion(DIM_QUOTA.validate(frame.sort(*DIM_QUOTA.sort_by)), tuple(sorted(warming_up)), 0)
+
+
+def _limits(amounts: Sequence[float], quantile: float) -> dict[str, Decimal]:
+    """Period to limit, from the days that had any usage; a limit of nothing is none."""
+    baseline = sorted([0.0] * (BASELINE_DAYS - len(amounts)) + [*amounts])
+    found = {"day": _by_rank(baseline, quantile), "calendar_month": _of_month(baseline, quantile)}
+    return {period: _rounded_up(limit) for period, limit in found.items() if limit > 0}
 
 
 def _scopes(
