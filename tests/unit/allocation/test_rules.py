@@ -167,6 +167,15 @@ def test_tags_of_usage_divide_lines_that_have_none() -> None:
     }
 
 
+def test_tags_of_usage_count_inside_the_member_above_alone() -> None:
+    steps = (
+        {"method": "fixed", "level": "department", "shares": {"research": "75", "sales": "25"}},
+        {"method": "tag", "tag_key": "owner", "level": "team"},
+    )
+    tagged = [{**row, "tag_set": f"owner={team}"} for row, team in zip(USED, ("vision", "speech", "field"), strict=True)]
+    assert by_team(*steps, used=tagged, cost="240.00", tag_keys=["owner"]) == {"vision": 120, "speech": 60, "field": 60}
+
+
 def test_usage_without_price_or_rate_or_worth_has_no_weight_by_tags() -> None:
     used = (
         {"tag_set": "owner=vision", "effective_cost": Decimal(10)},
@@ -358,11 +367,11 @@ def test_lines_of_different_people_keys_and_projects_are_divided_apart(column, w
 
 def test_users_count_inside_the_member_above_alone() -> None:
     steps = (
-        {"method": "fixed", "level": "department", "shares": {"research": "50", "sales": "50"}},
+        {"method": "fixed", "level": "department", "shares": {"research": "75", "sales": "25"}},
         {"method": "proportional", "level": "team", "weight": "users"},
     )
     used = (*USED, {**USED[0], "user_id": "bob"})
-    assert by_team(*steps, used=used, cost="120.00") == {"vision": 40, "speech": 20, "field": 60}
+    assert by_team(*steps, used=used, cost="120.00") == {"vision": 60, "speech": 30, "field": 30}
 
 
 @pytest.mark.parametrize(("text", "values"), [(" ; vision;;field; ", ["field", "vision"]), (";", []), ("", [])])
