@@ -52,13 +52,21 @@ def address_refusal(address: Address, allowed: Sequence[Network] = ()) -> str | 
 
 
 def _always_refused(address: Address) -> str | None:
-    if address in _METADATA:
+    if address in _METADATA or any(inner in _METADATA for inner in _wrapped(address)):
         return f"{address} is where a cloud hands out credentials; no setting allows it"
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return f"{address} is an IPv4 address in disguise"
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         return f"{address} is only valid on one link"
     return None
+
+
+def _wrapped(address: Address) -> list[IPv4Address]:
+    """IPv4 addresses that an IPv6 address leads to, when it is one of the wrapped forms."""
+    if isinstance(address, IPv4Address) or not is_inside(address, _WRAPPERS):
+        return []
+    low = IPv4Address(int(address) & 0xFFFF_FFFF)  # mapped, compatible and NAT64
+    return [low, *(inner for inner in (address.sixtofour, *(address.teredo or ())) if inner is not None)]
 
 
 def is_inside(address: Address, networks: Sequence[Network]) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.delivery.http_servers import LOOPBACK, hanging_up, local_http, serving_http
 from tests.unit.delivery.smtp_servers import certificate, free_port
-from usage_etl.config.addresses import address_refusal, host_fault
+from usage_etl.config.addresses import address_refusal, host_fault, is_inside
 from usage_etl.delivery.guarded_http import (
     ANSWER_LIMIT,
     GuardedHttp,
@@ -91,16 +91,15 @@ def test_private_network_is_called_only_where_it_is_allowed():
 
 
 def test_where_a_cloud_hands_out_credentials_is_never_called():
-    everything = (ip_network("169.254.0.0/16"), ip_network("fd00::/8"), ip_network("100.64.0.0/10"), ip_network("168.0.0.0/8"))
-    for text in (
-        "169.254.169.254",
-        "169.254.170.2",
-        "fd00:ec2::254",
-        "100.100.100.200",
-        "168.63.129.16",
-        "::ffff:169.254.169.254",
-    ):
-        assert address_refusal(ip_address(text), everything) is not None
+    networks = ("169.254.0.0/16", "fd00::/8", "100.64.0.0/10", "168.0.0.0/8", "::/8", "64:ff9b::/32", "2002::/16", "2001::/32")
+    everything = tuple(map(ip_network, networks))
+    plain = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16")
+    wrapped = ("::ffff:169.254.169.254", "::a9fe:a9fe", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1")
+    teredo = ip_address((0x20010000 << 96 | (~0xA9FEA9FE & 0xFFFFFFFF)).to_bytes(16))
+    for address in (*map(ip_address, (*plain, *wrapped)), teredo):
+        assert is_inside(address, everything)
+        assert address_refusal(address, everything) is not None, address
+    assert address_refusal(ip_address("::ffff:10.0.0.1"), everything) is not None
 
 
 def test_loopback_is_refused_by_default_and_nobody_is_connected_to():
