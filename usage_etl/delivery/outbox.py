@@ -121,10 +121,20 @@ class Outbox:
         return self.find(position)
 
     def recover(self, now: dt.datetime) -> int:
-        """Turn claims whose lease is over into ambiguous rows that are due; how many there were."""
+        """Turn claims whose lease is over into ambiguous rows that are due; how many there were.
+
+        One that should have been given up by now becomes dead: it may be the message itself that ends its senders.
+        """
         now = now.astimezone(dt.UTC)
         overdue = sa.update(outbox).where(outbox.c.state == "claimed", outbox.c.claimed_until <= now)
-        doubt = {"state": "ambiguous", "doubts_count": outbox.c.doubts_count + 1, "last_reason": _SILENT, "next_attempt_at": now}
+        is_over = outbox.c.give_up_at <= now
+        doubt = {
+            "state": sa.case((is_over, "dead"), else_="ambiguous"),
+            "finished_at": sa.case((is_over, now), else_=None),
+            "doubts_count": outbox.c.doubts_count + 1,
+            "last_reason": _SILENT,
+            "next_attempt_at": now,
+        }
         with self._engine.begin() as connection:
             return connection.execute(overdue.values(**doubt, claim_token=None, claimed_until=None)).rowcount
 

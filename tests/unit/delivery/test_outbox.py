@@ -133,6 +133,19 @@ def test_what_is_not_sent_is_tried_for_three_days_and_then_dead(engine, outbox, 
     assert dead.last_reason == f"given up after {len(tried)} attempts: 503 busy"
 
 
+def test_message_that_ends_every_sender_is_given_up_too(engine, outbox, clock):
+    queue(engine, outbox, notice())
+    deaths = 0
+    while outbox.items(["pending", "ambiguous"]):
+        assert outbox.claim(1, clock.now) is not None
+        deaths += 1
+        clock.pass_(hours=5)
+        assert outbox.recover(clock.now) == 1
+    dead = outbox.find(1)
+    assert (dead.state, dead.doubts_count, dead.finished_at) == ("dead", deaths, clock.now)
+    assert deaths == 15
+
+
 @given(st.integers(1, 100), st.floats(0, 72 * 3600), st.integers(0, 2**32), st.none() | st.integers(0, 10**9))
 def test_waits_lie_between_nothing_and_the_step_but_never_below_what_was_asked(attempts, age_s, seed, asked_s):
     now = NOW + dt.timedelta(seconds=age_s)
