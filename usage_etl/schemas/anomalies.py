@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataframely as dy
 
-from usage_etl.schemas.contract import Table, day, flag, money, one_of, ratio, text
+from usage_etl.schemas.contract import Table, count, day, flag, money, one_of, ratio, text
 from usage_etl.schemas.contract import quantity as exact
 
 ALERTING_KINDS = ("organization", "team")
@@ -64,6 +64,59 @@ MART_ANOMALIES = Table(
     grain="one day, scope and measure that stood far from its own past",
     partition="month",
     sort_by=("usage_date", "scope_kind", "scope_id", "measure"),
+    group="4_insights",
+    owner="team:finops",
+)
+
+BREAKDOWNS = ("factor", "team", "api_key", "model", "user", "feature")
+
+EXACT_FACTORS = (
+    "users",
+    "volume",
+    "failures",
+    "cache_share",
+    "model_mix",
+    "tokens_per_request",
+    "price",
+    "latency",
+    "without_requests",
+    "expectation",
+)
+"""users: more or fewer of them. volume: requests per user. failures: requests that failed. cache_share: input read from or
+written to a provider's cache, requests answered by the gateway's. model_mix: which models at which price class.
+tokens_per_request: input and output sizes. price: what the same tokens cost. latency: how long a model took.
+without_requests: cost in which no request stands. expectation: how far the comparison days are from the expectation."""
+
+
+class MartAnomalyFactor(dy.Schema):
+    """One part of one anomaly: a factor of its change, or a member's part in it.
+
+    For each anomaly and breakdown the ``change_quantity`` add up to the ``excess_quantity`` of mart_anomalies, to the last
+    unit. Members are compared with the mean of the comparison days; the part ``(expectation)`` is what lies between those
+    days and the expectation, ``(others)`` are the members that are not named.
+    """
+
+    month = day("first day of the month")
+    anomaly_id = text("anomaly of mart_anomalies", nullable=False)
+    breakdown = text("divided into factors, or into members of a kind", nullable=False, check=one_of(*BREAKDOWNS))
+    part_id = text("factor or member; (none) is usage that names no member", nullable=False, sensitivity="personal")
+    part_name = text("for people", nullable=False, sensitivity="personal")
+    measure = text("of the anomaly", nullable=False, check=one_of(*ANOMALY_MEASURES))
+    change_quantity = exact("part of the anomaly's excess", unit="unit of measure")
+    currency = text("ISO 4217; null unless the measure is money")
+    share_ratio = ratio("change_quantity over the excess; null where the excess is 0")
+    observed_level = ratio("level on the day: of the factor, or of the member in units of the measure", unit="level")
+    comparison_level = ratio("the same on the comparison days, a day", unit="level")
+    comparison_days_count = count("days compared with; 0 where there is none")
+    is_new = flag("a member without any usage on the days of the history before")
+
+
+MART_ANOMALY_FACTORS = Table(
+    name="mart_anomaly_factors",
+    schema=MartAnomalyFactor,
+    grain="one anomaly and part of its change: a factor, or a member of a kind",
+    partition="month",
+    sort_by=("anomaly_id", "breakdown", "part_id"),
     group="4_insights",
     owner="team:finops",
 )
