@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.allocation import allocation_assets, allocation_checks
+from assets.anomalies import anomaly_assets
 from assets.checks import conservation_checks, contract_check, delivery_check
 from assets.closing import close_job, close_schedule, closing_assets
 from assets.closing_checks import closing_checks
@@ -47,6 +48,7 @@ def build_definitions(config_file: Path) -> dg.Definitions:
     finance = [*tie_out_assets(settings), *allocation_assets(settings), *closing_assets(settings, failed_gates=failed_gates)]
     insights = [
         *mart_assets(settings),
+        *anomaly_assets(settings),
         *people_assets(settings),
         *projection_assets(settings),
         *quota_assets(settings),

@@ -10,7 +10,6 @@ from assets.derive import commit_derived, day_keys
 from assets.monthly import MonthBuilder, monthly_asset, through_date
 from assets.resources import Workspace
 from assets.summary import build_summary, summary_reads
-from usage_etl.anomalies import spikes
 from usage_etl.config import Settings
 from usage_etl.facts.quality import data_quality_month
 from usage_etl.facts.spend import spend_daily
@@ -20,10 +19,8 @@ from usage_etl.pricing import explain_source_costs, source_cost_summary, summed_
 from usage_etl.schemas import (
     BILLING_CHARGES,
     DIM_PRICE,
-    DIM_TEAM,
     FACT_DELIVERIES_DAILY,
     FACT_USAGE_DAILY,
-    MART_ANOMALIES,
     MART_DATA_QUALITY,
     MART_SOURCE_COSTS,
     MART_SPEND_DAILY,
@@ -41,7 +38,6 @@ def mart_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     builders: list[tuple[Table, tuple[Table, ...], MonthBuilder]] = [
         (MART_SUMMARY, summary_reads(settings), build_summary),
         (MART_SPEND_DAILY, (FACT_USAGE_DAILY,), _spend_daily),
-        (MART_ANOMALIES, (FACT_USAGE_DAILY, DIM_TEAM), _anomalies),
         (MART_DATA_QUALITY, (FACT_DELIVERIES_DAILY, BILLING_CHARGES), _data_quality),
     ]
     if settings.keep_usage_events:
@@ -64,55 +60,6 @@ def history_keys(workspace: Workspace, month: Month) -> list[str]:
     """Days of the month that can have data, and those before it that its projections and anomalies learn from."""
     first = max(workspace.settings.start_date, month.first_day - dt.timedelta(days=HISTORY_DAYS))
     return [day.isoformat() for day in days_between(first, through_date(workspace, month) + dt.timedelta(days=1))]
-
-
-def _known_sum() -> pl.Expr:
-    """Sum of priced usage; null where nothing in the group has a price."""
-    cost = pl.col("effective_cost")
-    return pl.when(cost.count() > 0).then(cost.sum())
-
-
-def _scoped_daily(daily: pl.LazyFrame, organization_id: str, currency: str) -> pl.LazyFrame:
-    """One (day, organization, department or team) with its priced usage in ``currency``."""
-    scopes = {
-        "organization": pl.lit(organization_id),
-        "department": pl.col("department_id").cast(pl.String),
-        "team": pl.col("team_id").cast(pl.String),
-    }
-    return pl.concat(
-        daily.filter(pl.col("currency") == currency)
-        .group_by("usage_date", scope_kind=pl.lit(kind), scope_id=member)
-        .agg(_known_sum())
-        for kind, member in scopes.items()
-    )
-
-
-def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
-    key, organization = month.first_day.isoformat(), workspace.settings.organization
-
-    def build(daily: pl.LazyFrame, teams: pl.LazyFrame) -> pl.DataFrame:
-        names = (
-            teams.collect().sort("valid_from").unique("team_id", keep="last").select(scope_id="team_id", known_name="team_name")
-        )
-        scoped = (
-            _scoped_daily(daily, organization.id, organization.currency)
-            .filter(pl.col("scope_kind") != "department")
-            .join(names.lazy(), on="scope_id", how="left")
-            .with_columns(
-                scope_name=pl.when(pl.col("scope_kind") == "organization")
-                .then(pl.lit(organization.name))
-                .otherwise(pl.col("known_name").fill_null(pl.col("scope_id")))
-            )
-            .drop("known_name")
-        )
-        detail = daily.group_by("usage_date", pl.col("team_id", "api_key_id", "model_id", "user_id").cast(pl.String)).agg(
-            _known_sum()
-        )
-        return spikes(scoped.collect(), detail.collect(), month=month, currency=organization.currency)
-
-    reads = {FACT_USAGE_DAILY: history_keys(workspace, month), DIM_TEAM: [WHOLE]}
-    used = {"organization": organization.model_dump_json()}
-    return commit_derived(workspace, MART_ANOMALIES, key, reads, build, settings=used)
 
 
 def _data_quality(workspace: Workspace, month: Month) -> Mapping[str, Commit]:

@@ -22,6 +22,7 @@ from usage_etl.delivery.outbox import Outbox
 from usage_etl.events import Directories
 from usage_etl.keys import fingerprint, sha256_hex
 from usage_etl.lake import WHOLE, DeliveryIndex, Landing, ObjectStore, TableStore, open_state, open_store
+from usage_etl.lake.anomaly_book import AnomalyBook
 from usage_etl.lake.periods import PeriodBook
 from usage_etl.pricing import ListPrices, ModelCatalog, parse_price_file, price_book, with_files
 from usage_etl.schemas import (
@@ -95,6 +96,11 @@ class Workspace:
     def period_book(self) -> PeriodBook:
         """Which months are closed."""
         return PeriodBook(self.engine)
+
+    @cached_property
+    def anomaly_book(self) -> AnomalyBook:
+        """What became of anomalies."""
+        return AnomalyBook(self.engine)
 
     @property
     def catalog(self) -> ModelCatalog:

@@ -75,6 +75,7 @@ GROUPS = {
         "mart_spend_daily",
         "mart_projection",
         "mart_anomalies",
+        "mart_anomaly_factors",
         "mart_recommendations",
         "mart_recommendation_verdicts",
         "mart_quota_status",

@@ -55,6 +55,42 @@ def test_days_after_the_as_of_day_change_nothing(tmp_path: Path) -> None:
     assert forecast(write(tmp_path / "history.csv", [*known, *later])) == before
 
 
+def judged(file: Path) -> list[dict[str, str]]:
+    out = file.with_name("judged.csv")
+    CliRunner().invoke(app, ["eval", "anomalies", str(file), str(out)], catch_exceptions=False)
+    with out.open(encoding="utf-8", newline="") as written:
+        return list(csv.DictReader(written))
+
+
+def weekly(name: str, size: int) -> list[tuple[object, ...]]:
+    return [(day, name, size * (2 if day.weekday() < 5 else 1) + (day.day * 7) % 5) for day in DAYS]
+
+
+def test_the_dearest_anomaly_has_the_largest_score_of_all_series(tmp_path: Path) -> None:
+    spikes = {("small", DAYS[80]): 900, ("large", DAYS[90]): 9000}
+    rows = [(day, name, spikes.get((name, day), size)) for day, name, size in [*weekly("small", 50), *weekly("large", 500)]]
+    found = judged(write(tmp_path / "input.csv", rows))
+    assert list(found[0]) == ["date", "series", "flag", "score", "expected"]
+    assert len(found) == len(rows)
+    ranked = sorted(found, key=lambda row: -float(row["score"]))
+    assert [(row["series"], row["date"], row["flag"]) for row in ranked[:2]] == [
+        ("large", str(DAYS[90]), "1"),
+        ("small", str(DAYS[80]), "1"),
+    ]
+    assert [row["flag"] for row in ranked[2:]] == ["0"] * (len(rows) - 2)
+    assert found[0]["expected"] == "", "too little past to judge"
+
+
+def test_days_to_come_change_no_judgement(tmp_path: Path) -> None:
+    rows = weekly("a", 50) + weekly("b", 9)
+    for cut in (40, 70, 90):
+        known = [row for row in rows if row[0] in DAYS[:cut]]
+        wild = [(day, name, 10**9 if day in DAYS[cut:] else size) for day, name, size in rows]
+        before = judged(write(tmp_path / "input.csv", known))
+        after = judged(write(tmp_path / "input.csv", wild))
+        assert before == [row for row in after if row["date"] < str(DAYS[cut])]
+
+
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -72,7 +72,7 @@ def candidates(panel: Panel, *, settings: AnomalySettings, currency: str) -> Ite
     for judged in _all_judged(panel, settings):
         yield from _of_series(panel, judged, currency)
     if panel.kind in ("api_key", "model"):
-        yield from _first_appearances(panel, settings, currency)
+        yield from _first_appearances(panel, settings)
 
 
 def _all_judged(panel: Panel, settings: AnomalySettings) -> Iterator[_Judged]:
@@ -86,9 +86,7 @@ def _all_judged(panel: Panel, settings: AnomalySettings) -> Iterator[_Judged]:
         found = judge(values, floor=_floor_in_units(values, costs, floor))
         yield _Judged(measure, "own_past", found.expected, found.margin, found.is_flagged)
     requests, errors = panel.values("requests_count"), panel.values("errors_count")
-    surge = judge_failures(
-        errors, requests, least_failures=settings.minimum_failures, least_requests=settings.minimum_requests
-    )
+    surge = judge_failures(errors, requests, least_failures=settings.minimum_failures, least_requests=settings.minimum_requests)
     yield _Judged("error_ratio", "failure_surge", surge.expected, surge.margin, surge.is_flagged)
     is_material = (costs >= floor) | ((costs == 0) & (np.nancumsum(costs, axis=1) == 0))
     for measure in ("latency_average_ms", "tokens_per_request_ratio"):
@@ -111,24 +109,23 @@ def _of_series(panel: Panel, judged: _Judged, currency: str) -> Iterator[Candida
         for index in np.flatnonzero(flags):
             start = start if index - last <= EPISODE_GAP_DAYS else int(index)
             last = int(index)
-            scope, day = panel.ids[row], panel.day(last)
-            observed = _exact(panel, scope, day, judged.measure)
-            expected = float(judged.expected[row, last])
-            yield Candidate(
+            scope, day = panel.ids[int(row)], panel.day(last)
+            candidate = Candidate(
                 panel.kind,
                 scope,
                 judged.measure,
                 judged.detector,
                 day,
-                observed,
-                _in_unit(expected, judged.measure, currency),
+                _exact(panel, scope, day, judged.measure),
+                _in_unit(float(judged.expected[row, last]), judged.measure, currency),
                 float(judged.margin[row, last]),
                 panel.day(start),
-                _compared_days(panel, scope, judged.measure, last, flags, expected),
+                (),
             )
+            yield replace(candidate, compared_days=_compared_days(panel, candidate, index=last, flags=flags))
 
 
-def _first_appearances(panel: Panel, settings: AnomalySettings, currency: str) -> Iterator[Candidate]:
+def _first_appearances(panel: Panel, settings: AnomalySettings) -> Iterator[Candidate]:
     """The first day of a new member on which it cost the floor; members of the first weeks of the history are not new."""
     costs = np.nan_to_num(panel.values("effective_cost"), nan=0.0)
     begun = ~np.isnan(panel.values("requests_count"))
@@ -141,9 +138,7 @@ def _first_appearances(panel: Panel, settings: AnomalySettings, currency: str) -
         day = panel.day(first + int(dear[0]))
         observed = _exact(panel, scope, day, "effective_cost")
         least = float(settings.minimum_excess)
-        yield Candidate(
-            panel.kind, scope, "effective_cost", "first_appearance", day, observed, ZERO, least, panel.day(first), ()
-        )
+        yield Candidate(panel.kind, scope, "effective_cost", "first_appearance", day, observed, ZERO, least, panel.day(first), ())
 
 
 def _exact(panel: Panel, scope: str, day: dt.date, measure: str) -> Decimal:
@@ -160,21 +155,17 @@ def _in_unit(expected: float, measure: str, currency: str) -> Decimal:
     return Decimal(repr(expected)).quantize(unit)
 
 
-def _compared_days(
-    panel: Panel, scope: str, measure: str, index: int, flags: Flags, expected: float
-) -> tuple[dt.date, ...]:
+def _compared_days(panel: Panel, one: Candidate, *, index: int, flags: Flags) -> tuple[dt.date, ...]:
     """The last four of the same weekday, or the last 28 days, whichever lies nearer to the expectation; ordinary days only."""
     usable = [day for day in range(max(0, index - 7 * COMPARED_WEEKS), index) if panel.known[day] and not flags[day]]
-    weekdays = [day for day in usable if (index - day) % 7 == 0][-COMPARED_COUNT:]
-    recent = [day for day in usable if index - day <= KNOWN_BEFORE_DAYS]
-    choices = [[panel.day(day) for day in days] for days in (weekdays, recent) if days]
-    if not choices:
-        return ()
-
-    def distance(days: Sequence[dt.date]) -> float:
-        return abs(_level(panel, scope, measure, days) - expected)
-
-    return tuple(min(choices, key=distance))
+    weekdays = [panel.day(day) for day in usable if (index - day) % 7 == 0][-COMPARED_COUNT:]
+    recent = [panel.day(day) for day in usable if index - day <= KNOWN_BEFORE_DAYS]
+    ranked = [
+        (abs(_level(panel, one.scope_id, one.measure, days) - float(one.expected)), place, tuple(days))
+        for place, days in enumerate((weekdays, recent))
+        if days
+    ]
+    return min(ranked)[2] if ranked else ()
 
 
 def _level(panel: Panel, scope: str, measure: str, days: Sequence[dt.date]) -> float:

@@ -93,13 +93,13 @@ def _factor(name: str, levels: Levels, measure: str, *, is_more: bool) -> str:
         return f"{words} {now:.1%} after {then:.1%}".replace("%", " %")
     kinds = {"effective_cost": ("dearer", "cheaper"), "latency_average_ms": ("slower", "faster")}
     more, less = kinds.get(measure, ("more demanding", "less demanding"))
-    words = {
+    plain = {
         "model_mix": f"a {more if is_more else less} mix of models",
         "price": "higher prices" if is_more else "lower prices",
         WITHOUT_REQUESTS: "cost without requests" if measure == "effective_cost" else "tokens without answered requests",
         EXPECTATION: "the days compared with were already off their expectation",
     }
-    return words.get(name, "")
+    return plain.get(name, "")
 
 
 def _carriers(
@@ -120,10 +120,12 @@ def _carriers(
         if kind in found:
             member, share = found[kind]
             new = "new " if (kind, member) in new_members else ""
-            name = _name(kind, member, names)
-            word = _BY[kind] if not (kind == "api_key" and name.lower().startswith("key")) else "by"
+            name, word = _name(kind, member, names), _BY[kind]
+            if name.lower().startswith("key"):
+                word = "by"
+            preposition, _, noun = word.partition(" ")
             part = f" ({share:.0%})".replace("%", " %") if kind == whose else ""
-            texts.append(f" {word.replace('by ', f'by {new}') if new and word != 'by' else f'{word} {new}'.rstrip()} {name}{part}")
+            texts.append(f" {preposition} {new}{noun}{' ' if noun else ''}{name}{part}")
     return "".join(texts)
 
 

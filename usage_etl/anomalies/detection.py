@@ -1,8 +1,17 @@
 """Which days of many series stand far from their own past: vectorised over series, causal, one setting for all.
 
-Expected is the mean of the last 28 days at the weekday's proven share: how far the weekday differs from the other days is
-believed as far as eight weeks prove it (between 0 and 1). How far a series strays from that is learned from its own last
-twelve weeks, in units of what was expected, so that quiet series are held to little and bursty ones to much.
+Expected is the mean of the last 28 days at the weekday's proven share: how far a weekday differs from the others is believed
+as far as eight weeks prove it (a weight between 0 and 1). What is far is learned from the series' own last twelve weeks: a
+day is flagged when its excess is above
+
+    1.2 x the 98 % quantile of the excesses of the last 84 days, and
+    2.6 x their root mean square, and
+    30 % of the expectation, and the floor,
+
+and a day that falls short likewise, beyond 1.2 x the 99 % quantile of its shortfalls and half of the expectation. What grows
+day by day or doubles for good hides from both in a bursty series: after a week without a flag, a day above 30 % and the floor
+is flagged too when the seven days that end with it came to more than any seven of the sixteen weeks before. So quiet series
+are held to little, bursty ones to much, and neither needs a setting.
 """
 
 from __future__ import annotations
@@ -19,13 +28,14 @@ LEVEL_DAYS = 28
 MEMORY_DAYS = 84
 WARM_UP_DAYS = 28
 """Known days that a series must have before a day of it is judged."""
-UPPER_QUANTILE = 0.985
+HIGH_QUANTILE, HIGH_MARGIN, HIGH_RATIO = 0.98, 1.2, 0.3
+LOW_QUANTILE, LOW_MARGIN, LOW_RATIO = 0.99, 1.2, 0.5
+DEVIATIONS = 2.6
+WEEKLY_MEMORY_DAYS = 112
+WEEKLY_WARM_UP_DAYS = 56
 RECENT_DAYS = 6
-"""Flagged days stay out of level and spread this long, so a runaway does not hide its own end; then a new level counts."""
-LEAST_RATIO = 0.3
-"""Nothing closer to the expectation than this share of it is told."""
-FLOOR_SHARE = 0.25
-"""Deviations are measured against the expectation, but against no less than this share of the mean day."""
+"""Flagged days stay out of the level this long, so a runaway does not hide its own end; then a new level counts."""
+_NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -43,58 +53,83 @@ def judge(values: Matrix, *, floor: Matrix | float = 0.0) -> Judged:
 
     ``floor`` is the least excess worth telling, in the unit of the values.
     """
-    series, days = values.shape
     clean = values.copy()
     floors = np.broadcast_to(np.asarray(floor, dtype=np.float64), values.shape)
-    expected, margin, strays = (np.full((series, days), np.nan) for _ in range(3))
-    flagged = np.zeros((series, days), dtype=bool)
+    expected, margin, excesses = (np.full(values.shape, np.nan) for _ in range(3))
+    flagged = np.zeros(values.shape, dtype=bool)
     known_before = np.cumsum(~np.isnan(values), axis=1)
-    for day in range(WARM_UP_DAYS, days):
-        level, usual = _expectation(clean, day)
-        unit = np.maximum(usual, FLOOR_SHARE * level) + 1e-12
-        past = strays[:, max(0, day - MEMORY_DAYS) : day]
-        upper, lower = _own_tails(past)
-        high = np.maximum.reduce([upper * unit, LEAST_RATIO * usual, floors[:, day]])
-        low = np.maximum.reduce([lower * unit, LEAST_RATIO * usual, floors[:, day]])
+    weeks = _sums_of_seven(values)
+    for day in range(WARM_UP_DAYS, values.shape[1]):
+        usual = _expectation(clean, day)
         excess = values[:, day] - usual
-        judged = (known_before[:, day - 1] >= WARM_UP_DAYS) & ~np.isnan(excess)
-        expected[judged, day] = usual[judged]
-        margin[judged, day] = np.where(excess >= 0, high, low)[judged]
-        strays[:, day] = excess / unit
-        flagged[:, day] = judged & ((excess > high) | (-excess > low))
+        least = _least(excesses[:, max(0, day - MEMORY_DAYS) : day], usual, floors[:, day], excess)
+        judged = (known_before[:, day - 1] >= WARM_UP_DAYS) & ~np.isnan(excess) & np.isfinite(least)
+        expected[judged, day], margin[judged, day] = usual[judged], least[judged]
+        excesses[:, day] = np.where(known_before[:, day - 1] > 0, excess, np.nan)
+        worth_telling = judged & (excess > np.maximum(HIGH_RATIO * usual, floors[:, day]))
+        is_week = (known_before[:, day - 1] >= WEEKLY_WARM_UP_DAYS) & _is_largest_week(weeks, flagged, day)
+        flagged[:, day] = judged & (np.abs(excess) > least) | worth_telling & is_week
+        margin[:, day] = np.where(flagged[:, day], np.minimum(margin[:, day], np.abs(excess)), margin[:, day])
         clean[:, day] = np.where(flagged[:, day], usual, values[:, day])
-        back = day - RECENT_DAYS
-        if back >= 0:
-            clean[:, back] = values[:, back]
+        if day >= RECENT_DAYS:
+            clean[:, day - RECENT_DAYS] = values[:, day - RECENT_DAYS]
     return Judged(expected, margin, flagged)
 
 
-def _expectation(clean: Matrix, day: int) -> tuple[Matrix, Matrix]:
-    """Mean of the last 28 known days, and that at the proven share of the weekday."""
+def _sums_of_seven(values: Matrix) -> Matrix:
+    """Sum of the seven days that end with each day; unknown days count as nothing."""
+    summed = np.cumsum(np.nan_to_num(values), axis=1)
+    earlier = np.zeros_like(summed)
+    earlier[:, WEEK:] = summed[:, :-WEEK]
+    return summed - earlier
+
+
+def _is_largest_week(weeks: Matrix, flagged: Flags, day: int) -> Flags:
+    """Whether no flag fell in the last week and the seven days to ``day`` are above any seven that ended before them."""
+    before = weeks[:, max(0, day - WEEKLY_MEMORY_DAYS) : max(1, day - WEEK + 1)]
+    largest: Flags = (weeks[:, day] > before.max(axis=1)) & ~flagged[:, max(0, day - WEEK) : day].any(axis=1)
+    return largest
+
+
+def _least(past: Matrix, usual: Matrix, floor: Matrix, excess: Matrix) -> Matrix:
+    """The least excess that is told, on the side of each series' ``excess``; infinite without four weeks of past."""
+    ordered, count = np.sort(past, axis=1), (~np.isnan(past)).sum(axis=1)
+    spread = DEVIATIONS * np.sqrt(np.where(np.isnan(past), 0, past * past).sum(axis=1) / np.maximum(count, 1))
+    high = HIGH_MARGIN * _at(ordered, np.ceil(HIGH_QUANTILE * count) - 1)
+    low = -LOW_MARGIN * _at(ordered, count - np.ceil(LOW_QUANTILE * count))
+    told = np.where(
+        excess >= 0,
+        np.maximum.reduce([high, spread, HIGH_RATIO * usual, floor]),
+        np.maximum.reduce([low, spread, LOW_RATIO * usual, floor]),
+    )
+    return np.where(count >= WARM_UP_DAYS, told, np.inf)
+
+
+def _at(ordered: Matrix, places: Matrix) -> Matrix:
+    """One value of each row, by its place among the known ones."""
+    if not ordered.shape[1]:
+        return np.full(ordered.shape[0], np.nan)
+    chosen = np.clip(places, 0, ordered.shape[1] - 1).astype(int)
+    values: Matrix = np.nan_to_num(ordered[np.arange(ordered.shape[0]), chosen])
+    return values
+
+
+def _expectation(clean: Matrix, day: int) -> Matrix:
+    """Mean of the last 28 known days at the proven share of the weekday."""
     level = _mean(clean[:, day - LEVEL_DAYS : day], axis=1)
     weeks = min(PROFILE_DAYS, day) // WEEK
     by_week = clean[:, day - WEEK * weeks : day].reshape(clean.shape[0], weeks, WEEK)
-    weekday_means = _mean(by_week, axis=1)
+    weekday_means = np.where(np.isnan(by_week).all(axis=1), np.nan, _mean(by_week, axis=1))
     mean = _mean(weekday_means, axis=1)
     within = np.nan_to_num((by_week - weekday_means[:, None, :]) ** 2).sum(axis=(1, 2)) / (WEEK * (weeks - 1) * weeks)
-    between = ((weekday_means - mean[:, None]) ** 2).sum(axis=1) / (WEEK - 1)
-    weight = np.clip(1 - within / (between + 1e-12), 0, 1)
-    share = np.where(mean > 0, weekday_means[:, 0] / (mean + 1e-12), 1.0)
-    return level, level * (1 + weight * (share - 1))
+    between = np.nan_to_num((weekday_means - mean[:, None]) ** 2).sum(axis=1) / (WEEK - 1)
+    weight = np.clip(1 - within / (between + _NOTHING), 0, 1)
+    share = np.where((mean > 0) & ~np.isnan(weekday_means[:, 0]), weekday_means[:, 0] / (mean + _NOTHING), 1.0)
+    expected: Matrix = level * (1 + weight * (share - 1))
+    return expected
 
 
 def _mean(values: Matrix, *, axis: int) -> Matrix:
     known = ~np.isnan(values)
-    return np.where(known, values, 0).sum(axis=axis) / np.maximum(known.sum(axis=axis), 1)
-
-
-def _own_tails(past: Matrix) -> tuple[Matrix, Matrix]:
-    """How far the series' own days strayed above and below, at the quantile; infinite without four weeks of them."""
-    ordered = np.sort(past, axis=1)
-    count = (~np.isnan(past)).sum(axis=1)
-    place = np.clip(np.ceil(UPPER_QUANTILE * count).astype(int) - 1, 0, max(0, past.shape[1] - 1))
-    rows = np.arange(past.shape[0])
-    enough = count >= WARM_UP_DAYS
-    upper = np.where(enough, ordered[rows, place], np.inf)
-    lower = np.where(enough, -ordered[rows, np.clip(count - 1 - place, 0, past.shape[1] - 1)], np.inf)
-    return np.maximum(upper, 0), np.maximum(lower, 0)
+    mean: Matrix = np.where(known, values, 0).sum(axis=axis) / np.maximum(known.sum(axis=axis), 1)
+    return mean

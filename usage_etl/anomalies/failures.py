@@ -51,4 +51,5 @@ def judge_failures(errors: Matrix, requests: Matrix, *, least_failures: int, lea
 
 def _mean_square(values: Matrix) -> Matrix:
     known = ~np.isnan(values)
-    return (np.where(known, values, 0) ** 2).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    mean: Matrix = (np.where(known, values, 0) ** 2).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return mean

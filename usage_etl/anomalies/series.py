@@ -38,9 +38,7 @@ def detail_rows(daily: pl.LazyFrame, *, currency: str) -> pl.DataFrame:
     """
     cost = pl.when(pl.col("currency").cast(pl.String) == currency).then(pl.col("effective_cost"))
     plain = daily.with_columns(pl.col(_DETAIL).cast(pl.String), effective_cost=cost)
-    counts = [
-        name for name in ("requests_count", "errors_count", "cache_hits_count", *TOKEN_CLASSES, "latency_ms_sum", "latency_count")
-    ]
+    counts = ("requests_count", "errors_count", "cache_hits_count", *TOKEN_CLASSES, "latency_ms_sum", "latency_count")
     return (
         plain.group_by("usage_date", *_DETAIL)
         .agg(pl.col(counts).sum(), pl.when(cost.count() > 0).then(cost.sum()).alias("effective_cost"))

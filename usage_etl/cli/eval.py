@@ -9,6 +9,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
+from usage_etl.anomalies import judge_series
 from usage_etl.errors import UsageEtlError
 from usage_etl.money import MONEY
 from usage_etl.periods import Month
@@ -71,6 +72,29 @@ def price(rows: InputFile, out: OutputFile) -> None:
     from usage_etl.cli.eval_price import priced_rows, write_costs  # imports the price lists
 
     write_costs(priced_rows(rows), out)
+
+
+@app.command()
+def anomalies(
+    input_file: Annotated[
+        Path, typer.Argument(metavar="INPUT", exists=True, dir_okay=False, help="CSV with a header row, UTF-8.")
+    ],
+    out: OutputFile,
+) -> None:
+    """Judge every day of every series from the days before it, as ``mart_anomalies`` does.
+
+    INPUT has the columns date, series and value. OUT has one row per day and series of it: date, series, flag (0 or 1),
+    score (larger is stranger; flagged days rank by their distance from the expectation) and expected (empty where too
+    little past says).
+    """
+    judged = judge_series(read_series(input_file))
+    judged.select(
+        date="usage_date",
+        series="series_id",
+        flag=pl.col("is_flagged").cast(pl.Int8),
+        score=pl.col("score").round(DECIMALS),
+        expected=pl.col("expected").round(DECIMALS),
+    ).write_csv(out)
 
 
 def read_series(path: Path) -> pl.DataFrame:

@@ -70,7 +70,7 @@ class AnomalySettings(SettingsPart):
     """What is worth telling."""
 
     minimum_excess: Annotated[Decimal, Field(ge=0)] = Decimal(25)
-    """Least excess of a day, in the organization's currency, that is told; tokens and requests count at what they usually cost."""
+    """Least excess of a day, in the organization's currency, that is told. Tokens and requests count at their usual cost."""
     minimum_failures: Annotated[int, Field(ge=1)] = 20
     """Least failed requests of a day beyond the usual rate that are told."""
     minimum_requests: Annotated[int, Field(ge=1)] = 50

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from usage_etl.config.alerts import AlertSettings
+from usage_etl.config.anomalies import AnomalySettings
 from usage_etl.config.base import CurrencyCode, Location, SecretRef, SettingsPart, Slug, ZoneName
 from usage_etl.config.channels import ChannelList
 from usage_etl.config.finance import AllocationSettings, CloseSettings, JournalSettings, ReconciliationSettings
@@ -257,6 +258,8 @@ class Settings(SettingsPart):
     """What may be recommended, and what is assumed for it."""
     alerts: AlertSettings = AlertSettings()
     """What is watched, and who is told."""
+    anomalies: AnomalySettings = AnomalySettings()
+    """What stands out enough to be told, and what was planned."""
     mail: MailSettings = MailSettings()
     """How mail leaves."""
     reports: ReportSettings = ReportSettings()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
 from usage_etl.errors import ConfigError
-from usage_etl.schemas import alert_state, limits, outbox_state  # noqa: F401 - their tables are created with the others
+from usage_etl.schemas import alert_state, anomaly_state, limits, outbox_state  # noqa: F401 - their tables are created too
 from usage_etl.schemas.state import buckets, deliveries, delivery_days, metadata
 
 RESTAGED = "staged anew after an upgrade"

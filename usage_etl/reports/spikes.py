@@ -1,4 +1,4 @@
-"""Anomalies of the month as items to act on: which days, how much, whose, by which key and model."""
+"""Anomalies of the month as items to act on: which days, how much, whose, and why."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from decimal import Decimal
 import polars as pl
 
 from usage_etl.reports.comparison import ratio_of
-from usage_etl.reports.formatting import listed, money_short, multiple, percent, span_label
+from usage_etl.reports.formatting import display_name, listed, money_short, multiple, span_label
 from usage_etl.reports.inputs import MonthFacts, shown_name
 from usage_etl.reports.model import AttentionItem
 
 _NAMED_COUNT = 3
 _LISTED_COUNT = 4
+_CAUSE_LENGTH = 240
 _GRAVE_RATIO = Decimal("0.01")
 """Anomalies above this share of the month's cost are told in red."""
 
@@ -31,8 +32,8 @@ class _Day:
     scope: str
     teams: tuple[str, ...]
     api_key: str
-    model: str
-    top_share: Decimal | None
+    cause: str
+    """Why, as the mart says it: factors, key or user, model."""
 
 
 def anomaly_items(facts: MonthFacts) -> list[AttentionItem]:
@@ -66,8 +67,6 @@ def _anomalous_days(facts: MonthFacts) -> list[_Day]:
         wide = next((row for row in records if row["scope_kind"] == "organization"), records[0])
         teams = [row for row in records if row["scope_kind"] != "organization"]
         cause = teams[0] if teams else wide
-        key, model = cause["top_api_key_id"], cause["top_model_id"]
-        share = cause["top_share_ratio"]
         found.append(
             _Day(
                 day=day,
@@ -76,9 +75,8 @@ def _anomalous_days(facts: MonthFacts) -> list[_Day]:
                 excess=wide["excess_cost"],
                 scope="" if wide["scope_kind"] == "organization" else shown_name(wide["scope_id"], wide["scope_name"]),
                 teams=tuple(shown_name(row["scope_id"], row["scope_name"]) for row in teams[:2]),
-                api_key=facts.name_of("api_key", key) if key else "",
-                model=facts.name_of("model", model) if model else "",
-                top_share=None if share is None else Decimal(str(share)),
+                api_key=cause["top_api_key_id"] or "",
+                cause=display_name(cause["cause_text"], limit=_CAUSE_LENGTH),
             )
         )
     return found
@@ -114,12 +112,8 @@ def _anomaly_item(run: Sequence[_Day], currency: str, *, floor: Decimal) -> Atte
     whose = f" of {first.scope}" if first.scope else ""
     days = tuple(one.day for one in run)
     causes = [listed(list(first.teams))] if first.teams and not first.scope else []
-    if first.api_key:
-        share = f" ({percent(first.top_share)} of it)" if first.top_share is not None and len(run) == 1 else ""
-        named = first.api_key if first.api_key.lower().startswith("key") else f"key {first.api_key}"
-        causes.append(f"{named}{share}")
-    if first.model:
-        causes.append(first.model)
+    dearest = max(run, key=lambda one: one.excess)
+    causes.append(dearest.cause)
     amounts = [money_short(amount, currency) for amount in (observed, expected, excess)]
     above = f"{amounts[0]} against {amounts[1]} expected, {amounts[2]} more"
     return AttentionItem(

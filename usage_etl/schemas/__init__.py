@@ -9,7 +9,7 @@ from usage_etl.schemas.accounts import (
     MART_TOKENS_MONTHLY,
     MART_USERS_DAILY,
 )
-from usage_etl.schemas.anomalies import MART_ANOMALIES
+from usage_etl.schemas.anomalies import MART_ANOMALIES, MART_ANOMALY_FACTORS
 from usage_etl.schemas.chargeback import (
     FACT_INVOICE_LINES_MONTHLY,
     MART_ALLOCATION_MONTHLY,
@@ -111,6 +111,7 @@ TABLES: tuple[Table, ...] = (
     MART_SPEND_DAILY,
     MART_PROJECTION,
     MART_ANOMALIES,
+    MART_ANOMALY_FACTORS,
     MART_RECOMMENDATIONS,
     MART_RECOMMENDATION_VERDICTS,
     MART_QUOTA_STATUS,
@@ -160,6 +161,7 @@ __all__ = [
     "MART_ADOPTION",
     "MART_ALLOCATION_MONTHLY",
     "MART_ANOMALIES",
+    "MART_ANOMALY_FACTORS",
     "MART_CHARGEBACK_CLOSED",
     "MART_CHARGEBACK_MONTHLY",
     "MART_COHORTS",

@@ -346,7 +346,7 @@ def _anomalies(scenario: Scenario, records: list[Record]) -> pl.DataFrame:
                     "excess_cost": observed - week,
                     "currency": scenario.currency,
                     "is_alerting": True,
-                    "cause_text": "Requests x2.0",
+                    "cause_text": "Requests \u00d72.0 by key research-batch (94 %) on gpt-5.2; price and mix unchanged",
                     "top_api_key_id": f"sk-team-{team:02d}",
                     "top_model_id": f"{dict(scenario.providers).get('openai', 'openai')}/gpt-5.2",
                     "top_user_id": "u-17",

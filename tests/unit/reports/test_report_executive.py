@@ -185,9 +185,12 @@ def test_the_marked_bars_are_the_days_the_sentence_names(scenario):
     assert f"highest on {day_label(scenario.spike_days[0])}" in report.daily.alt
 
 
-def test_an_anomaly_names_money_owner_key_and_model():
+def test_an_anomaly_names_money_owner_and_cause():
     detail = plain(item(sample_report(), "anomaly").detail)
-    assert detail == "$1,506 against $756 expected, $750 more · Research · key-research-batch (94 % of it) · gpt-5.2."
+    assert detail == (
+        "$1,506 against $756 expected, $750 more · Research"
+        " · Requests \u00d72.0 by key research-batch (94 %) on gpt-5.2; price and mix unchanged."
+    )
 
 
 def test_attention_names_what_finance_must_act_on():
