@@ -7,8 +7,8 @@ import dagster as dg
 import polars as pl
 
 from assets.derive import Reads, commit_derived
-from assets.marts import history_keys, through_date
-from assets.monthly import monthly_asset
+from assets.marts import history_keys
+from assets.monthly import monthly_asset, through_date
 from assets.resources import Workspace
 from usage_etl.anomalies import About, Findings, find_anomalies
 from usage_etl.config import Settings

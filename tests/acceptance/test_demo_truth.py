@@ -251,7 +251,7 @@ def test_the_runaway_is_found_with_its_days_key_and_team(northwind: Installation
     assert facts["effective_cost"].sum() == runaway.cost
     assert facts.filter(pl.col("price_status") == "priced")["requests_count"].sum() == runaway.requests_count
     in_month = northwind.table(MART_ANOMALIES).filter(pl.col("month") == Month.of(runaway.days[0]).first_day)
-    dearest = in_month.sort("excess_cost", descending=True).row(0, named=True)
+    dearest = in_month.sort("excess_cost", descending=True, nulls_last=True).row(0, named=True)
     assert dearest["top_api_key_id"] == runaway.api_key_id
 
 

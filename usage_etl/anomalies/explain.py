@@ -36,6 +36,8 @@ class Explained:
     """Of mart_anomaly_factors, without what they share with the anomaly."""
     tops: Mapping[str, object]
     price_part: Decimal
+    priced_share: float
+    """Share of the day's requests with a known cost."""
     models: frozenset[tuple[str, str]]
     """(provider, model) in use on the day."""
     text: str
@@ -70,6 +72,7 @@ class Explainer:
             rows=[*_factor_rows(parts, levels, one.excess), *self._member_rows(members, one, new)],
             tops=_tops(members, one),
             price_part=parts.get("price", ZERO),
+            priced_share=_priced_share(now),
             models=frozenset(now.select("provider", "model_id").unique().iter_rows()),
             text=text,
         )
@@ -175,6 +178,11 @@ def _tops(members: Mapping[str, Sequence[Member]], one: Candidate) -> dict[str, 
         tops[_TOPS[one.kind]] = one.scope_id
     carrier = found.get("api_key") or found.get("model")
     return tops | {"top_share_ratio": carrier[1] if carrier else None}
+
+
+def _priced_share(rows: pl.DataFrame) -> float:
+    requests = rows["requests_count"].sum()
+    return rows.drop_nulls("effective_cost")["requests_count"].sum() / requests if requests else 0.0
 
 
 def _share(part: Decimal, excess: Decimal) -> float | None:

@@ -90,6 +90,7 @@ class _Search:
                 candidate,
                 self.known,
                 price_part=explained.price_part,
+                priced_share=explained.priced_share,
                 models=explained.models,
                 cost_days=cost_days,
             )

@@ -15,6 +15,9 @@ from usage_etl.config.anomalies import KnownEvent
 from usage_etl.schemas.anomalies import ALERTING_KINDS
 
 SAME_EVENT = "the cost of the same day tells it"
+ORDINARY_COST = "its cost is ordinary"
+PRICED_SHARE = 0.9
+"""A day on which this share of requests has a known cost is judged by its cost."""
 LATE_DAYS = 7
 """A rebuild this long after the day is a restatement, not a day that was still filling."""
 
@@ -58,10 +61,13 @@ def suppression(
     known: Known,
     *,
     price_part: Decimal,
+    priced_share: float,
     models: Iterable[tuple[str, str]],
     cost_days: set[tuple[str, str, dt.date]],
 ) -> str | None:
-    """Why an anomaly is known; None where nothing is. ``models`` are those in use, ``cost_days`` have a cost anomaly."""
+    """Why an anomaly is known; None where nothing is. ``models`` are those in use, ``priced_share`` is the share of the
+    day's requests with a known cost, ``cost_days`` have a cost anomaly.
+    """
     for event in known.events:
         if _covers(event, candidate):
             return event.reason
@@ -73,8 +79,11 @@ def suppression(
     restated = known.restated_costs.get(candidate.day, ZERO)
     if is_money and restated and _is_explained(candidate, restated):
         return f"restatement: rebuilt more than {LATE_DAYS} days later"
-    is_told = (candidate.kind, candidate.scope_id, candidate.day) in cost_days
-    return SAME_EVENT if is_told and candidate.measure in ("total_tokens", "requests_count") else None
+    if candidate.measure not in ("total_tokens", "requests_count"):
+        return None
+    if (candidate.kind, candidate.scope_id, candidate.day) in cost_days:
+        return SAME_EVENT
+    return ORDINARY_COST if priced_share >= PRICED_SHARE else None
 
 
 def _covers(event: KnownEvent, candidate: Candidate) -> bool:
