@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +14,11 @@ from usage_etl.anomalies.detection import judge
 from usage_etl.anomalies.failures import judge_failures
 from usage_etl.anomalies.profiles import ZERO
 from usage_etl.anomalies.series import Flags, Matrix, Panel
-from usage_etl.config.anomalies import AnomalySettings
 from usage_etl.money import minor_unit
 from usage_etl.schemas.anomalies import ALERTING_KINDS
+
+if TYPE_CHECKING:
+    from usage_etl.config.anomalies import AnomalySettings
 
 SUM_MEASURES = ("effective_cost", "total_tokens", "requests_count")
 RATIOS: Mapping[str, tuple[str, str]] = {

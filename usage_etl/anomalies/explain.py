@@ -181,8 +181,9 @@ def _tops(members: Mapping[str, Sequence[Member]], one: Candidate) -> dict[str, 
 
 
 def _priced_share(rows: pl.DataFrame) -> float:
-    requests = rows["requests_count"].sum()
-    return rows.drop_nulls("effective_cost")["requests_count"].sum() / requests if requests else 0.0
+    requests = int(rows["requests_count"].sum())
+    priced = int(rows.drop_nulls("effective_cost")["requests_count"].sum())
+    return priced / requests if requests else 0.0
 
 
 def _share(part: Decimal, excess: Decimal) -> float | None:

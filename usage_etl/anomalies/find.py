@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,10 +16,12 @@ from usage_etl.anomalies.explain import Explained, Explainer
 from usage_etl.anomalies.profiles import price_lines
 from usage_etl.anomalies.series import Panel, detail_rows, scope_sums
 from usage_etl.anomalies.suppression import Known, is_alerting, price_starts, restated_costs, suppression
-from usage_etl.config.anomalies import AnomalySettings
 from usage_etl.keys import fingerprint
 from usage_etl.periods import Month
 from usage_etl.schemas.anomalies import ALERTING_KINDS, MART_ANOMALIES, MART_ANOMALY_FACTORS, RANKED_KINDS
+
+if TYPE_CHECKING:
+    from usage_etl.config.anomalies import AnomalySettings
 
 HISTORY_DAYS = 120
 """Days before the month that judging and explaining it needs."""
@@ -35,7 +37,7 @@ class About:
     currency: str
     settled_date: dt.date
     """Last day whose feeds are complete: later days cannot be found too low."""
-    settings: AnomalySettings = field(default_factory=AnomalySettings)
+    settings: AnomalySettings
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Kind of member to id to name for people."""
 

@@ -6,13 +6,16 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from usage_etl.anomalies.candidates import Candidate
 from usage_etl.anomalies.profiles import ZERO
-from usage_etl.config.anomalies import KnownEvent
 from usage_etl.schemas.anomalies import ALERTING_KINDS
+
+if TYPE_CHECKING:
+    from usage_etl.config.anomalies import KnownEvent
 
 SAME_EVENT = "the cost of the same day tells it"
 ORDINARY_COST = "its cost is ordinary"
@@ -65,8 +68,10 @@ def suppression(
     models: Iterable[tuple[str, str]],
     cost_days: set[tuple[str, str, dt.date]],
 ) -> str | None:
-    """Why an anomaly is known; None where nothing is. ``models`` are those in use, ``priced_share`` is the share of the
-    day's requests with a known cost, ``cost_days`` have a cost anomaly.
+    """Why an anomaly is known; None where nothing is.
+
+    ``models`` are those in use, ``priced_share`` is the share of the day's requests with a known cost, and ``cost_days``
+    have a cost anomaly.
     """
     for event in known.events:
         if _covers(event, candidate):

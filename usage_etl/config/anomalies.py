@@ -1,4 +1,4 @@
-"""Settings of anomalies and diagnoses: what is worth telling, what was planned, and when a rule of thumb speaks."""
+"""Settings of anomalies: what is worth telling, and what was planned."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from usage_etl.config.base import SettingsPart
-
-Positive = Annotated[Decimal, Field(gt=0)]
 
 
 class KnownEvent(SettingsPart):
@@ -43,29 +41,6 @@ class KnownEvent(SettingsPart):
         return self
 
 
-class DiagnosisSettings(SettingsPart):
-    """When a rule of thumb speaks. Ratios are to the median of the group."""
-
-    minimum_group: Annotated[int, Field(ge=3)] = 5
-    """Members that a group must have before one of them is compared with the others."""
-    minimum_requests: Annotated[int, Field(ge=1)] = 50
-    """Requests in the month below which a member is not judged."""
-    slow_ratio: Positive = Decimal("1.5")
-    """Average latency, at the user's own mix of models, above this many times the others'."""
-    tokens_per_request_ratio: Positive = Decimal(3)
-    """Tokens per request above this many times the median."""
-    few_requests_share: Annotated[Decimal, Field(gt=0, lt=1)] = Decimal("0.25")
-    """Few requests: fewer than this share of the median, with more tokens than the median."""
-    input_output_ratio: Positive = Decimal(5)
-    """Input per output token this many times above or below the median of the users of the same feature."""
-    cost_ratio: Positive = Decimal(5)
-    """Cost of a user above this many times the median, and above ``minimum_excess``."""
-    missing_user_share: Annotated[Decimal, Field(gt=0, lt=1)] = Decimal("0.05")
-    """Share of a source's requests without a user above which it is told."""
-    silent_days: Annotated[int, Field(ge=1)] = 14
-    """Days without a request after which a user who was active every week before counts as gone silent."""
-
-
 class AnomalySettings(SettingsPart):
     """What is worth telling."""
 
@@ -77,5 +52,3 @@ class AnomalySettings(SettingsPart):
     """Requests that a day must have before its error rate, latency or tokens per request is judged."""
     known_events: tuple[KnownEvent, ...] = ()
     """Planned events: load tests, migrations, maintenance."""
-    diagnoses: DiagnosisSettings = DiagnosisSettings()
-    """Rules of thumb."""

@@ -57,7 +57,7 @@ def test_a_good_file_is_frozen_and_resolves_its_paths(write: Write, tmp_path: Pa
         ("kind: litellm", "kind: litelm", "'anthropic', "),
         ("name: openai,", "name: gateway,", "used twice: gateway"),
         ("mode: smtp", "mode: pigeon", "'files' or 'smtp'"),
-        ("mail:", "mial:", "mial: unknown key; known here are alerts, allocation, as_of_date, channels, close,"),
+        ("mail:", "mial:", "mial: unknown key; known here are alerts, allocation, anomalies, as_of_date, channels, close,"),
         ("mode: smtp", "moed: smtp", "mail.moed: unknown key; known here are attach_limit_mb, host, mode, password"),
         ("location: logs", "locaton: logs", "known here are account, bundle, "),
         ("location: logs", "location: logs, tags: {x: y}", "known here are feature, investigation, keep"),
