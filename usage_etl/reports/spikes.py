@@ -74,7 +74,7 @@ def _anomalous_days(facts: MonthFacts) -> list[_Day]:
                 expected=wide["expected_quantity"],
                 excess=wide["excess_cost"],
                 scope="" if wide["scope_kind"] == "organization" else shown_name(wide["scope_id"], wide["scope_name"]),
-                teams=tuple(shown_name(row["scope_id"], row["scope_name"]) for row in teams[:2]),
+                teams=tuple(shown_name(row["scope_id"], row["scope_name"]) for row in teams[:1]),
                 api_key=cause["top_api_key_id"] or "",
                 cause=display_name(cause["cause_text"], limit=_CAUSE_LENGTH),
             )
