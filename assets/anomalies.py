@@ -10,7 +10,16 @@ from assets.derive import Reads, commit_derived
 from assets.marts import history_keys
 from assets.monthly import monthly_asset, through_date
 from assets.resources import Workspace
-from usage_etl.anomalies import About, Findings, find_anomalies
+from usage_etl.anomalies import (
+    About,
+    Clinic,
+    Findings,
+    detail_rows,
+    diagnoses,
+    find_anomalies,
+    local_hours,
+    seasonality,
+)
 from usage_etl.config import Settings
 from usage_etl.lake import WHOLE, Commit
 from usage_etl.periods import Month
@@ -22,8 +31,11 @@ from usage_etl.schemas import (
     DIM_USER,
     FACT_RESTATEMENTS,
     FACT_USAGE_DAILY,
+    FACT_USAGE_HOURLY,
     MART_ANOMALIES,
     MART_ANOMALY_FACTORS,
+    MART_DIAGNOSES,
+    MART_SEASONALITY,
     Table,
 )
 from usage_etl.schemas.dimensions import names_on
@@ -41,8 +53,12 @@ _READS = (FACT_USAGE_DAILY, DIM_PRICE, FACT_RESTATEMENTS, *(table for table, _, 
 
 
 def anomaly_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """mart_anomalies and mart_anomaly_factors."""
-    return [monthly_asset(settings, [MART_ANOMALIES, MART_ANOMALY_FACTORS], _READS, _anomalies)]
+    """mart_anomalies with mart_anomaly_factors, mart_seasonality and mart_diagnoses."""
+    return [
+        monthly_asset(settings, [MART_ANOMALIES, MART_ANOMALY_FACTORS], _READS, _anomalies),
+        monthly_asset(settings, [MART_SEASONALITY], (FACT_USAGE_DAILY, FACT_USAGE_HOURLY, DIM_TEAM), _seasonality),
+        monthly_asset(settings, [MART_DIAGNOSES], (FACT_USAGE_DAILY, DIM_USER), _diagnoses),
+    ]
 
 
 def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
@@ -81,6 +97,56 @@ def _anomalies(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     }
     workspace.anomaly_book.observe(workspace.lake.scan(MART_ANOMALIES, [key]).collect(), month=month, through_date=through)
     return commits
+
+
+def _seasonality(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    organization, through = workspace.settings.organization, through_date(workspace, month)
+
+    def build(daily: pl.LazyFrame, hourly: pl.LazyFrame, teams: pl.LazyFrame) -> pl.DataFrame:
+        names = names_on(teams.collect(), id_column="team_id", name_column="team_name", day=through)
+        return seasonality(
+            detail_rows(daily, currency=organization.currency),
+            local_hours(hourly, zone=organization.time_zone),
+            month=month,
+            organization_id=organization.id,
+            names=names | {organization.id: organization.name},
+            zone=organization.time_zone,
+        )
+
+    days = history_keys(workspace, month)
+    reads: Reads = {FACT_USAGE_DAILY: days, FACT_USAGE_HOURLY: days, DIM_TEAM: [WHOLE]}
+    used = {"through_date": through, "organization": organization.model_dump_json()}
+    return commit_derived(workspace, MART_SEASONALITY, month.first_day.isoformat(), reads, build, settings=used)
+
+
+def _diagnoses(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
+    settings, through = workspace.settings, through_date(workspace, month)
+
+    def build(daily: pl.LazyFrame, users: pl.LazyFrame) -> pl.DataFrame:
+        clinic = Clinic(
+            month=month,
+            through_date=through,
+            currency=settings.organization.currency,
+            settings=settings.anomalies,
+            names=names_on(users.collect(), id_column="user_id", name_column="user_name", day=through),
+        )
+        requests, unnamed = pl.col("requests_count"), pl.col("user_id").is_null()
+        sources = (
+            daily.filter(pl.col("usage_date").is_between(month.first_day, through))
+            .group_by(pl.col("source").cast(pl.String))
+            .agg(requests.sum(), unnamed_count=requests.filter(unnamed).sum())
+            .sort("source")
+            .collect()
+        )
+        return diagnoses(detail_rows(daily, currency=settings.organization.currency), sources, clinic=clinic)
+
+    reads: Reads = {FACT_USAGE_DAILY: history_keys(workspace, month), DIM_USER: [WHOLE]}
+    used = {
+        "through_date": through,
+        "currency": settings.organization.currency,
+        "anomalies": settings.anomalies.model_dump_json(),
+    }
+    return commit_derived(workspace, MART_DIAGNOSES, month.first_day.isoformat(), reads, build, settings=used)
 
 
 def _once(search: Callable[..., Findings]) -> Callable[[tuple[pl.LazyFrame, ...]], Findings]:

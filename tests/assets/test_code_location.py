@@ -76,6 +76,8 @@ GROUPS = {
         "mart_projection",
         "mart_anomalies",
         "mart_anomaly_factors",
+        "mart_seasonality",
+        "mart_diagnoses",
         "mart_recommendations",
         "mart_recommendation_verdicts",
         "mart_quota_status",

@@ -120,3 +120,82 @@ MART_ANOMALY_FACTORS = Table(
     group="4_insights",
     owner="team:finops",
 )
+
+PATTERNS = ("weekday", "month_end", "hour_of_day")
+
+
+class MartSeasonality(dy.Schema):
+    """One (scope, pattern): whether the days or hours of a scope follow it, and in which words.
+
+    Proven: at least as far apart as in at most 1 % of random orders of the same days, and by at least a tenth of the mean.
+    """
+
+    month = day("first day of the month; the pattern is that of the days up to its end")
+    scope_kind = text("organization or team", nullable=False, check=one_of(*ALERTING_KINDS))
+    scope_id = text("member", nullable=False)
+    scope_name = text("for people", nullable=False)
+    pattern = text("what repeats", nullable=False, check=one_of(*PATTERNS))
+    is_proven = flag("beyond chance, and large enough to tell")
+    strength_ratio = ratio("highest minus lowest weekday, month end over other days, or busiest eight hours over a third")
+    chance_ratio = ratio("share of random orders of the same days that show it as strongly; null with too few days")
+    days_count = count("days that were looked at")
+    pattern_text = text("the pattern in words, or that none is proven", nullable=False)
+
+
+MART_SEASONALITY = Table(
+    name="mart_seasonality",
+    schema=MartSeasonality,
+    grain="one scope and pattern of its days or hours, proven or not",
+    partition="month",
+    sort_by=("scope_kind", "scope_id", "pattern"),
+    group="4_insights",
+    owner="team:finops",
+)
+
+DIAGNOSIS_RULES = (
+    "slow_user",
+    "tokens_per_request",
+    "few_requests_many_tokens",
+    "input_output_ratio",
+    "unusual_cost",
+    "missing_users",
+    "gone_silent",
+)
+"""slow_user: answers take longer than those of others on the same models. tokens_per_request: far above the median user.
+few_requests_many_tokens: few requests that carry much. input_output_ratio: input per output far from users of the same
+feature. unusual_cost: far above the median user. missing_users: a source logs requests without a user. gone_silent: a user
+who was active every week before and is no more."""
+
+
+class MartDiagnosis(dy.Schema):
+    """One (rule, subject): what a rule of thumb says about a user or a source, with the numbers it goes by.
+
+    Users are compared with at least ``anomalies.minimum_group`` others, or not at all.
+    """
+
+    month = day("first day of the month")
+    diagnosis_id = text("stable hex of month, rule and subject", nullable=False)
+    rule = text("which rule of thumb", nullable=False, check=one_of(*DIAGNOSIS_RULES))
+    scope_kind = text("user or source", nullable=False, check=one_of("user", "source"))
+    scope_id = text("member", nullable=False, sensitivity="personal")
+    scope_name = text("for people", nullable=False, sensitivity="personal")
+    observed_level = ratio("what was measured", unit="unit of the rule")
+    reference_level = ratio("what it is compared with: the median of the group, or what is tolerated", unit="unit of the rule")
+    times_ratio = ratio("observed over reference; null where the reference is 0")
+    threshold_ratio = ratio("from which the rule speaks; settings of anomalies")
+    group_size_count = count("members compared with; 0 where nobody is")
+    requests_count = count("requests in the month that it rests on")
+    effective_cost = money("cost of the member in the month; null where nothing has a price", nullable=True)
+    currency = text("ISO 4217", nullable=False)
+    diagnosis_text = text("in words", nullable=False, sensitivity="personal")
+
+
+MART_DIAGNOSES = Table(
+    name="mart_diagnoses",
+    schema=MartDiagnosis,
+    grain="one rule of thumb and user or source of which it speaks",
+    partition="month",
+    sort_by=("rule", "scope_kind", "scope_id"),
+    group="4_insights",
+    owner="team:finops",
+)
