@@ -120,7 +120,14 @@ def test_all_checks_pass_on_a_good_lake(demo: Installation, instance: dg.Dagster
     found = evaluate(demo, instance, *names)
     assert [name for name, item in found.items() if not item.passed] == []
     rows = {name: item.metadata["rows"].value for name, item in found.items() if name.endswith(":keeps_contract")}
-    empty = ("mart_anomalies", "mart_anomaly_factors", "fact_restatements", "mart_chargeback_closed", "mart_outcomes")
+    empty = (
+        "mart_anomalies",
+        "mart_anomaly_factors",
+        "mart_diagnoses",
+        "fact_restatements",
+        "mart_chargeback_closed",
+        "mart_outcomes",
+    )
     may_be_empty = {f"{name}:keeps_contract" for name in empty}
     assert {name for name, count in rows.items() if not count} <= may_be_empty, "they have seen rows"
     assert found["staged_usage:records_accounted_for"].metadata["deliveries"].value > 10
