@@ -18,6 +18,7 @@ from assets.landing import landing_assets, staging_assets
 from assets.limits import limit_assets, limit_job, limit_schedule, limit_sensor
 from assets.marts import mart_assets
 from assets.people import people_assets
+from assets.people_checks import people_checks
 from assets.projections import projection_assets
 from assets.quotas import quota_assets
 from assets.recommendations import recommendation_assets
@@ -72,6 +73,7 @@ def build_definitions(config_file: Path) -> dg.Definitions:
         *tie_out_checks(),
         *allocation_checks(),
         *closing_checks(),
+        *people_checks(),
         delivery_check(),
         restatements_check(),
     ]

@@ -27,6 +27,7 @@ from usage_etl.schemas import (
     MART_ANOMALIES,
     MART_CHARGEBACK_MONTHLY,
     MART_DATA_QUALITY,
+    MART_OUTCOMES,
     MART_RECONCILIATION_MONTHLY,
     MART_SUMMARY,
     USAGE_EVENTS,
@@ -290,3 +291,15 @@ def test_a_late_file_is_in_its_own_day(northwind: Installation, truth: DemoSumma
     days = northwind.table(FACT_DELIVERIES_DAILY).filter(pl.col("delivery_id") == late[0].delivery_id)
     assert days["usage_date"].to_list() == [truth.scenario.late_day]
     assert days["loaded_count"].to_list() == [truth.dirt["late_rows"]]
+
+
+def test_outcomes_of_a_feature_are_told_beside_its_cost(northwind: Installation) -> None:
+    rows = northwind.table(MART_OUTCOMES).sort("month")
+    assert set(rows["scope_id"]) == {"ticket-suggest"}
+    newest, complete = rows.row(-1, named=True), rows.filter(pl.col("outcomes_count").is_not_null()).row(0, named=True)
+    assert (newest["outcomes_count"], newest["cost_per_outcome"], newest["net_value"]) == (None, None, None)
+    assert newest["effective_cost"] > 0
+    assert complete["net_value"] == complete["outcomes_count"] * Decimal("1.40") - complete["effective_cost"]
+    features = of_window(northwind.table(MART_SUMMARY)).filter(pl.col("dimension") == "feature")
+    by_month = dict(features.filter(member_id="ticket-suggest").select("month", "effective_cost").iter_rows())
+    assert dict(rows.select("month", "effective_cost").iter_rows()) == {month: by_month[month] for month in rows["month"]}

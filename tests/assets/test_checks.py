@@ -27,8 +27,11 @@ from usage_etl.schemas import (
     FACT_USAGE_DAILY,
     FACT_USAGE_HOURLY,
     FACT_USAGE_MONTHLY,
+    MART_ADOPTION,
     MART_ALLOCATION_MONTHLY,
+    MART_COHORTS,
     MART_SUMMARY,
+    MART_UNIT_COSTS,
     TABLES,
     USAGE_EVENTS,
     Table,
@@ -255,6 +258,22 @@ def test_an_allocation_that_is_a_cent_off_the_bill_is_seen(broken: Installation,
     with changed(broken, MART_ALLOCATION_MONTHLY, MONTH, lambda rows: rows.filter(~is_billed)):
         verdict = evaluate(broken, instance, name, span=MONTH)[name]
     assert not verdict.passed, "a bill that nobody is charged for"
+
+
+def test_unit_costs_and_cohorts_that_lost_someone_are_seen(broken: Installation, instance: dg.DagsterInstance) -> None:
+    name = "mart_unit_costs:requests_equal_facts"
+    of_team = (pl.col("scope_kind") == "team") & (pl.col("unit_kind") == "request")
+    with changed(broken, MART_UNIT_COSTS, MONTH, lambda rows: rows.filter(~of_team)):
+        verdict = evaluate(broken, instance, name, span=MONTH)[name]
+    assert verdict.metadata["unequal"].value.keys() == {f"{MONTH} team {one}" for one in ("requests_count", "effective_cost")}
+    name = "mart_cohorts:people_counted_once"
+    with (
+        changed(broken, MART_COHORTS, MONTH, raised("cohort_users_count")),
+        changed(broken, MART_ADOPTION, MONTH, lambda rows: rows.clear()),
+    ):
+        verdict = evaluate(broken, instance, name, span=MONTH)[name]
+    assert verdict.metadata["unequal"].value.keys() >= {f"{MONTH} active"}
+    assert not verdict.passed
 
 
 def test_a_histogram_that_lost_a_request_is_seen(broken: Installation, instance: dg.DagsterInstance) -> None:

@@ -148,6 +148,8 @@ OTHER_CHECKS = {
     "fact_charges_monthly:equals_daily",
     "fact_restatements:chain_ends_at_what_is_stored",
     "mart_summary:every_dimension_adds_up",
+    "mart_unit_costs:requests_equal_facts",
+    "mart_cohorts:people_counted_once",
     "mart_allocation_monthly:equals_the_bill",
     "mart_journal_monthly:journal_balances",
     "mart_chargeback_closed:equals_the_period_book",
