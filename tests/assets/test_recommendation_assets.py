@@ -50,8 +50,8 @@ def config(tmp_path: Path) -> Path:
     lake = workspace(file).lake
     for month, last, model in ((OCTOBER, 31, "big"), (NOVEMBER, 15, "small")):
         for day in range(1, last + 1):
-            rows = hourly(request(day, month=month, model_raw=model), request(day, month=month, user_id="ada", feature_id=None,
-                                                                              host_raw="github_copilot", model_raw="x"))  # fmt: skip
+            seat = {"user_id": "ada", "feature_id": None, "host_raw": "github_copilot", "model_raw": "x"}
+            rows = hourly(request(day, month=month, model_raw=model), request(day, month=month, **seat))
             key = dt.date(month.year, month.number, day).isoformat()
             lake.commit(FACT_USAGE_HOURLY, key, rows, inputs={})
             daily = FACT_USAGE_DAILY.conform(usage_daily(rows.lazy())).collect()
