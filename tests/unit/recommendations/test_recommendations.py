@@ -114,6 +114,15 @@ def test_a_long_context_price_of_the_equivalent_gives_a_range() -> None:
     assert two["monthly_savings_lower_cost"] == whole - (7000 * Decimal(8) + 200 * Decimal(40)) / 1_000_000
 
 
+def test_a_request_of_exactly_the_threshold_is_in_the_band_below_it() -> None:
+    banded = (price("roomy", input="1", output="5"), price("roomy", band="5000", input="8", output="40"))
+    book = price_book(ListPrices(()), contract_of(BIG, *banded))
+    told = settings_of(equivalence_classes=equivalent("acme/big", "acme/roomy"), tokenizer_margin_ratio="0")
+    for tokens, rate in ((5000, 1), (5001, 8)):
+        row = only(advice(hourly(request(reported_input_tokens=tokens), book=book), told, book=book))
+        assert row["window_target_cost"] == (tokens * Decimal(rate) + 100 * Decimal(5 * rate)) / 1_000_000
+
+
 BACKGROUND = settings_of(background_features=["search"])
 
 
