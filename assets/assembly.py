@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.alert_sensors import alert_sensors
+from assets.alerts import alert_jobs
 from assets.allocation import allocation_assets, allocation_checks
 from assets.anomalies import anomaly_assets
 from assets.checks import conservation_checks, contract_check, delivery_check
@@ -64,6 +66,7 @@ def build_definitions(config_file: Path) -> dg.Definitions:
         monthly_keys=[*_monthly_keys(facts), *(key for key in _keys(marts) if key != CLOSED_KEY)],
         report_keys=_keys(reports),
         close=close_job(first_keys=[*_keys(dimensions), *finance_keys], then_keys=closed_reports),
+        alerts=alert_jobs(),
     )
     stored = {key.to_user_string() for key in _keys([*facts, *marts])}
     contracts = [contract_check(table) for table in TABLES if table.name in stored and table.group in _CHECKED_GROUPS]
@@ -83,7 +86,11 @@ def build_definitions(config_file: Path) -> dg.Definitions:
         asset_checks=checks,
         jobs=[*jobs.all(), limits],
         schedules=[*pipeline_schedules(settings, jobs), close_schedule(settings, jobs.close), limit_schedule(settings, limits)],
-        sensors=[*pipeline_sensors(jobs, config_file), limit_sensor(jobs, limits)],
+        sensors=[
+            *pipeline_sensors(jobs, config_file),
+            limit_sensor(jobs, limits),
+            *alert_sensors(jobs.alerts, jobs.alerts_delivery),
+        ],
         resources={"workspace": WorkspaceResource(config_file=str(config_file.resolve()))},
         executor=dg.in_process_executor,
     )

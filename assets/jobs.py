@@ -7,25 +7,33 @@ from typing import Any
 import dagster as dg
 
 MAX_RUNTIME = {"dagster/max_runtime": str(6 * 3600)}
+QUARTER_HOUR = {"dagster/max_runtime": str(15 * 60)}
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs of the pipeline, left to right in the asset graph, and the one that closes months."""
+    """The jobs of the pipeline, left to right in the asset graph, the one that closes months, and those of alerts."""
 
     land: Any
     daily: Any
     monthly: Any
     reports: Any
     close: Any
+    alerts: Any
+    alerts_delivery: Any
 
     def all(self) -> list[Any]:
         """The jobs in order."""
-        return [self.land, self.daily, self.monthly, self.reports, self.close]
+        return [self.land, self.daily, self.monthly, self.reports, self.close, self.alerts, self.alerts_delivery]
 
 
 def pipeline_jobs(
-    *, daily_keys: Sequence[dg.AssetKey], monthly_keys: Sequence[dg.AssetKey], report_keys: Sequence[dg.AssetKey], close: Any
+    *,
+    daily_keys: Sequence[dg.AssetKey],
+    monthly_keys: Sequence[dg.AssetKey],
+    report_keys: Sequence[dg.AssetKey],
+    close: Any,
+    alerts: Sequence[Any],
 ) -> Jobs:
     """Jobs over the asset keys of each partitioning; landing and directories are whatever has no partitions."""
     return Jobs(
@@ -54,4 +62,6 @@ def pipeline_jobs(
             description="Render, publish and send the reports of a month; each content goes out once.",
         ),
         close=close,
+        alerts=alerts[0],
+        alerts_delivery=alerts[1],
     )

@@ -14,7 +14,8 @@ from assets.jobs import Jobs
 from assets.landing import STAGED_TABLES, new_objects
 from assets.marts import HISTORY_DAYS
 from assets.partitions import covered_partitions, month_keys, range_tags
-from assets.resources import Workspace, WorkspaceResource, now, open_workspace
+from assets.resources import Workspace, WorkspaceResource, open_workspace
+from assets.runs_under_way import is_under_way
 from assets.stale_months import months_to_build
 from usage_etl.errors import UsageEtlError
 from usage_etl.keys import fingerprint
@@ -22,13 +23,6 @@ from usage_etl.periods import contiguous_ranges
 from usage_etl.schemas import STAGED_CHARGES, STAGED_USAGE
 
 _RUNNING = dg.DefaultSensorStatus.RUNNING
-_UNFINISHED = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-)
-_SILENCE = dt.timedelta(hours=2)
 
 
 def pipeline_sensors(jobs: Jobs, config_file: Path) -> list[dg.SensorDefinition]:
@@ -44,7 +38,7 @@ def _new_deliveries(jobs: Jobs) -> dg.SensorDefinition:
         Landed objects that wait, because another source failed in their run, are staged without asking any source.
         """
         opened = workspace.open()
-        if _is_under_way(context, jobs.land.name):
+        if is_under_way(context, jobs.land.name):
             return dg.SkipReason("a run of the job is under way")
         found, faults = _new_objects(context, opened)
         if found:
@@ -64,7 +58,7 @@ def _touched_days(jobs: Jobs) -> dg.SensorDefinition:
     def touched_days(context: dg.SensorEvaluationContext, workspace: WorkspaceResource) -> list[dg.RunRequest] | dg.SkipReason:
         """Requests exactly the days whose staged rows differ from those they were built from."""
         opened = workspace.open()
-        if _is_under_way(context, jobs.daily.name):
+        if is_under_way(context, jobs.daily.name):
             return dg.SkipReason("a run of the job is under way")
         if waiting := opened.index.restaging_count():
             return dg.SkipReason(f"{waiting} deliveries are staged anew after an upgrade")
@@ -98,12 +92,6 @@ def _touched_months(jobs: Jobs, config_file: Path) -> dg.SensorDefinition:
         return dg.RunRequest(run_key=f"months:{context.dagster_run.run_id}", tags=range_tags(months[0], months[-1]))
 
     return touched_months
-
-
-def _is_under_way(context: dg.SensorEvaluationContext, job_name: str) -> bool:
-    """Whether a run of the job waits or works: it may be making what is missing. One that fell silent is taken for dead."""
-    unfinished = dg.RunsFilter(job_name=job_name, statuses=list(_UNFINISHED), updated_after=now() - _SILENCE)
-    return context.instance.get_runs_count(unfinished) > 0
 
 
 def _new_objects(context: dg.SensorEvaluationContext, workspace: Workspace) -> tuple[list[str], list[UsageEtlError]]:

@@ -185,6 +185,15 @@ class AlertsBusyError(DeliveryError):
         super().__init__(f"alerts of {organization_id}: others evaluate them at the same time; nothing was decided, run it again")
 
 
+class UndeliveredAlertsError(DeliveryError):
+    """Alerts died on their way, or a channel cannot be used; ``problems`` holds one line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        super().__init__(f"alerts: {len(self.problems)} problem(s) on the way; `usage-etl outbox list` shows them{lines}")
+
+
 class AllocationError(UsageEtlError):
     """A month cannot be allocated as the settings and files say; nothing of it is published, the last good version stays.
 

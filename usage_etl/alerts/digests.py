@@ -65,8 +65,8 @@ def _group(
         channel=members[0].channel,
         organization_id=organization_id,
         title=title[:120],
-        lines=(*notes, *(member.title for member in ordered)),
-        facts={"alerts": str(len(members))},
+        lines=notes,
+        facts={},
         happened_at=now,
         members=tuple(ordered),
     )

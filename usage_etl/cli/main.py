@@ -11,6 +11,7 @@ from rich.console import Console
 
 from usage_etl import __version__
 from usage_etl.cli.anomalies import app as anomalies_app
+from usage_etl.cli.alerts import app as alerts_app
 from usage_etl.cli.diff import diff
 from usage_etl.cli.directory import app as directory_app
 from usage_etl.cli.doctor import run_checks
@@ -43,6 +44,7 @@ console = Console(highlight=False)
 app.add_typer(prices_app, name="prices")
 app.add_typer(sources_app, name="sources")
 app.add_typer(anomalies_app, name="anomalies")
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(eval_app, name="eval")
 app.add_typer(outbox_app, name="outbox")
 

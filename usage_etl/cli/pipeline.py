@@ -75,6 +75,7 @@ def run_pipeline(config: Path, *, first: dt.date | None, last: dt.date | None, w
         months = months_to_build(workspace, month_keys(start, end), with_stale=first is None)
         steps = [("daily", range_tags(start.isoformat(), end.isoformat())), ("monthly", range_tags(months[0], months[-1]))]
         steps += [("reports", range_tags(months[0], months[-1]))] if with_reports else []
+        steps += [("alerts", {})]
         for job_name, tags in steps:
             if summary.succeeded:
                 summary.outcomes.append(_run(definitions, instance, job_name, tags))

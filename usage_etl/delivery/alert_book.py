@@ -98,6 +98,13 @@ class AlertBook:
         with self._engine.connect() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
 
+    def is_waiting(self) -> bool:
+        """Whether anything was muted or held and not told yet."""
+        ours = alert_notices.c.organization_id == self._organization_id
+        waiting = alert_notices.c.disposition.in_(("muted", "held")) & alert_notices.c.told_in.is_(None)
+        with self._engine.connect() as connection:
+            return connection.execute(sa.select(sa.exists().where(ours, waiting))).scalar_one()
+
     def states(self) -> list[AlertState]:
         """Every alert that was ever looked at, by rule, scope and period."""
         order = (alert_states.c.rule_name, alert_states.c.scope_kind, alert_states.c.scope_id, alert_states.c.period_start)

@@ -99,7 +99,7 @@ def test_one_evaluation_is_one_digest_and_what_is_critical_goes_at_once():
     ]  # fmt: skip
     digest = next(notice for notice in first if notice.action == "digest")
     assert digest.title == "2 alerts: 2 fired"
-    assert digest.lines == tuple(member.title for member in digest.members)
+    assert [member.facts["level"] for member in digest.members] == ["80 %", "50 %"]
     assert {kept.disposition for kept in book.kept.values()} == {"grouped"}
     assert len(book.kept) == 4
 
