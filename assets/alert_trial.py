@@ -3,10 +3,9 @@
 import datetime as dt
 from collections.abc import Mapping
 
-from usage_etl.delivery.channels.registry import routes_of
-
 from assets.channels import channels_of
 from assets.resources import Workspace, now
+from usage_etl.delivery.channels.registry import routes_of
 from usage_etl.delivery.mail import HandOver
 from usage_etl.errors import ConfigError
 from usage_etl.keys import fingerprint

@@ -118,6 +118,8 @@ JOBS = {
     | {"fact_invoice_lines_monthly"}
     | GROUPS["3_allocate"]
     | (GROUPS["5_reports"] - {"mail_executive"}),
+    "alerts": set(),
+    "alerts_delivery": set(),
 }
 SCHEDULES = {
     "land_daily": "land",
@@ -133,6 +135,8 @@ SENSORS = {
     "touched_months": {"monthly"},
     "failure_mail": set(),
     "judged_limits": {"limits"},
+    "alerts_evaluate": {"alerts"},
+    "alerts_deliver": {"alerts_delivery"},
 }
 CHECKED_TABLES = GROUPS["2_facts"] | GROUPS["3_allocate"] | GROUPS["4_insights"]
 OTHER_CHECKS = {

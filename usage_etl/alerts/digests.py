@@ -30,8 +30,10 @@ def addressed(notice: Notice, identity: str, channel: str) -> Notice:
 
 def digest(members: Sequence[Notice], *, now: dt.datetime, organization_id: str) -> Notice:
     """One message for what one evaluation tells through one channel."""
-    title = f"{len(members)} alerts: {_counted(members)}"
-    return _group("digest", title, members, now=now, organization_id=organization_id)
+    gravest = min(members, key=lambda member: _ORDER.index(member.severity))
+    title = f"{len(members)} alerts, the first: {gravest.title}"
+    notes = (f"{_counted(members).capitalize()}.",)
+    return _group("digest", title, members, now=now, organization_id=organization_id, notes=notes)
 
 
 def many_more(members: Sequence[Notice], *, now: dt.datetime, organization_id: str) -> Notice:
@@ -64,7 +66,7 @@ def _group(
         severity=next(severity for severity in _ORDER if severity in severities),
         channel=members[0].channel,
         organization_id=organization_id,
-        title=title[:120],
+        title=title if len(title) <= 120 else f"{title[:119].rstrip()}…",
         lines=notes,
         facts={},
         happened_at=now,

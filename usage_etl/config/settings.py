@@ -289,6 +289,13 @@ class Settings(SettingsPart):
             raise ValueError(f"sources: name(s) used twice: {', '.join(repeated)}")
         return self
 
+    @model_validator(mode="after")
+    def _alerts_reach_channels(self) -> Self:
+        faults = self.alerts.unknown_channels({channel.name: channel for channel in self.channels})
+        if faults:
+            raise ValueError("; ".join(f"alerts.{fault}" for fault in faults))
+        return self
+
     def resolve(self, location: str) -> str:
         """``location`` as an absolute path, or unchanged when it is an ``s3://`` address."""
         if location.startswith("s3://"):

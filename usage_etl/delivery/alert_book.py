@@ -77,7 +77,7 @@ class AlertBook:
                 self._store(connection, decision)
                 outbox.put(connection, decision.notices)
                 values = {"sequence": sequence + 1, "evaluated_at": now.astimezone(dt.UTC), "inputs": inputs}
-                rows.upsert(connection, alert_evaluations, {"organization_id": self._organization_id, **values})
+                rows.upsert(connection, alert_evaluations, [{"organization_id": self._organization_id, **values}])
             return decision
         raise AlertsBusyError(self._organization_id)
 
@@ -150,7 +150,7 @@ class AlertBook:
         }
         silence_id = fingerprint(values)
         with self._engine.begin() as connection:
-            rows.upsert(connection, alert_silences, {"silence_id": silence_id, **values})
+            rows.upsert(connection, alert_silences, [{"silence_id": silence_id, **values}])
         return next(found for found in self.silences() if found.silence_id == silence_id)
 
     def unsilence(self, silence_id: str, *, by: str, now: dt.datetime) -> ActiveSilence:
@@ -202,14 +202,13 @@ class AlertBook:
         )
 
     def _store(self, connection: sa.Connection, decision: Decision) -> None:
-        for state in decision.states:
-            rows.upsert(connection, alert_states, rows.values_of(state))
+        rows.upsert(connection, alert_states, [rows.values_of(state) for state in decision.states])
         if decision.crossings:
             connection.execute(sa.insert(alert_crossings), [rows.crossing_values(one) for one in decision.crossings])
-        for notice in decision.notices:
-            connection.execute(sa.insert(alert_notices).values(rows.notice_values(notice, "sent")))
-        for kept in decision.kept:
-            rows.upsert(connection, alert_notices, rows.notice_values(kept.notice, kept.disposition, kept.silence_id))
+        if decision.notices:
+            connection.execute(sa.insert(alert_notices), [rows.notice_values(notice, "sent") for notice in decision.notices])
+        kept = [rows.notice_values(one.notice, one.disposition, one.silence_id) for one in decision.kept]
+        rows.upsert(connection, alert_notices, kept)
         for notice_id, told_in in decision.told_in.items():
             change = sa.update(alert_notices).where(alert_notices.c.notice_id == notice_id)
             connection.execute(change.values(told_in=told_in))

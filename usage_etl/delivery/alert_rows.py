@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,12 +18,19 @@ from usage_etl.schemas.alert_state import ActiveSilence, AlertState, Crossing, L
 from usage_etl.schemas.notices import Notice
 
 
-def upsert(connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> None:
-    """Insert the row, or give the one of the same primary key these values."""
-    insert = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+def upsert(connection: sa.Connection, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows, or give those of the same primary key these values. All rows name the same columns."""
+    if values:
+        connection.execute(_upsert(table, connection.dialect.name, tuple(values[0])), list(values))
+
+
+@lru_cache(maxsize=32)
+def _upsert(table: sa.Table, dialect: str, columns: tuple[str, ...]) -> sa.Executable:
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     keys = [column.name for column in table.primary_key]
-    rest = {name: value for name, value in values.items() if name not in keys}
-    connection.execute(insert.values(**values).on_conflict_do_update(index_elements=keys, set_=rest))
+    rest = {name: insert.excluded[name] for name in columns if name not in keys}
+    named: dict[str, Any] = {name: sa.bindparam(name) for name in columns}
+    return insert.values(named).on_conflict_do_update(index_elements=keys, set_=rest)
 
 
 def values_of(state: AlertState) -> dict[str, Any]:

@@ -98,7 +98,8 @@ def test_one_evaluation_is_one_digest_and_what_is_critical_goes_at_once():
         ("chat", "digest"), ("chat", "fired 100"), ("mail", "digest"), ("mail", "fired 100"),
     ]  # fmt: skip
     digest = next(notice for notice in first if notice.action == "digest")
-    assert digest.title == "2 alerts: 2 fired"
+    assert digest.title == "2 alerts, the first: Team-A: 85 % of the monthly quota of total tokens used"
+    assert digest.lines == ("2 fired.",)
     assert [member.facts["level"] for member in digest.members] == ["80 %", "50 %"]
     assert {kept.disposition for kept in book.kept.values()} == {"grouped"}
     assert len(book.kept) == 4
