@@ -20,12 +20,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from usage_etl.cli.main import app
+from usage_etl.config.alerts import AlertRule, AlertScope, AlertSilence
 from usage_etl.config.base import SecretRef
 from usage_etl.config.channels import CHANNEL_KINDS
 from usage_etl.config.directory_files import DIRECTORY_FILES
 from usage_etl.config.finance_files import FINANCE_FILES
 from usage_etl.config.settings import Settings
 from usage_etl.schemas import TABLES
+from usage_etl.schemas.alert_measures import ALERT_MEASURES, MEMBER_SCOPES
 from usage_etl.schemas.contract import Table, allowed_values
 from usage_etl.schemas.state import metadata as state_tables
 from usage_etl.sources.registry import SOURCE_KINDS, SOURCES
@@ -66,6 +68,10 @@ SOURCES_INTRODUCTION = """\
 The kinds of sources that can be configured. Each is one folder of code, and [adding one](../adding_a_source.md) touches nothing
 else. "Tested on" says plainly whether recorded examples are real, from public fixtures, or rebuilt from documented types with
 invented values. `usage-etl sources try KIND FILE` shows what a file of yours would become."""
+
+ALERTS_INTRODUCTION = """\
+What rules of `alerts.rules` can watch, and what they may say. [Alerts](../alerts.md) has the meaning, with examples; the keys
+of the section `alerts` itself stand under [Settings](settings.md#alerts)."""
 
 DIRECTORY_INTRODUCTION = """\
 CSV files in the folder that the setting `directory` names: a header row, UTF-8, commas, dates as `YYYY-MM-DD`. A missing
@@ -282,6 +288,7 @@ _TYPE_WORDS: Mapping[Any, str] = {
     int: "whole number",
     bool: "true or false",
     Decimal: "number",
+    dt.datetime: "instant",
     dt.date: "date (YYYY-MM-DD)",
     type(None): "null",
     SecretRef: "`{env: NAME}`",
@@ -360,6 +367,22 @@ def _columns_filled(kind: str) -> list[str]:
             named |= set(re.findall(r"`([a-z0-9_]+)`", cells[place]))
     stored = dict.fromkeys(name for table in SOURCES[kind].fills for name in table.columns)
     return [name for name in stored if name in named]
+
+
+def alerts_page() -> str:
+    """What rules of alerts can watch, and the keys of a rule and of a silence."""
+    lines = [NOTICE, "", "# Alerts", "", ALERTS_INTRODUCTION, "", "## Measures", ""]
+    lines += ["| measure | what | unit of levels | movement | side | reads | scopes |", "|---|---|---|---|---|---|---|"]
+    for measure in ALERT_MEASURES.values():
+        scopes = "every member scope" if measure.scope_kinds == MEMBER_SCOPES else ", ".join(measure.scope_kinds)
+        level = f"{measure.unit}, `projected`" if measure.has_projection else measure.unit
+        source = f"[{measure.table}](tables.md#{measure.table}): {_code(measure.column)}"
+        cells = (_code(measure.name), measure.description, level, measure.movement, measure.direction, source, scopes)
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", f"Every member scope: {', '.join(MEMBER_SCOPES)}."]
+    for title, model in (("A rule", AlertRule), ("The scope of a rule", AlertScope), ("A silence", AlertSilence)):
+        lines += ["", f"## {title}", "", _docstring(model), "", *_settings_table(model, "")]
+    return "\n".join(lines) + "\n"
 
 
 def directory_page() -> str:
@@ -444,6 +467,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/settings.md": settings_page,
     "reference/sources.md": sources_page,
     "reference/directory.md": directory_page,
+    "reference/alerts.md": alerts_page,
     "reference/cli.md": command_line_page,
 }
 

@@ -219,6 +219,14 @@ def _check_recipients(settings: Settings) -> tuple[str, str]:
     return ("no " + ", ".join(missing) + ": nobody is mailed" if missing else "every report and failure has a recipient"), ""
 
 
+def _check_alerts(settings: Settings) -> tuple[str, str]:
+    """Rules themselves are checked when the settings are read."""
+    rules = settings.alerts.all_rules()
+    untold = [rule.name for rule in rules if not rule.channels]
+    seen = f"{len(rules)} rule(s), {len(settings.alerts.silences)} silence(s) in the settings"
+    return seen + (f"; no channel, so nobody is told: {', '.join(untold)}" if untold else ""), ""
+
+
 def _source_check(name: str) -> Callable[[Settings], tuple[str, str]]:
     def check(settings: Settings) -> tuple[str, str]:
         source = next(source for source in settings.sources if source.name == name)
@@ -251,4 +259,5 @@ _SETTINGS_CHECKS: dict[str, Callable[[Settings], tuple[str, str]]] = {
     "mail": _check_mail,
     "outbox": _check_outbox,
     "recipients": _check_recipients,
+    "alerts": _check_alerts,
 }

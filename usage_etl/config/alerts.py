@@ -52,7 +52,7 @@ class AlertRule(SettingsPart):
     name: Slug
     """Name printed on its alerts."""
     measure: str
-    """What is watched; docs/alerts.md lists the measures."""
+    """What is watched; docs/reference/alerts.md lists the measures."""
     scope: AlertScope = AlertScope()
     """About whom."""
     levels: Annotated[tuple[Level, ...], Field(min_length=1)]

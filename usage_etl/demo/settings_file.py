@@ -68,6 +68,32 @@ recommendations:
 """
 
 
+_ALERTS = """\
+channels:
+  - {kind: email, name: ai-owners, recipients: [ai-governance@example.com]}
+alerts:
+  channels: [ai-owners]
+  rules:
+    - name: team-tokens
+      measure: quota_used_ratio
+      scope: {kind: team}
+      levels: [50, 80, 100, projected]
+    - name: team-budget
+      measure: budget_used_ratio
+      scope: {kind: team}
+      levels: [80, 100, projected]
+    # Every anomaly of a team that comes to more than 20 USD above what was expected.
+    - name: team-anomalies
+      measure: anomaly
+      scope: {kind: team}
+      levels: [20, 1000]
+    - name: gateway-late
+      measure: data_late_hours
+      scope: {kind: source}
+      levels: [48]
+"""
+
+
 def settings_text(scenario: Scenario) -> str:
     """The settings as YAML."""
     return f"""{FIRST_LINE}
@@ -99,7 +125,7 @@ sources:
     location: landing/anthropic
 prices:
   contract_file: prices/contract.csv
-{_FINANCE}{_RECOMMENDATIONS}mail:
+{_FINANCE}{_RECOMMENDATIONS}{_ALERTS}mail:
   mode: files
   sender: AI usage reports <ai-usage@example.com>
 reports:
