@@ -3,6 +3,7 @@
 import datetime as dt
 import email
 import email.policy
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -11,27 +12,11 @@ import sqlalchemy as sa
 from assets import alerts as alert_assets
 from assets import resources
 from assets.alerts import alert_inputs, book_of, evaluate_alerts, evaluation_time, late_sources, preview_alerts
-from tests.assets.installation import SETTINGS, Installation
+from tests.assets.alert_installation import alerting, write_requests
+from tests.assets.installation import Installation
 from tests.assets.test_sensors import evaluate, keys
 from usage_etl.errors import AlertsBusyError
 from usage_etl.schemas.outbox_state import outbox
-
-RULES = """\
-channels:
-  - {kind: email, name: ops, recipients: [ops@example.com]}
-alerts:
-  channels: [ops]
-  settle_days: 0
-  rules:
-    - {name: spend, measure: requests_count, levels: [LEVELS]}
-"""
-
-
-def alerting(built: Installation, levels: str = "1, 2") -> Installation:
-    """The installation with a rule on the requests of the month, of which November has eight."""
-    built.config.write_text(SETTINGS + RULES.replace("LEVELS", levels), encoding="utf-8")
-    resources.open_workspace.cache_clear()
-    return Installation(built.folder)
 
 
 def run(installation: Installation, instance: dg.DagsterInstance, job: str = "alerts", **tags: str) -> bool:
@@ -45,8 +30,8 @@ def mails(installation: Installation) -> list[str]:
     return [str(message["Subject"]) for message in messages]
 
 
-def test_a_crossing_is_requested_decided_mailed_and_then_done(built: Installation, instance: dg.DagsterInstance) -> None:
-    installation = alerting(built)
+def test_a_crossing_is_requested_decided_mailed_and_then_done(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    installation = alerting(tmp_path)
     first, again = (evaluate(installation, instance, "alerts_evaluate") for _ in range(2))
     assert len(keys(first)) == 1
     assert keys(first) == keys(again), "two daemons request one run"
@@ -61,12 +46,12 @@ def test_a_crossing_is_requested_decided_mailed_and_then_done(built: Installatio
 
 
 def test_a_new_rule_or_a_new_day_asks_for_an_evaluation(
-    built: Installation, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installation = alerting(built)
+    installation = alerting(tmp_path)
     evaluate_alerts(installation.workspace)
     assert not evaluate(installation, instance, "alerts_evaluate").run_requests
-    changed = alerting(built, "1, 2, 3")
+    changed = alerting(tmp_path, "1, 2, 3")
     assert len(keys(evaluate(changed, instance, "alerts_evaluate"))) == 1
     evaluate_alerts(changed.workspace)
     before = alert_inputs(changed.workspace)
@@ -76,9 +61,9 @@ def test_a_new_rule_or_a_new_day_asks_for_an_evaluation(
 
 
 def test_an_evaluation_that_fails_is_asked_for_again(
-    built: Installation, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installation = alerting(built)
+    installation = alerting(tmp_path)
     early = evaluate(installation, instance, "alerts_evaluate")
     later = resources.now() + dt.timedelta(hours=1)
     monkeypatch.setattr("assets.alert_sensors.now", lambda: later)
@@ -86,9 +71,9 @@ def test_an_evaluation_that_fails_is_asked_for_again(
 
 
 def test_a_run_that_died_between_deciding_and_sending_is_sent_by_the_other_job(
-    built: Installation, instance: dg.DagsterInstance
+    tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    installation = alerting(built)
+    installation = alerting(tmp_path)
     decision = evaluate_alerts(installation.workspace)
     assert len(decision.notices) == 1
     assert mails(installation) == []
@@ -101,17 +86,17 @@ def test_a_run_that_died_between_deciding_and_sending_is_sent_by_the_other_job(
     assert not evaluate(installation, instance, "alerts_deliver").run_requests
 
 
-def test_a_dry_run_stores_nothing(built: Installation) -> None:
-    workspace = alerting(built).workspace
+def test_a_dry_run_stores_nothing(tmp_path: Path) -> None:
+    workspace = alerting(tmp_path).workspace
     assert [notice.action for notice in preview_alerts(workspace).notices] == ["fired"]
     assert book_of(workspace).states() == []
     assert workspace.outbox.counts() == {}
 
 
 def test_a_crash_while_queueing_stores_nothing_and_the_next_evaluation_tells(
-    built: Installation, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = alerting(built).workspace
+    workspace = alerting(tmp_path).workspace
 
     def die(connection: sa.Connection, notices: object) -> int:
         connection.execute(sa.select(outbox))
@@ -126,8 +111,8 @@ def test_a_crash_while_queueing_stores_nothing_and_the_next_evaluation_tells(
     assert workspace.outbox.counts() == {"pending": 1}
 
 
-def test_figures_that_are_overtaken_again_and_again_decide_nothing(built: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = alerting(built).workspace
+def test_figures_that_are_overtaken_again_and_again_decide_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = alerting(tmp_path).workspace
     read = alert_assets.observations_of
 
     def overtaken(*arguments: object) -> object:
@@ -148,26 +133,39 @@ def test_figures_that_are_overtaken_again_and_again_decide_nothing(built: Instal
     assert workspace.outbox.counts() == {}
 
 
-def test_a_feed_that_is_late_freezes_and_is_told(built: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = alerting(built).workspace
-    assert late_sources(workspace) == frozenset()
-    later = resources.now() + dt.timedelta(hours=49)
-    monkeypatch.setattr(alert_assets, "now", lambda: later)
-    assert late_sources(workspace) == {"gateway", "openai"} - {
-        source.name for source in workspace.settings.sources if source.role != "usage"
-    }
+def test_new_data_is_another_evaluation_and_the_same_data_is_none(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    installation = alerting(tmp_path, "5, 20")
+    assert run(installation, instance)
+    write_requests(installation, 8)
+    assert not evaluate(installation, instance, "alerts_evaluate").run_requests
+    write_requests(installation, 25)
+    assert len(keys(evaluate(installation, instance, "alerts_evaluate"))) == 1
+    assert run(installation, instance)
+    assert len(mails(installation)) == 2
+
+
+def test_a_feed_that_is_late_freezes_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = alerting(tmp_path).workspace
+    monkeypatch.setattr(alert_assets, "late_sources", lambda _: frozenset({"gateway"}))
     (notice,) = evaluate_alerts(workspace).notices
     assert (notice.action, notice.title) == ("no_data", "Data late: rule spend is frozen for 1 organization")
     monkeypatch.undo()
     assert sorted(one.action for notice in evaluate_alerts(workspace).notices for one in notice.members) == ["fired", "resolved"]
 
 
-def test_an_installation_without_channels_records_and_tells_nobody(built: Installation, instance: dg.DagsterInstance) -> None:
-    built.config.write_text(
-        SETTINGS + "alerts:\n  settle_days: 0\n  rules:\n    - {name: spend, measure: requests_count, levels: [1]}\n"
-    )
-    resources.open_workspace.cache_clear()
-    installation = Installation(built.folder)
+def test_a_source_of_usage_is_late_once_it_delivered_nothing_for_longer_than_it_may(
+    landed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = landed.workspace
+    assert late_sources(workspace) == frozenset()
+    later = resources.now() + dt.timedelta(hours=49)
+    monkeypatch.setattr(alert_assets, "now", lambda: later)
+    assert late_sources(workspace) == {"gateway"}, "openai reports bills here"
+
+
+def test_an_installation_without_channels_records_and_tells_nobody(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    rules = "alerts:\n  rules:\n    - {name: spend, measure: requests_count, levels: [1]}\n"
+    installation = alerting(tmp_path, rules=rules)
     assert run(installation, instance)
     (state,) = book_of(installation.workspace).states()
     assert (state.thread, state.observed_quantity) == ("open", 8)
