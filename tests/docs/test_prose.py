@@ -56,7 +56,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_named_commands_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     commands = getattr(typer.main.get_command(app), "commands", {})
-    named = set(re.findall(r"(?:^|`)usage-etl ([a-z]+)(?: ([a-z]+))?", text, flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)usage-etl ([a-z]+)(?: ([a-z][a-z-]*))?", text, flags=re.MULTILINE))
     assert {command for command, _ in named} <= set(commands)
     in_groups = {(command, word) for command, word in named if word and hasattr(commands[command], "commands")}
     assert {(command, word) for command, word in in_groups if word not in commands[command].commands} == set()
