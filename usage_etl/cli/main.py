@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from usage_etl import __version__
-from usage_etl.cli.anomalies import app as anomalies_app
 from usage_etl.cli.alerts import app as alerts_app
+from usage_etl.cli.anomalies import app as anomalies_app
 from usage_etl.cli.diff import diff
 from usage_etl.cli.directory import app as directory_app
 from usage_etl.cli.doctor import run_checks
