@@ -44,9 +44,9 @@ SCALES = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}
 _PRINTED = ("headline", "cards", "users", "daily", "projection", "teams", "models", "movers", "team_table", "attention", "trust")
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "pdf": _PRINTED,
-    "page": (*_PRINTED, "features"),
-    "mail_text": (*_PRINTED, "features"),
-    "mail_html": ("headline", "cards", "daily", "teams", "attention", "trust_in_short"),
+    "page": (*_PRINTED, "features", "savings"),
+    "mail_text": (*_PRINTED, "features", "savings"),
+    "mail_html": ("headline", "cards", "daily", "teams", "attention", "savings", "trust_in_short"),
 }
 """What each output shows of the model."""
 
@@ -192,6 +192,8 @@ def rows(model: Mapping[str, Any]) -> dict[str, list[str]]:
             line(row, "name", "days", "rows_read", "rows_loaded", "rows_duplicate", "rows_quarantined", "last_arrival")
             for row in trust["sources"]
         ],
+        "savings": [text for one in model["savings"]["advice"] for text in (one["title"], one["detail"])]
+        + [model["savings"]["verdict"]],
         "trust_in_short": [line(fact, "label", "figure") for fact in trust["facts"][:4]],
     }
 

@@ -203,6 +203,7 @@ class Advice(Part):
 
     title: str
     savings: Figure
+    """Of a month."""
     effort: str
     detail: str
 

@@ -129,7 +129,7 @@ def _savings(report: ExecutiveReport) -> list[str]:
         return []
     lines = _heading(part.title)
     for number, one in enumerate(part.advice, start=1):
-        title = f"{number}. {one.savings.text}, {one.effort}. {one.title}"
+        title = f"{number}. {one.savings.text} a month, {one.effort}. {one.title}"
         lines += textwrap.wrap(title, _WIDTH, subsequent_indent="   ", break_on_hyphens=False)
         lines += textwrap.wrap(one.detail, _WIDTH, initial_indent="   ", subsequent_indent="   ", break_on_hyphens=False)
     return [*lines, *_wrapped(part.note), *_wrapped(part.verdict), ""]

@@ -67,7 +67,7 @@ def _advice(facts: MonthFacts, row: Mapping[str, Any]) -> Advice:
     span = f"{low} to {high}" if low != high else "At listed prices"
     return Advice(
         title=_title(facts, row),
-        savings=Figure(value=saving, text=f"{money_short(saving, facts.currency)} a month"),
+        savings=Figure(value=saving, text=money_short(saving, facts.currency)),
         effort=f"{row['difficulty']} effort",
         detail=f"{span}; {_evidence(row)}.",
     )
