@@ -9,8 +9,11 @@ import pytest
 
 from assets.quota_scopes import unknown_scopes
 from tests.assets.installation import QUOTAS, Installation, failures
+from tests.unit.quotas.samples import quota, quotas
 from usage_etl.config.directory_files import DIRECTORY_FILES
+from usage_etl.quotas.budgets import monthly_budgets
 from usage_etl.schemas import (
+    DIM_BUDGET,
     DIM_QUOTA,
     MART_ACCOUNTS,
     MART_POOLS,
@@ -99,6 +102,18 @@ def test_before_any_usage_only_what_directories_alone_know_is_judged(landed: Ins
     )
     found = unknown_scopes(landed.workspace, landed.workspace.read_directories())
     assert [line.split(":")[1] for line in found] == [" team gone is not known"]
+
+
+def test_a_budget_that_quotas_csv_states_stands_beside_the_projection() -> None:
+    rows = quotas(
+        quota("team:web", "effective_cost", 5),
+        quota("team:web", "effective_cost", 6, enforcement="hard"),
+        quota("team:web", "effective_cost", 7, period="billing_month"),
+        quota("user:ada", "effective_cost", 8),
+        quota("team:web", "total_tokens", 9),
+    )
+    assert monthly_budgets(rows)["monthly_budget"].to_list() == [5]
+    assert DIM_BUDGET.validate(monthly_budgets(rows)).height == 1
 
 
 def test_money_is_exact_in_the_status(built_once: Installation) -> None:

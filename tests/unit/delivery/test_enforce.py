@@ -20,7 +20,6 @@ from usage_etl.delivery.enforce import apply_limits
 from usage_etl.delivery.limit_book import LimitBook
 from usage_etl.delivery.litellm_admin import LiteLLMAdmin
 from usage_etl.errors import GatewayError, LimitsNotAppliedError, TransientGatewayError
-from usage_etl.lake import open_state
 from usage_etl.schemas.limits import LimitPlan, PlannedAction
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
@@ -60,13 +59,6 @@ def gateway() -> Iterator[Gateway]:
         process.kill()
         process.wait()
         process.stdout.close()
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    made = open_state(f"sqlite:///{tmp_path}/state.sqlite")
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

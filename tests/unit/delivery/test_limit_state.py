@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from usage_etl.delivery.limit_book import next_sequence
 from usage_etl.delivery.limit_state import LIMIT_STATE_KEY, canonical, limit_state_document, signed, write_limit_state
 from usage_etl.errors import IntegrityError
-from usage_etl.lake import open_state, open_store
+from usage_etl.lake import open_store
 from usage_etl.schemas.limits import Refusal
 
 NOW = dt.datetime(2026, 11, 20, 6, 40, tzinfo=dt.UTC)
@@ -97,8 +98,7 @@ def test_what_is_no_limit_state_is_not_overwritten(tmp_path: Path) -> None:
         write_limit_state(store, signed(document(1), KEY), sequence=1, lock=contextlib.nullcontext())
 
 
-def test_numbers_go_up_and_are_given_out_once_to_everybody(tmp_path: Path) -> None:
-    engine = open_state(f"sqlite:///{tmp_path}/state.sqlite")
+def test_numbers_go_up_and_are_given_out_once_to_everybody(engine: sa.Engine) -> None:
     found: list[int] = []
 
     def take() -> None:
@@ -109,5 +109,4 @@ def test_numbers_go_up_and_are_given_out_once_to_everybody(tmp_path: Path) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    engine.dispose()
     assert sorted(found) == list(range(1, 21))
