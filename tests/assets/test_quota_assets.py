@@ -10,7 +10,6 @@ import pytest
 from assets.quota_scopes import unknown_scopes
 from tests.assets.installation import QUOTAS, Installation, failures
 from tests.unit.quotas.samples import quota, quotas
-from usage_etl.config.directory_files import DIRECTORY_FILES
 from usage_etl.quotas.budgets import monthly_budgets
 from usage_etl.schemas import (
     DIM_BUDGET,
@@ -86,7 +85,7 @@ def test_a_load_that_names_an_unknown_scope_fails_and_the_last_good_quotas_stay(
         f"{QUOTAS}user,gone,total_tokens,day,1,,soft,2026-01-01,\nteam,away,total_tokens,day,1,,soft,2026-01-01,\n",
         encoding="utf-8",
     )
-    result = built.run("land", instance, only=[file.table.name for file in DIRECTORY_FILES.values()])
+    result = built.run("land", instance)
     assert not result.success
     told = str(failures(result)["directories"].error)
     assert "user gone is not known" in told
