@@ -74,6 +74,7 @@ def alert_inputs(workspace: Workspace) -> str:
             "settings": workspace.settings.alerts.model_dump(mode="json"),
             "silences": [(silence.silence_id, silence.ends_at.isoformat()) for silence in book.silences()],
             "late": sorted(late_sources(workspace)),
+            "anomalies": {key: handling.status for key, handling in anomaly_handling(workspace).items()},
             "at": instant.strftime("%Y-%m-%dT%H" if waits else "%Y-%m-%d"),
         }
     )
@@ -112,9 +113,14 @@ def observations_of(workspace: Workspace, instant: dt.datetime) -> Observations:
     return observe(Marts(frames, months, anomaly_handling(workspace)), rules, watch)
 
 
-def anomaly_handling(workspace: Workspace) -> dict[str, Handling]:  # noqa: ARG001 - nobody handles anomalies yet
-    """What people made of anomalies, by anomaly or episode."""
-    return {}
+def anomaly_handling(workspace: Workspace) -> dict[str, Handling]:
+    """What became of anomalies, by episode: open, acknowledged or resolved, and by whom and why."""
+    found: dict[str, Handling] = {}
+    for episode in workspace.anomaly_book.episodes(with_resolved=True):
+        newest = episode.events[-1]
+        words = f"{newest.status.capitalize()} by {newest.done_by}: {newest.reason}." if newest.reason else ""
+        found[episode.episode_id] = Handling(newest.status, words)
+    return found
 
 
 def active_silences(workspace: Workspace) -> list[ActiveSilence]:

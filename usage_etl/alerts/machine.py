@@ -128,8 +128,9 @@ def _state_of(rule: AlertRule, row: Observation, here: _Round) -> AlertState:
         period_end=row.period_end,
         watch_until=row.watch_until,
     )
-    if known.over == "rule":
-        known = replace(known, over="")  # the rule is back: what was told in the period stays told
+    is_reopened = known.over == "handled" and row.handling in ("open", "acknowledged")
+    if known.over == "rule" or is_reopened:
+        known = replace(known, over="")  # what was told stays told, where its levels were not set back when it ended
     return replace(known, scope_name=row.scope_name, period_end=row.period_end, watch_until=row.watch_until)
 
 
@@ -138,7 +139,8 @@ def _looked_at(rule: AlertRule, row: Observation, state: AlertState, here: _Roun
     if row.is_stale and rule.watched.freezes:
         return _Move(here.states.get(state.alert_key, state))
     if row.handling == "resolved":
-        told = wording.resolved(rule, state, here.instant, reason="Somebody marked it as resolved.", row=row)
+        reason = row.handling_reason or "Somebody marked it as resolved."
+        told = wording.resolved(rule, state, here.instant, reason=reason, row=row)
         return _Move(_over(state, here), told=told if state.thread == "open" else ())
     is_gone = row.handling == "suppressed"
     is_unknown = row.observed_quantity is None and row.projected_percent is None
@@ -246,4 +248,7 @@ def _late(rule: AlertRule, rows: Sequence[Observation], here: _Round) -> Iterato
 
 
 def _over(state: AlertState, here: _Round) -> AlertState:
-    return replace(state, over="handled", thread="resolved" if state.thread == "open" else state.thread, told_on=here.day)
+    """Resolved by hand. Should it be opened again, it is told again."""
+    rested = {name: LevelState(episode=level.episode) for name, level in state.levels.items()}
+    thread = "resolved" if state.thread == "open" else state.thread
+    return replace(state, over="handled", levels=rested, thread=thread, told_on=here.day)

@@ -215,7 +215,11 @@ def test_an_anomaly_is_one_alert_until_somebody_resolves_it():
     assert told_of(book, anomaly(), next_day) == [], "the same episode"
     assert told_of(book, anomaly(excess_cost=Decimal(1200)), next_day) == ["fired 1,000 EUR"]
     assert told_of(book, anomaly(), next_day, handling={"e" * 64: Handling("resolved", "known job")}) == ["resolved"]
-    assert told_of(book, anomaly(excess_cost=Decimal(5000)), next_day) == [], "resolved is resolved"
+    settled = {"e" * 64: Handling("resolved", "known job")}
+    assert told_of(book, anomaly(excess_cost=Decimal(5000)), next_day, handling=settled) == [], "resolved is resolved"
+    assert [notice.lines for notice in book.notices.values() if notice.action == "resolved"] == [("known job",)]
+    assert told_of(book, anomaly(), next_day) == ["fired 0 EUR"], "it went on and was opened again"
+    assert told_of(book, anomaly(), next_day, handling=settled) == ["resolved"]
 
 
 def test_an_acknowledged_anomaly_says_no_more():
