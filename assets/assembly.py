@@ -31,7 +31,7 @@ from assets.schedules import pipeline_schedules
 from assets.sensors import pipeline_sensors
 from assets.tie_out import tie_out_assets, tie_out_checks
 from usage_etl.allocation import failed_gates
-from usage_etl.config import load_settings
+from usage_etl.config import Settings, load_settings
 from usage_etl.schemas import MART_CHARGEBACK_CLOSED, TABLES
 from usage_etl.sources.registry import SOURCE_KINDS
 
@@ -49,15 +49,7 @@ def build_definitions(config_file: Path) -> dg.Definitions:
     dimensions, facts, reports = dimension_assets(), fact_assets(settings), report_assets(settings)
     landing = [*landing_assets(settings), *staging_assets(settings), *dimensions]
     finance = [*tie_out_assets(settings), *allocation_assets(settings), *closing_assets(settings, failed_gates=failed_gates)]
-    insights = [
-        *mart_assets(settings),
-        *anomaly_assets(settings),
-        *people_assets(settings),
-        *projection_assets(settings),
-        *quota_assets(settings),
-        *recommendation_assets(settings),
-    ]
-    marts = [*finance, *insights]
+    marts = [*finance, *_insights(settings)]
     daily = [key for key in _keys(facts) if key not in _monthly_keys(facts)]
     finance_keys = [key for key in _keys(finance) if key != CLOSED_KEY]
     closed_reports = [key for key in _keys(reports) if key.to_user_string() != MAIL_EXECUTIVE]
@@ -94,6 +86,18 @@ def build_definitions(config_file: Path) -> dg.Definitions:
         resources={"workspace": WorkspaceResource(config_file=str(config_file.resolve()))},
         executor=dg.in_process_executor,
     )
+
+
+def _insights(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Marts of usage, people, projections, quotas and recommendations, in the order of the data's way."""
+    return [
+        *mart_assets(settings),
+        *anomaly_assets(settings),
+        *people_assets(settings),
+        *projection_assets(settings),
+        *quota_assets(settings),
+        *recommendation_assets(settings),
+    ]
 
 
 def _keys(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetKey]:
