@@ -11,9 +11,13 @@ import numpy.typing as npt
 import polars as pl
 
 from usage_etl.money import MONEY
-from usage_etl.projections.outlook import ACTIVE_DAYS, REPLAY_DAYS, Horizon, Outlook, outlook
+from usage_etl.projections.fit import REPLAY_DAYS
+from usage_etl.projections.forecast import LEVEL_DAYS, Horizon
+from usage_etl.projections.outlook import Outlook, outlook
 from usage_etl.projections.panel import Panel, panel_of
 
+ACTIVE_DAYS = 56
+"""A series that added nothing in this many days is not projected."""
 DEFAULT_DECIMALS = 2
 
 LIMIT_COLUMNS: dict[str, pl.DataType] = {
@@ -115,13 +119,12 @@ def _projected(
 ) -> list[dict[str, Any]]:
     found = outlook(panel, horizon)
     lower, upper = found.band()
-    middle, level = found.middle, panel.days[:, -28:].sum(axis=1) / np.clip(panel.ages, 1, 28)
+    middle, level = found.middle, panel.days[:, -LEVEL_DAYS:].sum(axis=1) / np.clip(panel.ages, 1, LEVEL_DAYS)
     rows = []
     for limit in limits:
         index = rows_of.get(limit["series_id"])
         row = _unknown(limit) if index is None else _row(limit, found, index, (lower[index], middle[index], upper[index]))
-        days = horizon.ahead - horizon.skipped
-        row["linear_quantity"] = _straight(limit, horizon, 0.0 if index is None else float(level[index]), days)
+        row["linear_quantity"] = _straight(limit, horizon, 0.0 if index is None else float(level[index]))
         if row["breach_date"] is None and index is not None:
             row["breach_date"] = _breach_date(limit, found.path[index], settled_date, horizon)
         rows.append(row)
@@ -133,18 +136,16 @@ def _row(limit: dict[str, Any], found: Outlook, index: int, rest: tuple[float, f
     lower, middle, upper = (max(used, settled + _rounded(part, limit["decimals"])) for part in rest)
     probability = None
     if quantity is not None:
-        room = np.array([float(quantity - settled)])
-        measured = 1.0 if used > quantity else float(found.exceedance(room, np.array([index]))[0])
-        probability = None if np.isnan(measured) else measured
+        probability = 1.0 if used > quantity else found.exceedance(index, float(quantity - settled))
     return {
         "limit_id": limit["limit_id"],
         "used_quantity": used,
         "projected_quantity": middle,
-        "projected_lower_quantity": lower if found.has_band else None,
-        "projected_upper_quantity": upper if found.has_band else None,
+        "projected_lower_quantity": lower if found.has_band(index) else None,
+        "projected_upper_quantity": upper if found.has_band(index) else None,
         "breach_probability_ratio": probability,
         "breach_date": limit["passed_date"],
-        "band_samples_count": int(found.errors.size),
+        "band_samples_count": found.samples_count(index),
     }
 
 
@@ -163,10 +164,11 @@ def _unknown(limit: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _straight(limit: dict[str, Any], horizon: Horizon, level: float, days: int) -> Decimal:
+def _straight(limit: dict[str, Any], horizon: Horizon, level: float) -> Decimal:
     """The settled days of the period carried on; before there are any, the level of the last 28 days."""
     used: Decimal = limit["used_quantity"]
     settled: Decimal = limit["settled_quantity"]
+    days = horizon.days_count
     if horizon.elapsed:
         unit = Decimal(1).scaleb(-int(limit["decimals"]))
         return max(used, settled + (settled * days / horizon.elapsed).quantize(unit))

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from usage_etl.projections.forecast import LEVEL_DAYS, PROFILE_DAYS, WEEK, expected_days, weekly_variability
-from usage_etl.projections.panel import Floats, Panel
+from usage_etl.projections.fit import NO_FIT, Fit, age_class, fits_of, unevenness
+from usage_etl.projections.forecast import (
+    WEEK,
+    Horizon,
+    ahead_days,
+    period_lines,
+    proven_profile,
+    usual_variability,
+    weekly_variability,
+)
+from usage_etl.projections.panel import Counts, Floats, Panel
 
-REPLAY_DAYS = 180
-"""How far back past projections are replayed."""
-ACTIVE_DAYS = 56
-"""A series that added nothing in this many days is not projected."""
-MIN_ERRORS = 10
-"""Fewer replayed projections than this are no measure of anything: no band."""
-ENOUGH_ERRORS = 40
-"""With this many errors of origins on the as-of day's weekday, others are left out."""
-
-
-@dataclass(frozen=True)
-class Horizon:
-    """Where in a period the last settled day stands."""
-
-    elapsed: int
-    """Settled days of the period."""
-    skipped: int
-    """Days to come before the period begins."""
-    ahead: int
-    """All days to come up to the period's end, skipped ones included."""
+STRAIGHT = -2
+"""Column of the line through the running period."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +31,11 @@ class Outlook:
     path: Floats
     """Expected quantity of each day to come that counts."""
     scales: Floats
-    """Weekly variability: one unit of ``errors``."""
-    errors: Floats
-    """Scaled errors of replayed projections, in rising order; empty where there are too few."""
+    """Weekly variability: one unit of the errors."""
+    pools: Counts
+    """Which of ``errors`` measures the series."""
+    errors: Sequence[Floats]
+    """Scaled errors of replayed projections of one kind of series, in rising order; empty where there are too few."""
 
     @property
     def middle(self) -> Floats:
@@ -48,69 +43,56 @@ class Outlook:
         expected: Floats = self.path.sum(axis=1)
         return expected
 
-    @property
-    def has_band(self) -> bool:
+    def samples_count(self, row: int) -> int:
+        """Replayed projections that measure a series."""
+        return int(self.errors[self.pools[row]].size)
+
+    def has_band(self, row: int) -> bool:
         """Whether there is a measure of uncertainty."""
-        return bool(self.errors.size) or not self.path.shape[1]
+        return not self.path.shape[1] or self.samples_count(row) > 0
 
     def band(self) -> tuple[Floats, Floats]:
-        """Ends of the 80 % band of ``middle``: never below nothing, always around it."""
+        """Ends of the 80 % band of ``middle``: never below nothing, always around it; the middle itself without errors."""
+        ends = np.array([_tenths(errors) for errors in self.errors]).reshape(-1, 2)[self.pools]
         middle = self.middle
-        if not self.errors.size:
-            return middle, middle
-        tenth = self.errors.size // 10
-        low, high = self.errors[tenth], self.errors[-1 - tenth]
-        return (
-            np.minimum(middle, np.maximum(0.0, middle + low * self.scales)),
-            np.maximum(middle, middle + high * self.scales),
-        )
+        lower, upper = (middle + ends[:, side] * self.scales for side in (0, 1))
+        return np.minimum(middle, np.maximum(0.0, lower)), np.maximum(middle, upper)
 
-    def exceedance(self, room: Floats, rows: Floats | None = None) -> Floats:
-        """Share of replayed errors with which the days to come add more than ``room``; nan where nothing measures it."""
-        index = np.arange(room.size) if rows is None else rows.astype(np.int64)
-        if not self.path.shape[1]:
-            return np.where(room < 0, 1.0, 0.0)
-        if not self.errors.size:
-            return np.where(room < 0, 1.0, np.nan)
-        middle, scales = self.middle[index], self.scales[index]
-        needed = np.divide(room - middle, scales, out=np.where(room < middle, -np.inf, np.inf), where=scales > 0)
-        above = self.errors.size - np.searchsorted(self.errors, needed, side="right")
-        return np.where(room < 0, 1.0, above / self.errors.size)
+    def exceedance(self, row: int, room: float) -> float | None:
+        """Share of replayed errors with which the days to come add more than ``room``; None where nothing measures it."""
+        if room < 0 or not self.path.shape[1]:
+            return float(room < 0)
+        errors = self.errors[self.pools[row]]
+        if not errors.size:
+            return None
+        spare, scale = room - float(self.path[row].sum()), float(self.scales[row])
+        needed = spare / scale if scale > 0 else math.copysign(math.inf, spare)
+        above: int = errors.size - int(np.searchsorted(errors, needed, side="right"))
+        return above / float(errors.size)
 
 
 def outlook(panel: Panel, horizon: Horizon) -> Outlook:
-    """The outlook of every series of ``panel``, whose last day is the last settled one."""
-    path = expected_days(panel.days, panel.ages, elapsed=horizon.elapsed, ahead=horizon.ahead)[:, horizon.skipped :]
-    scales = weekly_variability(panel.days, panel.ages)
-    return Outlook(path, scales, _replayed_errors(panel, horizon) if path.shape[1] else np.zeros(0))
+    """The outlook of every series of ``panel``, whose last day is the last settled one.
 
-
-def _replayed_errors(panel: Panel, horizon: Horizon) -> Floats:
-    """(actual - expected) / variability of past origins that leave ``ahead`` known days, in rising order.
-
-    Origins on today's weekday leave the same weekdays to come, so they are preferred where they are many.
+    Under a week of history only the straight line is drawn.
     """
-    if horizon.ahead < 1:
-        return np.zeros(0)
-    known = np.zeros(0)
-    for step in (WEEK, 1):
-        shortest = -(-horizon.ahead // step) * step
-        parts = [_errors_at(panel, cut, horizon) for cut in range(shortest, int(panel.ages.max(initial=0)), step)]
-        known = np.concatenate(parts) if parts else known
-        if known.size >= ENOUGH_ERRORS:
-            break
-    return np.sort(known) if known.size >= MIN_ERRORS else np.zeros(0)
+    usual = usual_variability(panel.days, panel.ages)
+    scales = weekly_variability(panel.days, panel.ages, usual_ratio=usual)
+    kinds = list(zip(age_class(panel.ages).tolist(), unevenness(panel, scales).tolist(), strict=True))
+    fits: dict[tuple[int, int], Fit] = fits_of(panel, horizon, wanted=set(kinds)) if horizon.days_count > 0 else {}
+    names = sorted(set(kinds))
+    known = [fits.get(name, NO_FIT) for name in names] or [NO_FIT]
+    pools = np.array([names.index(kind) for kind in kinds], dtype=np.int64)
+    weights = np.stack([fit.weights for fit in known])[pools]
+    lines = period_lines(panel.days, panel.ages, horizon)
+    total = np.where(panel.ages < WEEK, lines[:, STRAIGHT], (lines * weights).sum(axis=1))
+    shape = ahead_days(proven_profile(panel.days, panel.ages), horizon)
+    whole = shape.sum(axis=1, keepdims=True)
+    shares = np.divide(shape, whole, out=np.full_like(shape, 1 / max(horizon.days_count, 1)), where=whole > 0)
+    return Outlook(np.maximum(0.0, total)[:, None] * shares, scales, pools, [fit.errors for fit in known])
 
 
-def _errors_at(panel: Panel, cut: int, horizon: Horizon) -> Floats:
-    """Scaled errors of the projections made ``cut`` days ago, of series that were old enough and not silent."""
-    end = panel.days.shape[1] - cut
-    ages = panel.ages - cut
-    lived = ages >= max(LEVEL_DAYS, horizon.elapsed)
-    past = panel.days[lived, max(0, end - max(PROFILE_DAYS, horizon.elapsed)) : end]
-    scales = weekly_variability(past, ages[lived])
-    expected = expected_days(past, ages[lived], elapsed=horizon.elapsed, ahead=horizon.ahead)[:, horizon.skipped :]
-    actual = panel.days[lived, end + horizon.skipped : end + horizon.ahead]
-    errors = actual.sum(axis=1) - expected.sum(axis=1)
-    scaled: Floats = errors[scales > 0] / scales[scales > 0]
-    return scaled
+def _tenths(errors: Floats) -> tuple[float, float]:
+    """The errors that leave a tenth of all below and a tenth above."""
+    tenth = errors.size // 10
+    return (float(errors[tenth]), float(errors[-1 - tenth])) if errors.size else (0.0, 0.0)

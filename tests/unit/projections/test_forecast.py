@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 
 import numpy as np
+import polars as pl
 import pytest
 
 from usage_etl.projections import forecast
+from usage_etl.projections.forecast import Horizon
+from usage_etl.projections.outlook import outlook
+from usage_etl.projections.panel import Panel
 
 WEEK = [10.0, 10.0, 10.0, 10.0, 10.0, 2.0, 2.0]
 
 
 def forecast_rest(history: list[float], *, elapsed: int, remaining: int) -> float:
-    past = np.array([history], dtype=float)
-    return float(forecast.expected_days(past, np.array([len(history)]), elapsed=elapsed, ahead=remaining).sum())
+    days, ages = np.array([history], dtype=float), np.array([len(history)])
+    panel = Panel(pl.DataFrame({"series_id": ["a"]}), days, ages, dt.date(2026, 11, 8))
+    return float(outlook(panel, Horizon(elapsed=elapsed, skipped=0, ahead=remaining)).middle[0])
 
 
 def weekday_profile(history: list[float]) -> tuple[list[float], float]:
@@ -69,5 +75,8 @@ def test_no_day_left_is_no_rest() -> None:
 
 
 def test_variability_is_the_change_from_week_to_week() -> None:
-    assert weekly_variability([10.0] * 7 + [20.0] * 7 + [10.0] * 7) == pytest.approx(70.0)
-    assert weekly_variability([10.0] * 56) == pytest.approx(3.5), "a twentieth of a week at least"
+    up_and_down = [10.0] * 7 + [20.0] * 7 + [10.0] * 7
+    usual = forecast.UNEVEN_RATIO * sum(up_and_down) / 3
+    assert weekly_variability(up_and_down) == pytest.approx((70.0 + 70.0 + usual) / 3)
+    steady = forecast.weekly_variability(np.full((1, 56), 10.0), np.array([56]), usual_ratio=0.0)
+    assert steady.tolist() == pytest.approx([3.5]), "a twentieth of a week at least"
