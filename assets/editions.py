@@ -28,6 +28,7 @@ from usage_etl.schemas import (
     MART_CHARGEBACK_MONTHLY,
     MART_DATA_QUALITY,
     MART_PROJECTION,
+    MART_PROJECTION_ACCURACY,
     MART_RECOMMENDATION_VERDICTS,
     MART_RECOMMENDATIONS,
     MART_RECONCILIATION_MONTHLY,
@@ -42,6 +43,7 @@ EXECUTIVE_READS = (
     MART_SUMMARY,
     MART_SPEND_DAILY,
     MART_PROJECTION,
+    MART_PROJECTION_ACCURACY,
     MART_ANOMALIES,
     MART_RECONCILIATION_MONTHLY,
     MART_CHARGEBACK_MONTHLY,
@@ -101,6 +103,7 @@ def _executive_inputs(workspace: Workspace, month: Month) -> ExecutiveInputs:
         summary=frames[MART_SUMMARY],
         spend_daily=lake.scan(MART_SPEND_DAILY, [part.first_day.isoformat() for part in _chart_months(month)]).collect(),
         projection=frames[MART_PROJECTION],
+        accuracy=lake.scan(MART_PROJECTION_ACCURACY, [part.first_day.isoformat() for part in _measured_months(month)]).collect(),
         anomalies=frames[MART_ANOMALIES],
         reconciliation=frames[MART_RECONCILIATION_MONTHLY],
         chargeback=frames[MART_CHARGEBACK_MONTHLY],
@@ -114,3 +117,8 @@ def _executive_inputs(workspace: Workspace, month: Month) -> ExecutiveInputs:
 def _chart_months(month: Month) -> tuple[Month, ...]:
     """Months that thirty days of bars can reach into; on 1 March they begin in January."""
     return month.previous.previous, month.previous, month
+
+
+def _measured_months(month: Month) -> tuple[Month, ...]:
+    """Months whose projections the report judges: the last three that are over."""
+    return month.previous.previous.previous, *_chart_months(month)

@@ -40,7 +40,7 @@ def last_28(days: Floats, ages: Counts, horizon: Horizon) -> Floats:
     return days[:, -LEVEL_DAYS:].sum(axis=1) / np.clip(ages, 1, LEVEL_DAYS) * horizon.ahead
 
 
-def last_week(days: Floats, ages: Counts, horizon: Horizon) -> Floats:
+def last_week(days: Floats, ages: Counts, horizon: Horizon) -> Floats:  # noqa: ARG001 - a method like the others
     return np.take(days[:, -WEEK:], np.arange(horizon.ahead) % WEEK, axis=1).sum(axis=1)
 
 
@@ -163,7 +163,11 @@ def calibration(chances: list[tuple[float, bool]]) -> float:
     """Largest distance between a stated chance and how often it came true, over fifths of the scale."""
     stated, came = np.array([pair[0] for pair in chances]), np.array([pair[1] for pair in chances])
     bins = np.minimum((stated * 5).astype(int), 4)
-    return max(abs(float(stated[bins == number].mean() - came[bins == number].mean())) for number in np.unique(bins))
+    return max(
+        abs(float(stated[bins == number].mean() - came[bins == number].mean()))
+        for number in np.unique(bins)
+        if (bins == number).sum() >= 50
+    )
 
 
 def speed() -> None:

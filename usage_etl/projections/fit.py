@@ -55,7 +55,7 @@ class Fit:
     weights: Floats
     """Share of each line; together the share of their mean that was the middle of what came."""
     errors: Floats
-    """Errors of the weighted lines in units of the series' variability, in rising order; empty where there are too few."""
+    """Errors of the weighted lines in ``error_unit``, in rising order; empty where there are too few."""
 
 
 NO_FIT = Fit(np.full(LINES_COUNT, 1 / LINES_COUNT), np.zeros(0))
@@ -76,6 +76,16 @@ class Replays:
     def where(self, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Replays:
         """Those that ``mask`` marks."""
         return Replays(self.lines[mask], self.actual[mask], self.levels[mask], self.scales[mask], self.unevenness[mask])
+
+
+def error_unit(middle: Floats, variability: Floats) -> Floats:
+    """In which errors of series alike compare: what was projected, and a tenth of what a week differs from the next.
+
+    Units of the variability alone hold as often, but state chances that are off by a third where much or little is projected
+    beside it.
+    """
+    unit: Floats = np.maximum(middle, 0.0) + variability / 10
+    return unit
 
 
 def age_class(ages: Counts) -> Counts:
@@ -115,8 +125,8 @@ def _fit(replays: Replays) -> Fit:
     off = [float(np.minimum(np.abs(shrink * mean - actual), WORST_ERROR).mean()) for shrink in SHRINKS]
     plain = SHRINKS.index(1.0)
     shrink = SHRINKS[int(np.argmin(off))] if count >= ENOUGH_ERRORS and min(off) < off[plain] else 1.0
-    errors = (replays.actual - replays.lines @ weights * shrink) / replays.scales
-    return Fit(weights * shrink, np.sort(errors))
+    middle = replays.lines @ weights * shrink
+    return Fit(weights * shrink, np.sort((replays.actual - middle) / error_unit(middle, replays.scales)))
 
 
 def _replays(panel: Panel, horizon: Horizon, *, age: int, usual: float) -> Replays:

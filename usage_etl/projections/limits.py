@@ -19,6 +19,8 @@ from usage_etl.projections.panel import Panel, panel_of
 ACTIVE_DAYS = 56
 """A series that added nothing in this many days is not projected."""
 DEFAULT_DECIMALS = 2
+ROUNDING = 1e-9
+"""Sums of floats that differ by less are the same."""
 
 LIMIT_COLUMNS: dict[str, pl.DataType] = {
     "limit_id": pl.String(),
@@ -179,7 +181,8 @@ def _breach_date(limit: dict[str, Any], path: npt.NDArray[np.float64], settled_d
     quantity = limit["limit_quantity"]
     if quantity is None:
         return None
-    above = np.flatnonzero(np.cumsum(path) > float(quantity - limit["settled_quantity"]))
+    room = float(quantity - limit["settled_quantity"])
+    above = np.flatnonzero(np.cumsum(path) > room + ROUNDING * abs(room))
     return settled_date + dt.timedelta(days=horizon.skipped + int(above[0]) + 1) if above.size else None
 
 

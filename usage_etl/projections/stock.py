@@ -16,6 +16,8 @@ from usage_etl.projections.panel import Floats, panel_of
 HORIZON_DAYS = (7, 28, 84)
 """Days ahead at which what will be used is projected and measured; between them it is drawn straight, after them carried on."""
 YEAR_DAYS = 365
+ROUNDING = 1e-9
+"""Sums of floats that differ by less are the same."""
 RUNWAY_COLUMNS: dict[str, pl.DataType] = {
     "stock_id": pl.String(),
     "runway_date": pl.Date(),
@@ -41,10 +43,9 @@ def runway(daily: pl.DataFrame, stocks: pl.DataFrame, *, settled_date: dt.date) 
     points = [(*found.band(), found.middle) for found in known]
     rows = []
     for stock, series, left in stocks.select("stock_id", "series_id", pl.col("remaining_quantity").cast(MONEY)).iter_rows():
-        row, dates = rows_of.get(series), [None] * 3
-        if left <= 0:
-            dates = [settled_date] * 3
-        elif row is not None:
+        row = rows_of.get(series)
+        dates: list[dt.date | None] = [settled_date if left <= 0 else None] * 3
+        if left > 0 and row is not None:
             low, high, middle = (np.array([point[part][row] for point in points]) for part in range(3))
             is_measured = all(found.has_band(row) for found in known)
             used = (middle, high if is_measured else None, low if is_measured else None)
@@ -59,5 +60,5 @@ def _day(used: Floats, left: float, settled_date: dt.date) -> dt.date | None:
     within = np.interp(days, (0, *HORIZON_DAYS), (0.0, *np.maximum.accumulate(used)))
     later = days > HORIZON_DAYS[-1]
     curve = np.where(later, used[-1] / HORIZON_DAYS[-1] * days, within)
-    reached = np.flatnonzero(curve >= left)
+    reached = np.flatnonzero(curve >= left * (1 - ROUNDING))
     return settled_date + dt.timedelta(days=int(days[reached[0]])) if reached.size else None

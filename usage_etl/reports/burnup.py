@@ -5,11 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+import polars as pl
+
+from usage_etl.money import exact_sum
 from usage_etl.periods import days_between
-from usage_etl.reports.formatting import NBSP, NO_DATA, count_full, money_short
+from usage_etl.reports.formatting import NO_DATA, count_full, money_short, percent, plural
 from usage_etl.reports.headline import end_cost
 from usage_etl.reports.inputs import MonthFacts
 from usage_etl.reports.model import BurnUp, Figure, Period
+
+_JUDGED_DAY = 15
+_JUDGED_MONTHS = 3
 
 
 def burn_up(facts: MonthFacts, period: Period) -> BurnUp:
@@ -41,7 +47,7 @@ def burn_up(facts: MonthFacts, period: Period) -> BurnUp:
         upper_cost=projection.upper_cost if projection and is_ahead else None,
         linear=figure(projection.linear_cost) if projection and is_ahead else None,
         budget=figure(budget),
-        note=_note(facts, is_ahead=is_ahead),
+        note=" ".join(part for part in (_note(facts, is_ahead=is_ahead), _accuracy(facts)) if part),
         alt=_alt(facts, end, budget),
     )
 
@@ -54,7 +60,29 @@ def _note(facts: MonthFacts, *, is_ahead: bool) -> str:
     if lower is None or upper is None:
         return "No band yet: too few past projections to measure one."
     band = f"{money_short(lower, facts.currency)} to {money_short(upper, facts.currency)}"
-    return f"Band: {band}, where 80{NBSP}% of {count_full(projection.band_samples_count)} past projections would have ended."
+    return f"Band: {band}, for four months in five, by {count_full(projection.band_samples_count)} past projections."
+
+
+def _accuracy(facts: MonthFacts) -> str:
+    """How far the projections of teams were off in the last finished months; nothing where none was measured."""
+    measured = facts.inputs.accuracy.filter(
+        pl.col("scope_kind") == "team",
+        pl.col("measure") == "effective_cost",
+        pl.col("origin_day") == _JUDGED_DAY,
+        pl.col("month") <= facts.month.first_day,
+        pl.col("currency") == facts.currency,
+    )
+    recent = measured.sort("month").tail(_JUDGED_MONTHS)
+    actual = exact_sum(recent["actual_quantity"])
+    if actual <= 0:
+        return ""
+    missed, linear = (percent(exact_sum(recent[f"{name}_quantity"]) / actual) for name in ("missed", "linear_missed"))
+    months = f"the last {plural(recent.height, 'month')}" if recent.height > 1 else "the last month"
+    text = f"Team projections made on day {_JUDGED_DAY} of {months} missed by {missed} (straight line: {linear})"
+    banded = int(recent["banded_count"].sum())
+    if not banded:
+        return f"{text}."
+    return f"{text}; {percent(Decimal(int(recent['held_count'].sum())) / banded)} ended inside the band."
 
 
 def _alt(facts: MonthFacts, end: Decimal | None, budget: Decimal | None) -> str:

@@ -19,6 +19,7 @@ from usage_etl.money import MONEY, exact_sum
 from usage_etl.periods import Month
 from usage_etl.reports.formatting import display_name
 from usage_etl.schemas import MART_RECOMMENDATION_VERDICTS, MART_RECOMMENDATIONS
+from usage_etl.schemas.projections import MART_PROJECTION_ACCURACY
 from usage_etl.schemas.summary import of_window
 from usage_etl.units import NO_MEMBER, UNALLOCATED, UNEXPLAINED
 
@@ -73,6 +74,8 @@ class ExecutiveInputs:
     recommendations: pl.DataFrame = field(default_factory=MART_RECOMMENDATIONS.empty)
     verdicts: pl.DataFrame = field(default_factory=MART_RECOMMENDATION_VERDICTS.empty)
     """mart_recommendation_verdicts: on the advice of the month before."""
+    accuracy: pl.DataFrame = field(default_factory=MART_PROJECTION_ACCURACY.empty)
+    """mart_projection_accuracy of the month and those before it."""
     partial_days: frozenset[dt.date] = field(default_factory=frozenset)
     """Days that are still filling; drawn paler."""
 

@@ -37,7 +37,7 @@ from usage_etl.schemas.ownership import (
     DIM_PROJECT,
 )
 from usage_etl.schemas.people import MART_ADOPTION, MART_COHORTS, MART_PEERS
-from usage_etl.schemas.projections import MART_PROJECTION
+from usage_etl.schemas.projections import MART_PROJECTION, MART_PROJECTION_ACCURACY
 from usage_etl.schemas.quotas import DIM_ENTITLEMENT, DIM_QUOTA, MART_POOLS, MART_QUOTA_STATUS
 from usage_etl.schemas.recommendations import MART_RECOMMENDATION_VERDICTS, MART_RECOMMENDATIONS
 from usage_etl.schemas.restatements import FACT_RESTATEMENTS
@@ -110,6 +110,7 @@ TABLES: tuple[Table, ...] = (
     MART_PEERS,
     MART_SPEND_DAILY,
     MART_PROJECTION,
+    MART_PROJECTION_ACCURACY,
     MART_ANOMALIES,
     MART_ANOMALY_FACTORS,
     MART_SEASONALITY,
@@ -175,6 +176,7 @@ __all__ = [
     "MART_PEERS",
     "MART_POOLS",
     "MART_PROJECTION",
+    "MART_PROJECTION_ACCURACY",
     "MART_QUOTA_STATUS",
     "MART_RECOMMENDATIONS",
     "MART_RECOMMENDATION_VERDICTS",

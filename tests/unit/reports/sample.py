@@ -16,7 +16,7 @@ from usage_etl.periods import Month, day_start, days_between
 from usage_etl.reports.executive import build_executive
 from usage_etl.reports.inputs import ExecutiveInputs, ProofFacts
 from usage_etl.reports.model import ExecutiveReport
-from usage_etl.schemas import MART_ANOMALIES, MART_PROJECTION, marts
+from usage_etl.schemas import MART_ANOMALIES, MART_PROJECTION, MART_PROJECTION_ACCURACY, marts
 from usage_etl.schemas.chargeback import MART_CHARGEBACK_MONTHLY
 from usage_etl.schemas.contract import Table
 from usage_etl.schemas.summary import MART_SUMMARY
@@ -113,6 +113,7 @@ def sample_inputs(scenario: Scenario = Scenario()) -> ExecutiveInputs:
         summary=_summary(scenario, records, current),
         spend_daily=_spend(scenario, records),
         projection=_projection(scenario, current),
+        accuracy=_accuracy(scenario),
         anomalies=_anomalies(scenario, records),
         reconciliation=_reconciliation(scenario, current),
         chargeback=_chargeback(scenario, current),
@@ -309,6 +310,33 @@ def _projection(scenario: Scenario, current: list[Record]) -> pl.DataFrame:
             }
         )
     return _frame(MART_PROJECTION, rows)
+
+
+def _accuracy(scenario: Scenario) -> pl.DataFrame:
+    if not scenario.is_priced:
+        return MART_PROJECTION_ACCURACY.empty()
+    months = (scenario.month.previous.previous.previous, scenario.month.previous.previous, scenario.month.previous)
+    rows = [
+        {
+            "month": month.first_day,
+            "scope_kind": kind,
+            "measure": "effective_cost",
+            "currency": scenario.currency,
+            "origin_day": day,
+            "series_count": 14,
+            "actual_quantity": Decimal(20000),
+            "missed_quantity": Decimal(1200) if day == 15 else Decimal(2400),
+            "linear_missed_quantity": Decimal(1800) if day == 15 else Decimal(4000),
+            "missed_ratio": 0.06,
+            "linear_missed_ratio": 0.09,
+            "banded_count": 14,
+            "held_count": 11,
+        }
+        for month in months
+        for kind in ("organization", "team")
+        for day in (5, 15)
+    ]
+    return _frame(MART_PROJECTION_ACCURACY, rows)
 
 
 def _anomalies(scenario: Scenario, records: list[Record]) -> pl.DataFrame:

@@ -242,6 +242,20 @@ def test_marts_that_disagree_make_no_report(name, change):
         build(replace(inputs, **{name: getattr(inputs, name).filter(change)}))
 
 
+def test_the_report_says_how_far_its_projections_were_off():
+    said = plain(sample_report().burn_up.note)
+    assert "Team projections made on day 15 of the last 3 months missed by 6 % (straight line: 9 %); 79 % ended inside" in said
+
+
+def test_where_no_projection_was_measured_nothing_is_said_of_it():
+    inputs = sample_inputs(Scenario())
+    assert "missed by" not in plain(build(replace(inputs, accuracy=inputs.accuracy.clear())).burn_up.note)
+    later = inputs.accuracy.with_columns(month=pl.col("month").dt.offset_by("6mo"))
+    assert "missed by" not in plain(build(replace(inputs, accuracy=later)).burn_up.note), "a later month is not known yet"
+    foreign = inputs.accuracy.with_columns(currency=pl.lit("EUR"))
+    assert "missed by" not in plain(build(replace(inputs, accuracy=foreign)).burn_up.note)
+
+
 def test_a_projection_from_another_cost_makes_no_report():
     inputs = sample_inputs(Scenario())
     shifted = inputs.projection.with_columns(pl.col("to_date_quantity") + pl.lit(Decimal("0.01")))
