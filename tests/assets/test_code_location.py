@@ -74,6 +74,7 @@ GROUPS = {
         "mart_peers",
         "mart_spend_daily",
         "mart_projection",
+        "mart_projection_accuracy",
         "mart_anomalies",
         "mart_anomaly_factors",
         "mart_seasonality",
