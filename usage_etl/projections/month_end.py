@@ -96,8 +96,6 @@ def _budgets_on(budgets: pl.DataFrame, day: dt.date, currency: str) -> pl.DataFr
     in_force = budgets.filter(
         pl.col("valid_from") <= day, pl.col("valid_to").is_null() | (pl.col("valid_to") > day), pl.col("currency") == currency
     )
-    return in_force.select(
-        pl.col("scope_kind", "scope_id").cast(pl.String),
-        measure=pl.lit(PROJECTION_MONEY),
-        limit_quantity=pl.col("monthly_budget"),
+    return in_force.group_by(pl.col("scope_kind", "scope_id").cast(pl.String), measure=pl.lit(PROJECTION_MONEY)).agg(
+        limit_quantity=pl.col("monthly_budget").min()  # of two limits in force the lower one is passed first
     )
