@@ -4,8 +4,8 @@ Expected is the mean of the last 28 days at the weekday's proven share: how far 
 as far as eight weeks prove it (a weight between 0 and 1). What is far is learned from the series' own last twelve weeks: a
 day is flagged when its excess is above
 
-    1.2 x the 98 % quantile of the excesses of the last 84 days, and
-    2.6 x their root mean square, and
+    1.25 x the 98 % quantile of the excesses of the last 84 days, and
+    2.7 x their root mean square, and
     30 % of the expectation, and the floor,
 
 and a day that falls short likewise, beyond 1.2 x the 99 % quantile of its shortfalls and half of the expectation. What grows
@@ -28,13 +28,13 @@ LEVEL_DAYS = 28
 MEMORY_DAYS = 84
 WARM_UP_DAYS = 28
 """Known days that a series must have before a day of it is judged."""
-HIGH_QUANTILE, HIGH_MARGIN, HIGH_RATIO = 0.98, 1.2, 0.3
+HIGH_QUANTILE, HIGH_MARGIN, HIGH_RATIO = 0.98, 1.25, 0.3
 LOW_QUANTILE, LOW_MARGIN, LOW_RATIO = 0.99, 1.2, 0.5
-DEVIATIONS = 2.6
+DEVIATIONS = 2.7
 WEEKLY_MEMORY_DAYS = 112
 WEEKLY_WARM_UP_DAYS = 56
 RECENT_DAYS = 6
-"""Flagged days stay out of the level this long, so a runaway does not hide its own end; then a new level counts."""
+"""Flagged days stay out of level and spread this long, so a runaway does not hide its own end; then a new level counts."""
 _NOTHING = 1e-12
 
 
@@ -55,14 +55,14 @@ def judge(values: Matrix, *, floor: Matrix | float = 0.0) -> Judged:
     """
     clean = values.copy()
     floors = np.broadcast_to(np.asarray(floor, dtype=np.float64), values.shape)
-    expected, margin, excesses = (np.full(values.shape, np.nan) for _ in range(3))
+    expected, margin, excesses, memory = (np.full(values.shape, np.nan) for _ in range(4))
     flagged = np.zeros(values.shape, dtype=bool)
     known_before = np.cumsum(~np.isnan(values), axis=1)
     weeks = _sums_of_seven(values)
     for day in range(WARM_UP_DAYS, values.shape[1]):
         usual = _expectation(clean, day)
         excess = values[:, day] - usual
-        least = _least(excesses[:, max(0, day - MEMORY_DAYS) : day], usual, floors[:, day], excess)
+        least = _least(memory[:, max(0, day - MEMORY_DAYS) : day], usual, floors[:, day], excess)
         judged = (known_before[:, day - 1] >= WARM_UP_DAYS) & ~np.isnan(excess) & np.isfinite(least)
         expected[judged, day], margin[judged, day] = usual[judged], least[judged]
         excesses[:, day] = np.where(known_before[:, day - 1] > 0, excess, np.nan)
@@ -71,8 +71,10 @@ def judge(values: Matrix, *, floor: Matrix | float = 0.0) -> Judged:
         flagged[:, day] = judged & (np.abs(excess) > least) | worth_telling & is_week
         margin[:, day] = np.where(flagged[:, day], np.minimum(margin[:, day], np.abs(excess)), margin[:, day])
         clean[:, day] = np.where(flagged[:, day], usual, values[:, day])
+        memory[:, day] = np.where(flagged[:, day], np.nan, excesses[:, day])
         if day >= RECENT_DAYS:
             clean[:, day - RECENT_DAYS] = values[:, day - RECENT_DAYS]
+            memory[:, day - RECENT_DAYS] = excesses[:, day - RECENT_DAYS]
     return Judged(expected, margin, flagged)
 
 
