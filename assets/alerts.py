@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 
 import dagster as dg
+import polars as pl
 
 from assets.channels import send_alerts
 from assets.jobs import QUARTER_HOUR
@@ -14,7 +15,7 @@ from usage_etl.delivery.alert_book import AlertBook
 from usage_etl.errors import UndeliveredAlertsError
 from usage_etl.keys import fingerprint
 from usage_etl.periods import Month
-from usage_etl.schemas import TABLES_BY_NAME
+from usage_etl.schemas import MART_PROJECTION, MART_SUMMARY, TABLES_BY_NAME
 from usage_etl.schemas.alert_measures import ALERT_MEASURES
 from usage_etl.schemas.alert_state import ActiveSilence, AlertMemory, Decision
 
@@ -109,6 +110,7 @@ def observations_of(workspace: Workspace, instant: dt.datetime) -> Observations:
         late_sources=late_sources(workspace),
         settle_days=settings.alerts.settle_days,
         anomaly_days=settings.alerts.anomaly_days,
+        names=_names(workspace) if MART_PROJECTION.name in frames else {},
     )
     return observe(Marts(frames, months, anomaly_handling(workspace)), rules, watch)
 
@@ -197,6 +199,17 @@ def _decided(workspace: Workspace, memory: AlertMemory, seen: Observations, inst
         organization_id=workspace.settings.organization.id,
         policy=Policy(settings.messages_per_hour, settings.digest),
     )
+
+
+def _names(workspace: Workspace) -> dict[tuple[str, str], str]:
+    """Kind and id of each member of the newest summary, with its name."""
+    stored = workspace.lake.partitions(MART_SUMMARY)
+    if not stored:
+        return {}
+    members = workspace.lake.scan(MART_SUMMARY, [max(stored)]).select(
+        pl.col("dimension", "member_id", "member_name").cast(pl.String)
+    )
+    return {(kind, member): name for kind, member, name in members.unique().collect().iter_rows()}
 
 
 def _partitions(workspace: Workspace, rules: Iterable[AlertRule], instant: dt.datetime) -> dict[str, Sequence[str]]:

@@ -37,7 +37,7 @@ def quota_rows(watch: Watch, frame: pl.DataFrame) -> Iterator[Observation]:
             as_of=row["status_date"],
             observed_quantity=percent(row["used_quantity"], row["limit_quantity"]),
             projected_percent=percent(row["projected_quantity"], row["limit_quantity"]),
-            what=f"{_PERIOD_WORDS[str(row['period_kind'])]} {'hard limit' if is_hard else 'quota'} of {words(measure)}",
+            what=_quota_words(str(row["period_kind"]), measure, is_hard=is_hard),
             printed=_percent_text(row["used_quantity"], row["limit_quantity"]),
             is_stale=row["is_stale"],
             is_hard=is_hard,
@@ -142,7 +142,7 @@ def _of_month(watch: Watch, row: Mapping[str, Any], **changes: Any) -> Observati
     return Observation(
         scope_kind=str(row["scope_kind"]),
         scope_id=row["scope_id"],
-        scope_name=row.get("scope_name") or row["scope_id"],
+        scope_name=watch.names.get((str(row["scope_kind"]), row["scope_id"])) or row["scope_id"],
         period_start=month.first_day,
         period_end=month.last_day,
         watch_until=watch.until(month.last_day),
@@ -151,6 +151,13 @@ def _of_month(watch: Watch, row: Mapping[str, Any], **changes: Any) -> Observati
         currency=row["currency"],
         **changes,
     )
+
+
+def _quota_words(period_kind: str, measure: str, *, is_hard: bool) -> str:
+    """``monthly budget``, ``daily hard limit of total tokens``."""
+    kind = "hard limit" if is_hard else "quota"
+    thing = f"{kind} of {words(measure)}" if is_hard or measure != "effective_cost" else "budget"
+    return f"{_PERIOD_WORDS[period_kind]} {thing}"
 
 
 def _percent_text(used: Decimal | int | None, limit: Decimal | int | None) -> str:

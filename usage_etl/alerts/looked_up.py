@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import Any
 
@@ -22,6 +22,8 @@ class Watch:
     """Sources of usage whose feed is late now."""
     settle_days: int = 3
     anomaly_days: int = 35
+    names: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Kind and id of a scope to its name, for marts that hold ids alone."""
 
     def until(self, period_end: dt.date) -> dt.date:
         """Last day on which a period is still looked at."""

@@ -75,10 +75,11 @@ def run_pipeline(config: Path, *, first: dt.date | None, last: dt.date | None, w
         months = months_to_build(workspace, month_keys(start, end), with_stale=first is None)
         steps = [("daily", range_tags(start.isoformat(), end.isoformat())), ("monthly", range_tags(months[0], months[-1]))]
         steps += [("reports", range_tags(months[0], months[-1]))] if with_reports else []
-        steps += [("alerts", {})]
         for job_name, tags in steps:
             if summary.succeeded:
                 summary.outcomes.append(_run(definitions, instance, job_name, tags))
+        if any(outcome.job_name == "monthly" and outcome.succeeded for outcome in summary.outcomes):
+            summary.outcomes.append(_run(definitions, instance, "alerts", {}))  # whatever became of the reports
         summary.early = [state for state in states_of(workspace) if state.rows_early_count]
         if with_reports and summary.succeeded:
             summary.files, summary.trust = published_files(workspace, months)

@@ -77,6 +77,7 @@ alerts:
     - name: team-tokens
       measure: quota_used_ratio
       scope: {kind: team}
+      limit_measures: [total_tokens, inference_tokens]
       levels: [50, 80, 100, projected]
     - name: team-budget
       measure: budget_used_ratio

@@ -137,6 +137,25 @@ def test_budgets_are_shares_of_the_budget_and_projections_are_money():
     assert "between 1,200.00 EUR and 1,600.00 EUR" in seen["projected_cost", "free"].lines[1]
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"measure": "effective_cost"}, "monthly budget"),
+        ({"measure": "effective_cost", "enforcement": "hard"}, "monthly hard limit of spend"),
+        ({"period_kind": "day", "measure": "requests_count"}, "daily quota of requests"),
+    ],
+)
+def test_a_quota_is_named_by_its_period_and_what_it_limits(changes, words):
+    seen = look({"mart_quota_status": mart("mart_quota_status", quota(**changes))}, rule())
+    assert [row.what for row in seen.rows] == [words]
+
+
+def test_a_budget_is_named_by_the_name_of_its_owner_where_one_is_known():
+    frames = {"mart_projection": mart("mart_projection", projection(), projection(scope_id="team-b"))}
+    seen = look(frames, rule(measure="budget_used_ratio"), names={("team", "team-a"): "Team A", ("user", "team-b"): "Bo"})
+    assert [row.scope_name for row in seen.rows] == ["Team A", "team-b"]
+
+
 def summary(**changes):
     base = {
         "month": NOVEMBER, "through_date": THROUGH, "window": "month", "dimension": "team", "member_id": "team-a",
