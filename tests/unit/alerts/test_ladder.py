@@ -53,7 +53,7 @@ def test_a_fall_is_corrected_once_and_a_new_crossing_is_told_only_after_the_clea
     assert notice.action == "corrected"
     assert "is 78 %, not above 80 %" in notice.title
     assert "A new crossing is told once it was clear of the level (below 76 %)." in notice.lines
-    assert [book.told(used(percent)) for percent in (82, 77, 83, 76)] == [[], [], [], []], "between the lines nothing is told"
+    assert [book.told(used(percent)) for percent in (82, 77, 83, 76, 84)] == [[]] * 5, "down to the clear line nothing is told"
     assert book.told(used(Decimal("75.9"))) == []
     assert book.told(used(81)) == ["fired 80"]
     assert book.told(used(10)) == ["corrected 80"]
@@ -194,6 +194,23 @@ def test_the_top_level_is_told_daily_where_the_rule_says_so():
     assert book.told(used(105, is_stale=True), later=DAY) == ["no_data"]
     assert book.told(used(90), later=DAY) == ["corrected 100", "resolved"]
     assert book.told(used(90), later=DAY) == []
+
+
+def test_a_level_that_is_crossed_again_in_silence_is_told_by_the_daily_reminder():
+    book = Remembering(rule(levels=("100",), repeat="daily"))
+    assert [book.told(used(percent)) for percent in (100, 97, 101)] == [["fired 100"], ["corrected 100"], []]
+    (notice,) = book.look(used(101), later=DAY)
+    assert notice.title.startswith("Still: ")
+    assert book.told(used(97), later=DAY) == [], "one correction for each crossing"
+    assert book.told(used(97), later=DAY) == []
+
+
+def test_a_settling_period_is_looked_at_up_to_its_last_day():
+    book = Remembering(rule())
+    book.look(used(85))
+    book.now = dt.datetime(2026, 12, 3, 12, tzinfo=dt.UTC)
+    assert book.told(used(100)) == ["fired 100"]
+    assert book.told(used(100), later=DAY) == ["resolved"]
 
 
 def test_names_from_outside_stay_on_one_line_and_short():
