@@ -63,6 +63,17 @@ def test_late_data_is_told_once_freezes_everything_and_is_resolved_once():
     assert book.told(used(51, is_stale=True)) == ["no_data"], "another episode"
 
 
+def test_a_rule_that_comes_back_counts_its_days_anew_and_tells_again_that_data_is_late():
+    book = Remembering(rate_rule())
+    for day in (1, 2):
+        book.look(errors(9, day), errors(None, day, scope="team-b", is_stale=True))
+    rules, book.rules = book.rules, ()
+    assert book.told(errors(9, 3)) == ["resolved", "resolved"], "the rate, and the late data"
+    book.rules = rules
+    assert book.told(errors(9, 3), errors(None, 3, scope="team-b", is_stale=True)) == ["no_data"]
+    assert book.told(errors(9, 4), errors(None, 4, scope="team-b", is_stale=True)) == ["fired 5"]
+
+
 def test_a_silence_records_and_is_summed_up_when_it_ends():
     book = Remembering(rule(), silences=[silence(scope_ids=("team-a",))])
     assert book.told(used(50), used(50, scope="team-b")) == ["fired 50"], "of team-b"
