@@ -175,11 +175,18 @@ def _limit_lines(row: Mapping[str, Any], used: Decimal | None, unit: str, curren
         lines.append(f"{end}, {_percent_text(projected, limit)} of the limit.")
     if breach is not None and used is not None and used < limit:
         chance = row["breach_probability_ratio"]
-        likely = "" if chance is None else f" (chance of passing it: {chance * 100:.0f} %)"
+        likely = "" if chance is None else f" (chance of passing it: {_chance_text(chance)})"
         lines.append(f"The limit is expected to be passed on {breach}{likely}: raise it, or move work, before that day.")
     elif breach is not None:
         lines.append(f"The limit was passed on {breach}.")
     return tuple(lines)
+
+
+def _chance_text(chance: float) -> str:
+    """A chance in whole percent; only what is certain is 0 or 100 %."""
+    if 0.995 <= chance < 1:
+        return "over 99 %"
+    return "under 1 %" if 0 < chance < 0.005 else f"{chance * 100:.0f} %"
 
 
 def _limit_facts(row: Mapping[str, Any], used: Decimal | None, unit: str, currency: str | None) -> dict[str, str]:

@@ -150,6 +150,12 @@ def test_a_quota_is_named_by_its_period_and_what_it_limits(changes, words):
     assert [row.what for row in seen.rows] == [words]
 
 
+@pytest.mark.parametrize(("chance", "words"), [(0.998, "over 99 %"), (1.0, "100 %"), (0.001, "under 1 %"), (0.414, "41 %")])
+def test_only_what_is_certain_is_printed_as_certain(chance, words):
+    seen = look({"mart_quota_status": mart("mart_quota_status", quota(breach_probability_ratio=chance))}, rule())
+    assert f"(chance of passing it: {words})" in seen.rows[0].lines[2]
+
+
 def test_a_budget_is_named_by_the_name_of_its_owner_where_one_is_known():
     frames = {"mart_projection": mart("mart_projection", projection(), projection(scope_id="team-b"))}
     seen = look(frames, rule(measure="budget_used_ratio"), names={("team", "team-a"): "Team A", ("user", "team-b"): "Bo"})
