@@ -38,7 +38,7 @@ def projection_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 def _projection(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, organization = month.first_day.isoformat(), workspace.settings.organization
     through = through_date(workspace, month)
-    settled = settled_dates(_arrivals(workspace), through_date=through)
+    settled = settled_feeds(workspace, through)
 
     def build(daily: pl.LazyFrame, quotas: pl.LazyFrame) -> pl.DataFrame:
         series = scope_series(daily, organization_id=organization.id, currency=organization.currency)
@@ -88,6 +88,11 @@ def _accuracy(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
 def _days(workspace: Workspace, month: Month) -> list[str]:
     first = max(workspace.settings.start_date, month.first_day - dt.timedelta(days=HISTORY_DAYS))
     return [day.isoformat() for day in days_between(first, through_date(workspace, month) + dt.timedelta(days=1))]
+
+
+def settled_feeds(workspace: Workspace, through: dt.date) -> pl.DataFrame:
+    """Source and its last day that is complete."""
+    return settled_dates(_arrivals(workspace), through_date=through)
 
 
 def _arrivals(workspace: Workspace) -> pl.DataFrame:

@@ -9,15 +9,16 @@ import polars as pl
 from assets.derive import commit_derived, day_keys
 from assets.marts import history_keys
 from assets.monthly import MonthBuilder, monthly_asset, through_date
+from assets.projections import settled_feeds
 from assets.resources import Workspace
 from usage_etl.config import Settings
 from usage_etl.lake import WHOLE, Commit
 from usage_etl.periods import Month
-from usage_etl.projections import project_limits
+from usage_etl.projections import project_limits, runway
 from usage_etl.quotas.accounts import accounts_month, team_tokens, tokens_month, user_tokens, users_daily
 from usage_etl.quotas.feeds import Feeds
 from usage_etl.quotas.names import scope_names
-from usage_etl.quotas.pools import pools_month
+from usage_etl.quotas.pools import pool_series, pool_stocks, pool_usage, pools_month, with_runway
 from usage_etl.quotas.status import quota_days, with_projection
 from usage_etl.quotas.usage import quota_usage, scope_feeds
 from usage_etl.schemas import (
@@ -158,17 +159,22 @@ def _accounts(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
 def _pools(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     key, organization_id = month.first_day.isoformat(), workspace.settings.organization.id
     through, floor = through_date(workspace, month), history_floor(workspace)
+    settled = min(settled_feeds(workspace, through)["settled_date"], default=through)
 
     def build(usage: pl.LazyFrame, *directories: pl.LazyFrame) -> pl.DataFrame:
         entitlements, users, teams, quotas = (frame.collect() for frame in directories)
-        return pools_month(
-            entitlements, usage.collect(), users, teams, quotas,
+        tokens = usage.collect()
+        pools = pools_month(
+            entitlements, tokens, users, teams, quotas,
             organization_id=organization_id, month=month, through_date=through, history_floor=floor,
         )  # fmt: skip
+        drawn = pool_usage(entitlements, tokens, organization_id=organization_id, through_date=through)
+        stocks = pool_stocks(pools, drawn, settled_date=settled)
+        return with_runway(pools, runway(pool_series(drawn), stocks, settled_date=settled))
 
     whole: dict[Table, Sequence[str]] = {table: [WHOLE] for table in (DIM_ENTITLEMENT, DIM_USER, DIM_TEAM, DIM_QUOTA)}
     reads = {FACT_TEAM_TOKENS_DAILY: _months_until(workspace, month), **whole}
-    used = {"through_date": through, "floor": floor, "organization": organization_id}
+    used = {"through_date": through, "settled_date": settled, "floor": floor, "organization": organization_id}
     return commit_derived(workspace, MART_POOLS, key, reads, build, settings=used)
 
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 
 import polars as pl
 
+from usage_etl.money import MONEY
 from usage_etl.periods import Month
 from usage_etl.quotas.accounts import allocations_on, main_teams
 from usage_etl.schemas.quotas import MART_POOLS, POOL_SCOPES
@@ -107,7 +108,7 @@ def pools_month(
 
 def _figures(
     purchases: Sequence[_Purchase], days: Mapping[dt.date, int], assigned: int, *, month: Month, through: dt.date
-) -> dict[str, int | bool]:
+) -> dict[str, int | bool | dt.date | None]:
     lots = [lot for purchase in purchases for lot in purchase.lots(through)]
     uncovered = _drawn(lots, days)
     standing = [lot for lot in lots if lot.is_in_force(through)]
@@ -121,7 +122,45 @@ def _figures(
         "used_tokens": used,
         "remaining_tokens": purchased - used,
         "uncovered_tokens": sum(tokens for day, tokens in uncovered.items() if day >= month.first_day),
+        "lapse_date": None if (lapse := max(lot.end for lot in standing)) == dt.date.max else lapse,
     }
+
+
+def pool_stocks(pools: pl.DataFrame, drawn: pl.DataFrame, *, settled_date: dt.date) -> pl.DataFrame:
+    """One pool whose rest is known per row: stock_id, series_id and remaining_quantity at the end of ``settled_date``.
+
+    ``pools`` is mart_pools of a month, ``drawn`` what ``pool_usage`` says. Usage after ``settled_date`` is still coming in.
+    """
+    keys = ["pool_id", "token_kind"]
+    since = drawn.filter(pl.col("usage_date") > settled_date).group_by(*keys).agg(since_tokens=pl.col("total_tokens").sum())
+    return (
+        pools.drop_nulls("remaining_tokens")
+        .join(since, on=keys, how="left", validate="1:1")
+        .select(
+            stock_id=_series_id(),
+            series_id=_series_id(),
+            remaining_quantity=pl.col("remaining_tokens") + pl.col("since_tokens").fill_null(0),
+        )
+    )
+
+
+def pool_series(drawn: pl.DataFrame) -> pl.DataFrame:
+    """What ``pool_usage`` says as series: series_id, usage_date and quantity."""
+    return drawn.select("usage_date", series_id=_series_id(), quantity=pl.col("total_tokens").cast(MONEY))
+
+
+def with_runway(pools: pl.DataFrame, runways: pl.DataFrame) -> pl.DataFrame:
+    """``pools`` with the dates of ``runways`` (stock_id as ``pool_stocks`` gives it), as far as they come before the lapse."""
+    dates = ("runway_date", "runway_lower_date", "runway_upper_date")
+    lapse = pl.col("lapse_date")
+    told = [pl.when(lapse.is_null() | (pl.col(name) < lapse)).then(name).alias(name) for name in dates]
+    joined = pools.drop(dates).with_columns(stock_id=_series_id()).join(runways, on="stock_id", how="left", validate="1:1")
+    return MART_POOLS.validate(joined.with_columns(told).select(pools.columns))
+
+
+def _series_id() -> pl.Expr:
+    """The token kind leads: it holds no slash, so no two pools are one."""
+    return pl.concat_str("token_kind", pl.lit("/"), "pool_id")
 
 
 def pool_usage(entitlements: pl.DataFrame, usage: pl.DataFrame, *, organization_id: str, through_date: dt.date) -> pl.DataFrame:

@@ -110,6 +110,9 @@ class MartPools(dy.Schema):
 
     A day's usage takes from the purchase that ends first. What no purchase covers is ``uncovered_tokens``, never negative
     rest. Usage counts on the pool of the narrowest scope: the team's, else the department's, else the organization's.
+
+    A runway that is null is not within a year, or not before the purchases lapse: then something is left over. The ends of the
+    band are null too where too little past measures them.
     """
 
     month = day("first day of the month")
@@ -125,6 +128,10 @@ class MartPools(dy.Schema):
     used_tokens = tokens("taken from the purchases in force; null where no feed has delivered since they began", nullable=True)
     remaining_tokens = tokens("left of the purchases in force; null where used_tokens is", nullable=True)
     uncovered_tokens = tokens("of the month, used when no purchase had any left; null where no feed delivered", nullable=True)
+    lapse_date = day("first day on which none of the purchases in force is any more; null: open", nullable=True)
+    runway_date = day("day on which expected usage takes the last of what is left", nullable=True)
+    runway_lower_date = day("early end of the 80 % band of runway_date", nullable=True)
+    runway_upper_date = day("late end of the 80 % band of runway_date", nullable=True)
 
 
 DIM_QUOTA = dated("dim_quota", DimQuota, "one limit of one scope for one span of days", *QUOTA_KEY)

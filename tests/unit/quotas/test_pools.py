@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.unit.quotas.samples import ORGANIZATION, daily, day, entitlements, quota, quotas, teams, users
 from usage_etl.periods import Month
 from usage_etl.quotas.accounts import team_tokens
-from usage_etl.quotas.pools import pool_usage, pools_month
+from usage_etl.quotas.pools import pool_stocks, pool_usage, pools_month, with_runway
+from usage_etl.schemas.quotas import MART_POOLS
 
 NOVEMBER = Month(2026, 11)
 START = dt.date(2026, 1, 1)
@@ -123,3 +124,36 @@ def test_used_and_uncovered_are_all_that_was_used_while_every_purchase_lasts(
     days = team_tokens(daily(*rows), month=NOVEMBER)
     drawn = pool_usage(entitlements(*lots), days, organization_id=ORGANIZATION, through_date=day(30))
     assert drawn["total_tokens"].sum() == (whole if lots else 0)
+
+
+def with_dates(found: dict[str, dict[str, Any]], *dates: dt.date | None) -> dict[str, Any]:
+    frame = pl.DataFrame(list(found.values()), schema=MART_POOLS.polars_schema)
+    names = ("runway_date", "runway_lower_date", "runway_upper_date")
+    runways = pl.DataFrame([{"stock_id": "inference/main", **dict(zip(names, dates, strict=True))}],
+                           schema={"stock_id": pl.String, **dict.fromkeys(names, pl.Date)})  # fmt: skip
+    return with_runway(frame, runways).row(0, named=True)
+
+
+def test_a_pool_is_empty_on_the_expected_day_unless_its_purchases_lapse_before() -> None:
+    rows = ({"usage_date": day(1), "tokens": 10},)
+    early, expected, late = day(25), day(28), dt.date(2026, 12, 5)
+    open_ended = pools(entitlements(("p", "main", *WHOLE, 100, "once", START, None)), *rows)
+    row = with_dates(open_ended, expected, early, late)
+    assert (row["lapse_date"], row["runway_date"], row["runway_upper_date"]) == (None, expected, late)
+    lapsing = pools(entitlements(("p", "main", *WHOLE, 100, "once", START, dt.date(2026, 12, 1))), *rows)
+    row = with_dates(lapsing, expected, early, late)
+    assert (row["lapse_date"], row["runway_lower_date"], row["runway_date"]) == (dt.date(2026, 12, 1), early, expected)
+    assert row["runway_upper_date"] is None, "on the late side something is left when it lapses"
+    renewing = pools(entitlements(("p", "main", *WHOLE, 100, "calendar_month", START, None)), *rows)
+    assert renewing["main/inference"]["lapse_date"] == dt.date(2026, 12, 1), "what is left of a month lapses with it"
+
+
+def test_usage_of_days_that_are_still_coming_in_is_given_back_to_the_stock() -> None:
+    bought = entitlements(("p", "main", *WHOLE, 100, "once", START, None))
+    rows = ({"usage_date": day(1), "tokens": 10}, {"usage_date": day(20), "tokens": 5})
+    found = pl.DataFrame(list(pools(bought, *rows).values()), schema=MART_POOLS.polars_schema)
+    drawn = pool_usage(bought, team_tokens(daily(*rows), month=NOVEMBER), organization_id=ORGANIZATION, through_date=day(20))
+    assert pool_stocks(found, drawn, settled_date=day(19))["remaining_quantity"].to_list() == [90]
+    assert pool_stocks(found, drawn, settled_date=day(20))["remaining_quantity"].to_list() == [85]
+    unknown = found.with_columns(remaining_tokens=pl.lit(None, pl.Int64))
+    assert pool_stocks(unknown, drawn, settled_date=day(20)).is_empty(), "what is left is not known"
