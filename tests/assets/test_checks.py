@@ -130,6 +130,9 @@ def test_all_checks_pass_on_a_good_lake(demo: Installation, instance: dg.Dagster
         "fact_restatements",
         "mart_chargeback_closed",
         "mart_outcomes",
+        "mart_projection_accuracy",  # no month of the short demo is over
+        "mart_recommendations",  # nor has it days enough to recommend anything
+        "mart_recommendation_verdicts",
     )
     may_be_empty = {f"{name}:keeps_contract" for name in empty}
     assert {name for name, count in rows.items() if not count} <= may_be_empty, "they have seen rows"
