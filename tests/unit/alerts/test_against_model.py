@@ -310,7 +310,7 @@ def run(engine, *, sequences, steps):
 
 def test_stories_tell_exactly_what_the_model_tells():
     engine = open_state("sqlite://")
-    run(engine, sequences=40, steps=12)
+    run(engine, sequences=150, steps=8)
     engine.dispose()
 
 
