@@ -83,10 +83,7 @@ def alert_inputs(workspace: Workspace) -> str:
 
 def late_sources(workspace: Workspace) -> frozenset[str]:
     """Sources of usage that delivered nothing for longer than they may. One that never delivered is not late, but absent."""
-    newest: dict[str, dt.datetime] = {}
-    for delivery in workspace.index.deliveries():
-        if delivery.status in _COUNTED:
-            newest[delivery.source] = max(delivery.received_at, newest.get(delivery.source, delivery.received_at))
+    newest = workspace.index.newest_arrivals(_COUNTED)
     return frozenset(
         source.name
         for source in workspace.settings.sources

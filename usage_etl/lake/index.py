@@ -23,7 +23,7 @@ from usage_etl.lake.deliveries import (
     StagedDay,
     from_row,
 )
-from usage_etl.lake.state import RESTAGED, as_stored, writing
+from usage_etl.lake.state import RESTAGED, as_stored, as_utc, writing
 from usage_etl.schemas.restatements import Restatement
 from usage_etl.schemas.state import bundle_members, deliveries, delivery_days
 
@@ -122,6 +122,13 @@ class DeliveryIndex:
     def pending(self, source: str | None = None) -> list[LandedDelivery]:
         """Deliveries that wait to be staged, in order of arrival."""
         return self._select(deliveries.c.status == "landed", *([deliveries.c.source == source] if source else []))
+
+    def newest_arrivals(self, statuses: Collection[str]) -> dict[str, dt.datetime]:
+        """By source, when the newest delivery in one of ``statuses`` was received; sources without any are missing."""
+        newest = sa.func.max(deliveries.c.received_at)
+        query = sa.select(deliveries.c.source, newest).where(deliveries.c.status.in_(statuses)).group_by(deliveries.c.source)
+        with self._engine.connect() as connection:
+            return {source: as_utc(received_at) for source, received_at in connection.execute(query)}
 
     def last_good_rows(self, source: str, dataset: str, origin_key: str) -> int | None:
         """Rows read from the last loaded delivery of this origin; None when there is none."""

@@ -58,6 +58,8 @@ def test_deliveries_come_back_in_order_with_instants_in_utc(index: DeliveryIndex
     assert index.deliveries("gateway") == found
     assert index.deliveries("other") == []
     assert index.delivery("id-a") == found[1]
+    assert index.newest_arrivals(("landed", "staged")) == {"gateway": found[0].received_at}
+    assert index.newest_arrivals(("held",)) == {}
 
 
 def test_staging_moves_a_delivery_from_waiting_to_counted(index: DeliveryIndex) -> None:
