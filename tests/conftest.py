@@ -29,6 +29,11 @@ hypothesis.settings.load_profile("gate")
 NO_ANSWER = " does not answer"
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Packed bytes hold the second in which they were packed: as a test's name they would differ between workers."""
+    return "packed" if isinstance(val, bytes) and val.startswith((b"\x1f\x8b", b"PK")) else None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """How tests are spread over several workers; ``--dist`` other than loadfile stays as pytest-xdist does it."""
