@@ -140,7 +140,7 @@ def test_finance_files_in_the_bucket_are_those_of_the_folder(bucket: Bucket, sho
         content = (short.folder / "out" / "chargeback" / "2026-11" / name).read_bytes()
         assert bucket.read(f"reports/chargeback/2026-11/{name}") == content
     assert bucket.read("reports/executive/2026-11/report.pdf").startswith(b"%PDF-")
-    assert [key.split("/")[2].split("-")[0] for key in bucket.keys("reports/mail/")] == ["executive"]
+    assert [key.split("/")[2].split("-")[0] for key in bucket.keys("reports/mail/")] == ["alert", "alert", "executive"]
 
 
 def test_every_table_object_is_as_its_manifest_says(bucket: Bucket) -> None:

@@ -64,7 +64,7 @@ def query(folder: Path, table: str, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_every_job_succeeds(summary: RunSummary) -> None:
-    assert [outcome.job_name for outcome in summary.outcomes] == ["land", "daily", "monthly", "reports"]
+    assert [outcome.job_name for outcome in summary.outcomes] == ["land", "daily", "monthly", "reports", "alerts"]
     assert [failure for outcome in summary.outcomes for failure in outcome.failures] == []
     assert summary.succeeded
 

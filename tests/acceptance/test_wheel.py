@@ -124,7 +124,7 @@ def test_the_code_location_loads_from_the_wheel_in_another_folder(installed: Pat
     )
     outcome = in_installation(installed, tmp_path, "python", "-c", program)
     assert outcome.returncode == 0, outcome.stderr
-    assert outcome.stdout.strip() == "['close', 'daily', 'land', 'monthly', 'reports']"
+    assert outcome.stdout.strip() == "['alerts', 'alerts_delivery', 'close', 'daily', 'land', 'limits', 'monthly', 'reports']"
 
 
 def test_a_first_report_is_made_with_the_wheel_s_templates_and_fonts(installed: Path, tmp_path: Path, short_files: Path) -> None:
