@@ -235,7 +235,7 @@ def test_nothing_is_requested_while_a_run_of_the_job_is_under_way(
         run = create_run_for_test(instance, job_name=job, status=status)
         assert not evaluate(landed, instance, sensor).run_requests
         with monkeypatch.context() as patched:
-            patched.setattr("assets.sensors.now", lambda: resources.now() + dt.timedelta(hours=3))
+            patched.setattr("assets.runs_under_way.now", lambda: resources.now() + dt.timedelta(hours=3))
             assert len(keys(evaluate(landed, instance, sensor))) == 1, "a run that fell silent is dead"
         instance.report_run_canceled(run)
         assert len(keys(evaluate(landed, instance, sensor))) == 1
