@@ -60,6 +60,7 @@ bench: $(READY)  ## rows a second and memory, beside DuckDB, SQL and pandas on t
 	@missed=0; for part in staging facts; do \
 		$(RUN) $(BIN)/python -m benchmarks.bench_$$part --rows $(ROWS) $(ARGS) || missed=1; \
 	done; $(RUN) $(BIN)/python -m benchmarks.bench_logs $(ARGS) || missed=1; $(RUN) $(BIN)/python -m benchmarks.bench_allocation || missed=1; \
+	$(RUN) $(BIN)/python -m benchmarks.bench_summary || missed=1; \
 	$(RUN) $(BIN)/python -m benchmarks.analytics --every 2 || missed=1; exit $$missed
 
 docs: $(READY)  ## write the generated reference pages
