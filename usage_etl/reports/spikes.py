@@ -116,11 +116,12 @@ def _anomaly_item(run: Sequence[_Day], currency: str, *, floor: Decimal) -> Atte
     causes.append(dearest.cause)
     amounts = [money_short(amount, currency) for amount in (observed, expected, excess)]
     above = f"{amounts[0]} against {amounts[1]} expected, {amounts[2]} more"
+    title = f"{span_label(days)}: {size}{whose}"
     return AttentionItem(
         kind="anomaly",
         tone="bad" if excess >= floor else "warn",
-        title=f"{span_label(days)}: {size}{whose}",
-        mark=f"{span_label(days)}: {size}",
+        title=title,
+        mark=title,
         detail=f"{' · '.join([above, *causes])}.",
         amount=excess,
         days=days,
