@@ -56,23 +56,31 @@ def _advice(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     window = room.Window.of(month, through, _first_covered(workspace))
     bill = window.charge_month
 
-    def build(*frames: pl.LazyFrame) -> pl.DataFrame:
-        hourly, daily, lines, prices, users, *named = (
-            frame if place < 2 else frame.collect() for place, frame in enumerate(frames)
-        )
-        names = _names(named, day=through)
-        rows = room.traffic_rows(_lazy(hourly), prices=_eager(prices), zone=organization.time_zone)
+    def build(
+        hourly: pl.LazyFrame,
+        daily: pl.LazyFrame,
+        lines: pl.LazyFrame,
+        prices: pl.LazyFrame,
+        users: pl.LazyFrame,
+        *named: pl.LazyFrame,
+    ) -> pl.DataFrame:
+        book, billed = prices.collect(), lines.collect()
+        rows = room.traffic_rows(hourly, prices=book, zone=organization.time_zone)
         inquiry = room.inquire(rows, window=window, settings=settings.recommendations, currency=organization.currency)
-        answered = price_alternatives(inquiry.asked, book=_eager(prices), catalog=catalog)
-        billed = _eager(lines)
+        answered = price_alternatives(inquiry.asked, book=book, catalog=catalog)
         charges = [
-            *room.seat_advice(billed, _activity(_lazy(daily), _eager(users), bill), currency=organization.currency),
-            *room.capacity_advice(billed, _served(_lazy(daily), bill, organization.currency), currency=organization.currency),
+            *room.seat_advice(billed, _activity(daily, users.collect(), bill), currency=organization.currency),
+            *room.capacity_advice(billed, _served(daily, bill, organization.currency), currency=organization.currency),
         ]
         return room.recommend(
-            inquiry, answered, charges, window=window, names=names, settings=settings.recommendations,
+            inquiry,
+            answered,
+            charges,
+            window=window,
+            names=_names(named, day=through),
+            settings=settings.recommendations,
             currency=organization.currency,
-        )  # fmt: skip
+        )
 
     days = [day.isoformat() for day in days_between(window.start, through + dt.timedelta(days=1))]
     used_days = [*day_keys(bill.previous.first_day.isoformat()), *day_keys(bill.first_day.isoformat())]
@@ -131,11 +139,11 @@ def _first_covered(workspace: Workspace) -> dt.date:
     return dt.date.fromisoformat(filled[0]) if filled else workspace.settings.start_date
 
 
-def _names(directories: Sequence[pl.DataFrame | pl.LazyFrame], *, day: dt.date) -> dict[tuple[str, str], str]:
+def _names(directories: Sequence[pl.LazyFrame], *, day: dt.date) -> dict[tuple[str, str], str]:
     return {
         (kind, member): name
         for (kind, (_, id_column, name_column)), frame in zip(_NAMED.items(), directories, strict=True)
-        for member, name in names_on(_eager(frame), id_column=id_column, name_column=name_column, day=day).items()
+        for member, name in names_on(frame.collect(), id_column=id_column, name_column=name_column, day=day).items()
     }
 
 
@@ -167,11 +175,3 @@ def _served(daily: pl.LazyFrame, month: Month, currency: str) -> pl.DataFrame:
         .sort("host", "model_id")
         .collect()
     )
-
-
-def _lazy(frame: pl.LazyFrame | pl.DataFrame) -> pl.LazyFrame:
-    return frame.lazy()
-
-
-def _eager(frame: pl.LazyFrame | pl.DataFrame) -> pl.DataFrame:
-    return frame.lazy().collect()
