@@ -19,7 +19,7 @@ from usage_etl.quotas.accounts import accounts_month, team_tokens, tokens_month,
 from usage_etl.quotas.feeds import Feeds
 from usage_etl.quotas.names import scope_names
 from usage_etl.quotas.pools import pool_series, pool_stocks, pool_usage, pools_month, with_runway
-from usage_etl.quotas.status import quota_days, with_projection
+from usage_etl.quotas.status import as_projected, quota_days, with_projection
 from usage_etl.quotas.usage import quota_usage, scope_feeds
 from usage_etl.schemas import (
     DIM_API_KEY,
@@ -34,6 +34,7 @@ from usage_etl.schemas import (
     FACT_USER_TOKENS_MONTHLY,
     MART_ACCOUNTS,
     MART_POOLS,
+    MART_PROJECTION,
     MART_QUOTA_STATUS,
     MART_TOKENS_MONTHLY,
     MART_USERS_DAILY,
@@ -48,7 +49,7 @@ def quota_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     builders: list[tuple[Table, tuple[Table, ...], MonthBuilder]] = [
         (FACT_USER_TOKENS_MONTHLY, (FACT_USAGE_DAILY,), _user_tokens),
         (FACT_TEAM_TOKENS_DAILY, (FACT_USAGE_DAILY,), _team_tokens),
-        (MART_QUOTA_STATUS, (FACT_USAGE_DAILY, FACT_DELIVERIES_DAILY, DIM_QUOTA, *_NAMING), _quota_status),
+        (MART_QUOTA_STATUS, (FACT_USAGE_DAILY, FACT_DELIVERIES_DAILY, DIM_QUOTA, MART_PROJECTION, *_NAMING), _quota_status),
         (MART_ACCOUNTS, (FACT_USER_TOKENS_MONTHLY, DIM_USER, DIM_QUOTA), _accounts),
         (MART_POOLS, (FACT_TEAM_TOKENS_DAILY, DIM_ENTITLEMENT, DIM_USER, DIM_TEAM, DIM_QUOTA), _pools),
         (MART_TOKENS_MONTHLY, (FACT_USER_TOKENS_MONTHLY,), _tokens_monthly),
@@ -100,12 +101,15 @@ def _quota_status(workspace: Workspace, month: Month) -> Mapping[str, Commit]:
     through, days = through_date(workspace, month), history_keys(workspace, month)
     received = workspace.deliveries().group_by("source").agg(pl.col("received_at").max().dt.date()).sort("source")
     naming: dict[Table, Sequence[str]] = {table: [WHOLE] for table in _NAMING}
-    reads = {FACT_USAGE_DAILY: days, FACT_DELIVERIES_DAILY: days, DIM_QUOTA: [WHOLE], **naming}
+    reads = {FACT_USAGE_DAILY: days, FACT_DELIVERIES_DAILY: days, DIM_QUOTA: [WHOLE], MART_PROJECTION: [key], **naming}
 
-    def build(daily: pl.LazyFrame, deliveries: pl.LazyFrame, quotas: pl.LazyFrame, *named: pl.LazyFrame) -> pl.DataFrame:
+    def build(
+        daily: pl.LazyFrame, deliveries: pl.LazyFrame, quotas: pl.LazyFrame, projection: pl.LazyFrame, *named: pl.LazyFrame
+    ) -> pl.DataFrame:
         feeds = usage_feeds(workspace, deliveries.collect())
         names = scope_names(*(frame.collect() for frame in named), organization=(organization.id, organization.name), day=through)
-        return _status_of(workspace, month, daily, quotas.collect(), feeds=feeds, names=names)
+        status = _status_of(workspace, month, daily, quotas.collect(), feeds=feeds, names=names)
+        return as_projected(status, projection.collect())
 
     used = {
         "through_date": through,

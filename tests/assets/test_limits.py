@@ -1,5 +1,7 @@
 """The limit state and the gateway from a small lake: published, planned, applied and logged by the commands and the job."""
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import httpx
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +18,7 @@ from tests.assets.installation import Installation, failures, metadata_of
 from tests.unit.delivery import litellm_server
 from usage_etl.cli.main import app
 from usage_etl.delivery.limit_state import LIMIT_STATE_KEY
+from usage_etl.schemas import MART_ACCOUNTS, MART_POOLS, MART_QUOTA_STATUS, MART_TOKENS_MONTHLY, Table
 
 KEY_HASH = "a" * 64
 HARD = f"api_key,{KEY_HASH},total_tokens,calendar_month,5000,,hard,2026-01-01,\n"
@@ -51,6 +55,11 @@ def command(built: Installation, *words: str) -> str:
     result = CliRunner().invoke(app, [*words, "--config", str(built.config)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def stored_rows(built: Installation, table: Table, *, whole_history: bool = False) -> pl.DataFrame:
+    keys = built.workspace.lake.partitions(table)
+    return built.workspace.lake.scan(table, keys if whole_history else keys[-1:]).collect()
 
 
 def blocked(url: str, room: str, member: str) -> object:
@@ -118,3 +127,16 @@ def test_a_check_of_the_directory_names_an_unknown_scope(built: Installation) ->
     result = CliRunner().invoke(app, ["directory", "check", "--json", "--config", str(built.config)])
     assert result.exit_code == 2
     assert "team gone is not known" in json.loads(result.output)["problems"][0]
+
+
+def test_users_pools_months_and_quotas_are_printed_as_the_marts_have_them(built: Installation) -> None:
+    for what, table in (("users", MART_ACCOUNTS), ("pools", MART_POOLS), ("tokens", MART_TOKENS_MONTHLY)):
+        rows = list(csv.DictReader(io.StringIO(command(built, "accounts", what, "--csv"))))
+        stored = stored_rows(built, table, whole_history=what == "tokens")
+        assert len(rows) == stored.height
+        assert list(rows[0]) == stored.columns
+        assert command(built, "accounts", what).count("\n") == stored.height + 1, "a title and a line for each row"
+    status = list(csv.DictReader(io.StringIO(command(built, "accounts", "quotas", "--csv"))))
+    newest = stored_rows(built, MART_QUOTA_STATUS).filter(pl.col("status_date") == pl.col("status_date").max())
+    assert sorted(row["quota_id"] for row in status) == sorted(newest["quota_id"].to_list())
+    assert {row["status_date"] for row in status} == {newest["status_date"].max().isoformat()}

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from usage_etl import __version__
+from usage_etl.cli.accounts import accounts
 from usage_etl.cli.alerts import app as alerts_app
 from usage_etl.cli.anomalies import app as anomalies_app
 from usage_etl.cli.diff import diff
@@ -159,7 +160,7 @@ app.add_typer(directory_app, name="directory")
 app.add_typer(quotas_app, name="quotas")
 app.add_typer(limits_app, name="limits")
 register_periods(app)
-for command in (explain, recommendations, report, diff, summary):
+for command in (explain, recommendations, report, diff, summary, accounts):
     app.command()(command)
 
 

@@ -89,6 +89,32 @@ def with_projection(status: pl.DataFrame, projected: pl.DataFrame, *, through_da
     return _finished(filled)
 
 
+def as_projected(status: pl.DataFrame, projection: pl.DataFrame) -> pl.DataFrame:
+    """``status`` whose whole calendar months end where ``projection`` (mart_projection of the month) says: one month, one end.
+
+    Chance and day of passing the limit are taken too where both speak of one limit.
+    """
+    ends = ("linear_quantity", "projected_quantity", "projected_lower_quantity", "projected_upper_quantity")
+    passing = ("breach_probability_ratio", "breach_date")
+    keys = ["scope_kind", "scope_id", "measure", "currency", "status_date", "period_start", "period_end"]
+    said = projection.select(
+        *(pl.col(name).cast(pl.String).cast(status.schema[name]) for name in keys[:4]),
+        status_date="through_date",
+        period_start="month",
+        period_end=pl.col("month").dt.month_end(),
+        said_limit="limit_quantity",
+        **{f"said_{name}": name for name in (*ends, *passing)},
+    )
+    joined = status.join(said, on=keys, how="left", nulls_equal=True, maintain_order="left", validate="m:1")
+    is_one_limit = pl.col("said_limit") == pl.col("limit_quantity")
+    return _finished(
+        joined.with_columns(
+            *(pl.coalesce(f"said_{name}", name).alias(name) for name in ends),
+            *(pl.when(is_one_limit).then(f"said_{name}").otherwise(name).alias(name) for name in passing),
+        )
+    )
+
+
 def _days(quotas: pl.DataFrame, month: Month, through_date: dt.date, first_date: dt.date) -> pl.DataFrame:
     """One (row of dim_quota, day of the month on which it is in force)."""
     first, last = max(month.first_day, first_date), min(month.last_day, through_date)

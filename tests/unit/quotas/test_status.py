@@ -15,8 +15,9 @@ from tests.unit.quotas.samples import ORGANIZATION, daily, day, feeds, quota, qu
 from usage_etl.periods import Month, days_between
 from usage_etl.quotas.feeds import Feeds
 from usage_etl.quotas.periods import period_of
-from usage_etl.quotas.status import QuotaDays, quota_days, with_projection
+from usage_etl.quotas.status import QuotaDays, as_projected, quota_days, with_projection
 from usage_etl.quotas.usage import quota_usage, scope_feeds
+from usage_etl.schemas import MART_PROJECTION
 
 NO_NAMES = pl.DataFrame(schema={"scope_kind": pl.String, "scope_id": pl.String, "scope_name": pl.String})
 NOVEMBER = Month(2026, 11)
@@ -297,3 +298,28 @@ def test_users_add_up_to_the_organization_and_days_to_the_month(amounts: list[tu
     )
     whole = status.filter(pl.col("scope_kind") == "organization")
     assert whole.filter(pl.col("period_kind") == "day")["used_quantity"].sum() == sum(tokens for _, _, tokens in amounts)
+
+
+def test_a_whole_month_ends_where_the_projection_says_and_is_passed_as_it_says_for_the_same_limit() -> None:
+    usage = daily({"usage_date": day(1), "tokens": 10})
+    found = built(
+        usage,
+        quotas(quota("user:ada", "total_tokens", 100), quota("user:ada", "total_tokens", 50, enforcement="hard")),
+        through=day(5),
+    )
+    said = {
+        "month": day(1), "through_date": day(5), "settled_date": day(5), "scope_kind": "user", "scope_id": "ada",
+        "measure": "total_tokens", "currency": None, "to_date_quantity": Decimal(10), "projected_quantity": Decimal(70),
+        "projected_lower_quantity": Decimal(60), "projected_upper_quantity": Decimal(80), "linear_quantity": Decimal(65),
+        "limit_quantity": Decimal(50), "breach_probability_ratio": 0.75, "breach_date": day(20), "band_samples_count": 40,
+    }  # fmt: skip
+    projection = pl.DataFrame([said], schema=MART_PROJECTION.polars_schema)
+    status = as_projected(found.status, projection).sort("status_date", "limit_quantity")
+    last = status.filter(pl.col("status_date") == day(5))
+    assert last["projected_quantity"].to_list() == [70, 70]
+    assert last["linear_quantity"].to_list() == [65, 65]
+    assert last["breach_probability_ratio"].to_list() == [0.75, None], "the other limit is not that of the projection"
+    assert last["breach_date"].to_list() == [day(20), None]
+    assert status.filter(pl.col("status_date") < day(5))["projected_quantity"].null_count() == 8, "earlier days are as they were"
+    other_month = projection.with_columns(month=pl.lit(day(1, 10)))
+    assert as_projected(found.status, other_month).equals(found.status)
