@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
 import polars as pl
 import typer
 
-from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
-from usage_etl.cli.show import print_rows, printable
+from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption, month_of
+from usage_etl.cli.show import print_csv, print_rows, printable
 from usage_etl.errors import UsageEtlError
 from usage_etl.periods import Month
-from usage_etl.reports.csv_dialect import guard_text, machine_csv, plain_decimal
+from usage_etl.reports.csv_dialect import guard_text
 from usage_etl.schemas import MART_ACCOUNTS, MART_POOLS, MART_QUOTA_STATUS, MART_TOKENS_MONTHLY, Table
 
 
@@ -61,10 +59,7 @@ def accounts(
     """Allocations and usage of users, purchased tokens, tokens by month over the whole history, or quotas as they stand."""
     from assets.resources import open_workspace  # imports Dagster
 
-    try:
-        asked = Month.parse(month) if month else None
-    except ValueError as error:
-        raise typer.BadParameter(f"{month!r} is no month; write YYYY-MM") from error
+    asked = month_of(month) if month else None
     workspace = open_workspace(str(config.resolve()))
     table, shown = _TABLES[what]
     key = (asked or Month.of(workspace.as_of_date)).first_day.isoformat()
@@ -77,16 +72,8 @@ def accounts(
         found = found.filter(pl.col("status_date") == pl.col("status_date").max())
     found = found.sort(*(name for name in dict.fromkeys(("month", *table.sort_by)) if name in found.columns))
     if csv:
-        sys.stdout.buffer.write(machine_csv({name: [_cell(cell) for cell in found[name]] for name in found.columns}))
+        print_csv(found, text=guard_text)
         return
     print_rows(
         shown, [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in found.select(shown).rows()]
     )
-
-
-def _cell(value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, Decimal):
-        return plain_decimal(value)
-    return guard_text(value) if isinstance(value, str) else str(value)

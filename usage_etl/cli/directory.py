@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import polars as pl
 import typer
 
-from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
+from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption, month_of
 from usage_etl.cli.show import print_rows
 from usage_etl.config import load_settings
 from usage_etl.config.directory import read_directories, unknown_files
@@ -76,7 +76,7 @@ def diff(
 
     Both sides are built from the staged rows and allocated whole. Of a closed month it is what later closings would correct.
     """
-    months = [_month(text) for text in month or ()]
+    months = [month_of(text) for text in month or ()]
     directories = read_directories(new)
     from assets.resources import open_workspace  # imports Dagster
     from assets.what_if import what_if
@@ -104,13 +104,6 @@ def _refuse_unknown_scopes(config: Path, frames: dict[str, pl.DataFrame]) -> Non
     from assets.resources import open_workspace
 
     refuse_unknown_scopes(open_workspace(str(config.resolve())), frames)
-
-
-def _month(text: str) -> Month:
-    try:
-        return Month.parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no month; write YYYY-MM") from error
 
 
 def _print(result: WhatIf) -> None:

@@ -11,10 +11,9 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
+from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption, month_of
 from usage_etl.cli.price_work import PriceImport, explained, import_price_file, lists_compared
 from usage_etl.cli.show import print_rows
-from usage_etl.periods import Month
 from usage_etl.pricing.explain import Explanation
 from usage_etl.schemas.staged import PROCESSINGS
 
@@ -110,11 +109,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Check a price file and show what it would have changed last month, from stored facts; take it in with --accept."""
-    try:
-        of_month = Month.parse(month) if month else None
-    except ValueError as error:
-        raise typer.BadParameter(f"{month!r} is no month; write YYYY-MM") from error
-    found = import_price_file(config, file, month=of_month, accept=accept)
+    found = import_price_file(config, file, month=month_of(month) if month else None, accept=accept)
     if as_json:
         _echo_json({
             "file": file.name, "kind": found.kind, "month": str(found.month), "models_count": found.models_count,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from decimal import Decimal
 from typing import Annotated
@@ -10,8 +9,8 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption
-from usage_etl.cli.show import print_rows, printable
+from usage_etl.cli.options import DEFAULT_CONFIG, ConfigOption, month_of
+from usage_etl.cli.show import print_csv, print_rows, printable
 from usage_etl.money import exact_sum
 from usage_etl.periods import Month
 from usage_etl.schemas import MART_RECOMMENDATION_VERDICTS, MART_RECOMMENDATIONS
@@ -28,10 +27,7 @@ def recommendations(
     """List a month's recommendations by impact and effort, and the verdicts on those of the month before."""
     from assets.resources import open_workspace  # imports Dagster, which takes seconds
 
-    try:
-        of_month = Month.parse(month) if month else None
-    except ValueError as error:
-        raise typer.BadParameter(f"{month!r} is no month; write YYYY-MM") from error
+    of_month = month_of(month) if month else None
     workspace = open_workspace(str(config.resolve()))
     of_month = of_month or Month.of(workspace.as_of_date)
     key = of_month.first_day.isoformat()
@@ -43,20 +39,10 @@ def recommendations(
         for table in (MART_RECOMMENDATIONS, MART_RECOMMENDATION_VERDICTS)
     )
     if as_csv:
-        _print_csv(verdicts if as_verdicts else advice)
+        print_csv(verdicts if as_verdicts else advice)
         return
     _print_advice(of_month, advice.sort("rank"), workspace.settings.organization.currency)
     _print_verdicts(of_month, verdicts)
-
-
-def _print_csv(frame: pl.DataFrame) -> None:
-    from usage_etl.reports.csv_dialect import machine_csv, plain_decimal
-
-    printed = {
-        name: [None if cell is None else plain_decimal(cell) if isinstance(cell, Decimal) else str(cell) for cell in frame[name]]
-        for name in frame.columns
-    }
-    sys.stdout.buffer.write(machine_csv(printed))
 
 
 def _print_advice(month: Month, advice: pl.DataFrame, currency: str) -> None:

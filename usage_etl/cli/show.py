@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from rich.markup import escape
 from usage_etl.cli.show_sources import early_note
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from usage_etl.cli.doctor import Check
     from usage_etl.cli.pipeline import RunSummary
 
@@ -69,6 +72,20 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for line in cells:
         parts = zip(line, widths, is_number or [False] * len(widths), strict=True)
         typer.echo("  ".join(cell.rjust(width) if number else cell.ljust(width) for cell, width, number in parts).rstrip())
+
+
+def print_csv(frame: pl.DataFrame, *, text: Callable[[str], str] = str) -> None:
+    """Every column and row as CSV for machines; ``text`` is what becomes of a cell of text."""
+    from usage_etl.reports.csv_dialect import machine_csv, plain_decimal
+
+    def cell(value: object) -> str | None:
+        if value is None:
+            return None
+        if isinstance(value, Decimal):
+            return plain_decimal(value)
+        return text(str(value)) if isinstance(value, str) else str(value)
+
+    sys.stdout.buffer.write(machine_csv({name: [cell(value) for value in frame[name]] for name in frame.columns}))
 
 
 def printable(text: str) -> str:
